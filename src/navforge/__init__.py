@@ -1,0 +1,1 @@
+"""Train, score and compare end-to-end driving planners on the NAVSIM benchmark."""

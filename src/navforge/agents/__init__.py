@@ -1,0 +1,1 @@
+"""Agents: what turns a scene into a trajectory, by name (constant velocity, human, trained planners)."""

@@ -1,0 +1,1 @@
+"""The command line: one thin module per verb, found by name in `main.VERBS`."""

@@ -1,0 +1,84 @@
+"""`navforge VERB key=value ...`: find the verb, parse its config strictly, run it, turn user errors into exit code 2.
+
+A verb is a module of this folder with `SUMMARY` (one line), `Config` (a frozen dataclass, see `core.config`) and
+`run(config) -> None`. A verb whose keys depend on a name among them (such as `agent=`) defines
+`configure(words) -> config` and `template(words) -> config class or instance` for `--help`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+
+from rich.console import Console
+from rich.table import Table
+
+from navforge.core import config as configs
+from navforge.core.errors import NavforgeError
+
+VERBS: dict[str, str] = {
+    "town": "town",
+    "data check": "data_check",
+    "cache": "cache",
+    "score": "score",
+    "vocab": "vocab",
+    "teach": "teach",
+    "train": "train",
+    "evaluate": "evaluate",
+    "demo": "demo",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit status (0 done, 2 the user's error, 130 interrupted)."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help", "help"):
+        _print_verbs()
+        return 0
+    try:
+        verb, rest = _split_verb(words)
+        module = importlib.import_module(f"navforge.cli.{VERBS[verb]}")
+        if any(word in ("-h", "--help") for word in rest):
+            _print_help(verb, module, [word for word in rest if word not in ("-h", "--help")])
+            return 0
+        config = module.configure(rest) if hasattr(module, "configure") else configs.merge(module.Config, rest)
+        module.run(config)
+    except NavforgeError as error:
+        print(f"navforge: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("navforge: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _split_verb(words: list[str]) -> tuple[str, list[str]]:
+    for length in (2, 1):
+        verb = " ".join(words[:length])
+        if verb in VERBS:
+            return verb, words[length:]
+    raise NavforgeError(f"unknown verb {words[0]!r}; verbs: {', '.join(VERBS)}")
+
+
+def _print_verbs() -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for verb, module in VERBS.items():
+        table.add_row(f"  {verb}", importlib.import_module(f"navforge.cli.{module}").SUMMARY)
+    console = Console()
+    console.print("usage: navforge VERB key=value ...      navforge VERB --help lists the keys\n", highlight=False)
+    console.print(table)
+
+
+def _print_help(verb: str, module: ModuleType, words: list[str]) -> None:
+    template = module.template(words) if hasattr(module, "template") else module.Config
+    console = Console()
+    console.print(f"navforge {verb} key=value ...\n{module.SUMMARY}\n", highlight=False, markup=False)
+    table = Table("key", "type", "default", "meaning", box=None, pad_edge=False)
+    for row in configs.describe(template):
+        table.add_row(*(cell.replace("[", "\\[") for cell in row))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Files that are either whole or absent, and fingerprints of what went into them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@contextmanager
+def atomic_path(target: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; on success flush it to disk and rename it over `target`.
+
+    A reader sees the old file or the complete new one, never a part. On an error, a full disk included, the
+    temporary file is removed and `target` is untouched; after `kill -9` a file named `.NAME.*.partial` may remain,
+    which nothing reads.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path | str, text: str) -> None:
+    """Write a text file atomically (UTF-8)."""
+    with atomic_path(target) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path | str, value: Any) -> None:
+    """Write indented JSON atomically; NaN is refused because other readers refuse it."""
+    write_text(target, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def fingerprint(*parts: Any) -> str:
+    """Short stable hash (16 hex digits of SHA-256) of plain values, arrays and bytes.
+
+    Arrays count with dtype and shape; dicts regardless of key order. Two runs on two machines agree.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        _feed(digest, part)
+    return digest.hexdigest()[:16]
+
+
+def file_fingerprint(path: Path | str) -> str:
+    """Fingerprint of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _feed(digest: Any, part: Any) -> None:
+    if isinstance(part, np.ndarray):
+        array = np.ascontiguousarray(part)
+        digest.update(f"array:{array.dtype.str}:{array.shape}:".encode())
+        digest.update(array.tobytes())
+    elif isinstance(part, bytes):
+        digest.update(b"bytes:%d:" % len(part))
+        digest.update(part)
+    elif isinstance(part, dict):
+        digest.update(b"dict:%d:" % len(part))
+        for name in sorted(part, key=str):
+            _feed(digest, str(name))
+            _feed(digest, part[name])
+    elif isinstance(part, list | tuple):
+        digest.update(b"list:%d:" % len(part))
+        for item in part:
+            _feed(digest, item)
+    elif part is None or isinstance(part, str | int | float | bool | Path):
+        digest.update(f"{'str' if isinstance(part, Path) else type(part).__name__}:{part!s};".encode())
+    else:
+        raise TypeError(f"cannot fingerprint a {type(part).__name__}")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

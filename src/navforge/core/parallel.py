@@ -1,0 +1,127 @@
+"""Independent items over a pool of processes, with a progress bar, an ETA, and every failure named."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[ItemT, ResultT]):
+    """What became of one item: a result, or the error text with its traceback."""
+
+    item: ItemT
+    result: ResultT | None
+    error: str | None = None
+    traceback: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the item succeeded."""
+        return self.error is None
+
+
+def available_cpus() -> int:
+    """CPUs this process may use (affinity respected)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def progress(label: str, total: int) -> Progress:
+    """A progress bar with count, elapsed time and ETA on stderr; silent where stderr is no terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        disable=not sys.stderr.isatty(),
+    )
+    bar.add_task(label, total=total)
+    return bar
+
+
+def run(
+    function: Callable[[ItemT], ResultT],
+    items: Sequence[ItemT],
+    *,
+    workers: int = 0,
+    label: str = "",
+) -> Iterator[Outcome[ItemT, ResultT]]:
+    """Apply `function` to every item; yield outcomes as they finish (in order when `workers` is 1).
+
+    An exception in one item is caught at this boundary, recorded with its traceback and yielded; the others go on.
+    A worker that is killed (out of memory, say) raises RuntimeError here: what it worked on is unknown.
+
+    Args:
+        function: picklable; called as `function(item)`.
+        items: what to do.
+        workers: processes; 0 means one per available CPU; 1 runs in this process.
+        label: text before the progress bar.
+    """
+    workers = min(workers or available_cpus(), max(len(items), 1))
+    with progress(label, len(items)) as bar:
+        for outcome in _serial(function, items) if workers == 1 else _pooled(function, items, workers):
+            bar.advance(bar.task_ids[0])
+            yield outcome
+
+
+def _call(function: Callable[[ItemT], ResultT], item: ItemT) -> Outcome[ItemT, ResultT]:
+    try:
+        return Outcome(item, function(item))
+    except Exception as error:  # the worker boundary: recorded and handed to the caller
+        return Outcome(item, None, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _serial(function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> Iterator[Outcome[ItemT, ResultT]]:
+    for item in items:
+        yield _call(function, item)
+
+
+def _pooled(
+    function: Callable[[ItemT], ResultT], items: Sequence[ItemT], workers: int
+) -> Iterator[Outcome[ItemT, ResultT]]:
+    # "spawn" children start clean: forking a process that already runs threads (torch, numba, polars) can deadlock.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread_each) as pool:
+        waiting: set[Future[Outcome[ItemT, ResultT]]] = set()
+        todo = iter(items)
+        try:
+            for item in todo:
+                waiting.add(pool.submit(_call, function, item))
+                if len(waiting) < 4 * workers:
+                    continue
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        except BrokenProcessPool as error:
+            raise RuntimeError("a worker process was killed, most likely out of memory; use fewer workers") from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread_each() -> None:
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "POLARS_MAX_THREADS",
+    ):
+        os.environ[name] = "1"

@@ -1,0 +1,1 @@
+"""OpenScene logs, scenes, sensors and splits, as downloaded and read-only."""

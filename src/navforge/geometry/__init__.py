@@ -1,0 +1,1 @@
+"""Pure array geometry: column layouts, SE(2), boxes, polylines, polygons."""

@@ -1,0 +1,1 @@
+"""nuPlan maps as flat arrays and a lane graph."""

@@ -1,0 +1,1 @@
+"""Encoders and heads under one contract, and the planners composed of them."""

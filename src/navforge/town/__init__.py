@@ -1,0 +1,1 @@
+"""A procedural driving world written in the formats of OpenScene and nuPlan."""

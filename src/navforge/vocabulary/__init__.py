@@ -1,0 +1,1 @@
+"""Trajectory vocabularies and the teacher store of their scores."""
