@@ -1,0 +1,98 @@
+"""Strict configs: what is accepted, and what every refusal says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from navforge.core.config import describe, from_dict, key, merge, to_dict, to_yaml
+from navforge.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    lr: float = key(1e-4, "learning rate", unit="1/step", low=0)
+    sizes: tuple[int, ...] = key((1, 2), "layer sizes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wide(Inner):
+    dropout: float = key(0.5, "dropout", low=0, high=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    split: str = key(help="which split")
+    out: Path | None = key(None, "where")
+    count: int = key(3, "how many", low=1, high=9)
+    mode: str = key("auto", "mode", choices=("auto", "on"))
+    flag: bool = key(False, "flag")
+    inner: Inner = key(Inner, "nested")
+
+    def __post_init__(self) -> None:
+        if self.flag and self.mode == "on":
+            raise ConfigError("flag: true does not go with mode=on; drop one")
+
+
+def test_words_become_typed_values() -> None:
+    config = merge(Config, ["split=a=b", "inner.lr=1e-3", "inner.sizes=[4,5]", "out=x/y", "flag=true", "count=9"])
+    assert config == Config(split="a=b", out=Path("x/y"), count=9, flag=True, inner=Inner(lr=1e-3, sizes=(4, 5)))
+
+
+def test_an_instance_can_be_varied_and_keeps_its_nested_class() -> None:
+    base = Config(split="real", inner=Wide(dropout=0.1))
+    config = merge(base, ["inner.dropout=0.2", "count=4"])
+    assert config.inner == Wide(dropout=0.2) and config.count == 4 and config.split == "real"
+    assert base.inner == Wide(dropout=0.1)
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ([], ["missing required", "split=TEXT"]),
+        (["split=x", "inne.lr=3"], ["unknown key 'inne.lr'", "did you mean inner.lr?", "mode"]),
+        (["split=x", "inner=3"], ["inner is a group", "inner.lr, inner.sizes"]),
+        (["split=x", "count=10"], ["count", "[1, 9]", "10"]),
+        (["split=x", "count=2.5"], ["count", "int", "2.5"]),
+        (["split=x", "count=true"], ["count", "int", "true"]),
+        (["split=x", "count=null"], ["count", "int", "null"]),
+        (["split=x", "mode=off"], ["mode", "one of auto, on", "off"]),
+        (["split=x", "flag=maybe"], ["flag", "true|false", "maybe"]),
+        (["split=x", "inner.lr=abc"], ["inner.lr", "float", "1/step", "abc"]),
+        (["split=x", "inner.lr=-1"], ["inner.lr", "[0, inf]", "-1"]),
+        (["split=x", "inner.lr=nan"], ["inner.lr", "nan"]),
+        (["split=x", "inner.sizes=4"], ["inner.sizes", "list of int", "4"]),
+        (["split=x", "inner.sizes=[a]"], ["inner.sizes", "list of int"]),
+        (["split=x", "split=y"], ["split was given twice"]),
+        (["split"], ["expected key=value", "'split'"]),
+        (["split=x", "flag=true", "mode=on"], ["does not go with"]),
+    ],
+)
+def test_refusals_name_field_value_and_choices(words: list[str], parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        merge(Config, words)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(split="x"),
+        Config(split="x", out=Path("a b/c"), inner=Inner(lr=3e-9, sizes=())),
+        Config(split="yes", flag=True),
+    ],
+)
+def test_dict_round_trip(config: Config) -> None:
+    assert from_dict(Config, to_dict(config)) == config
+    assert "split:" in to_yaml(config)
+
+
+def test_help_rows_carry_type_default_unit_and_meaning() -> None:
+    rows = {row[0]: row for row in describe(Config)}
+    assert rows["split"] == ("split", "text", "required", "which split")
+    assert rows["inner.lr"] == ("inner.lr", "float", "0.0001", "learning rate [1/step]")
+    assert rows["mode"][1] == "auto|on"
+    assert rows["out"][1:3] == ("path or null", "null")

@@ -1,0 +1,68 @@
+"""Files are whole or absent; fingerprints see every difference and nothing else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json, write_text
+
+
+def test_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    write_text(target, "old")
+    with pytest.raises(OSError, match="No space"), atomic_path(target) as path:
+        path.write_text("half of the new")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    write_text(target, "old")
+    script = (
+        "import os, sys, signal\nfrom navforge.core.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as p:\n    p.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert done.returncode == -9
+    assert target.read_text() == "old"
+
+
+def test_new_files_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_json_refuses_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"score": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_fingerprint_sees_values_types_and_boundaries() -> None:
+    parts = [
+        (1,), (1.0,), (True,), ("1",), (None,), ("ab", "c"), ("a", "bc"), (["a"], "b"), (["a", "b"],),
+        (np.zeros(2),), (np.zeros(2, np.float32),), (np.zeros((2, 1)),), (b"x",), ({"a": 1},), ({"a": 2},),
+    ]  # fmt: skip
+    assert len({fingerprint(*p) for p in parts}) == len(parts)
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    with pytest.raises(TypeError):
+        fingerprint(object())
+
+
+def test_file_fingerprint_is_of_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "b").write_bytes(b"x" * 2_999_999 + b"y")
+    assert file_fingerprint(tmp_path / "a") != file_fingerprint(tmp_path / "b")
