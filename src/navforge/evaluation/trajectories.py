@@ -1,0 +1,142 @@
+"""Trajectories to score, from anyone: a plain npz file, checked before anything is computed.
+
+Arrays of the file: `tokens` (S,) text, `poses` (S, N, T, 3) x m, y m, heading rad in the ego rear-axle frame of each
+token's current pose, the current pose itself left out, and `interval_s`, the time between poses in seconds.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from navforge.core.errors import DataError
+from navforge.core.files import atomic_path, fingerprint
+
+HORIZON_S = 4.0
+"""What the benchmark simulates; a trajectory has to reach this far."""
+REACH_M = 1_000.0
+"""No plan of a few seconds leaves this circle; poses beyond it are in another frame."""
+_NAMES = ("tokens", "poses", "interval_s")
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """N trajectories for each of S scenes, checked."""
+
+    tokens: tuple[str, ...]
+    poses: NDArray[np.float64]
+    """(S, N, T, 3) ego frame."""
+    interval_s: float
+
+    def __post_init__(self) -> None:
+        if self.poses.ndim != 4 or self.poses.shape[3] != 3 or 0 in self.poses.shape:
+            raise DataError(
+                f"poses must be (scenes, trajectories, times, 3: x, y, heading), got shape {self.poses.shape}"
+            )
+        if len(self.tokens) != len(self.poses):
+            raise DataError(f"{len(self.tokens)} tokens but poses of {len(self.poses)} scenes; give one row per token")
+        repeated = [token for token, count in Counter(self.tokens).items() if count > 1]
+        if repeated:
+            raise DataError(f"{len(repeated)} token(s) occur more than once: {listing(repeated)}")
+        _check_interval(self.interval_s, self.poses.shape[2])
+        _check_values(self.tokens, self.poses)
+
+    @property
+    def per_scene(self) -> int:
+        """N, trajectories per scene."""
+        return self.poses.shape[1]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of tokens, poses and interval."""
+        return fingerprint(list(self.tokens), self.poses, self.interval_s)
+
+    @classmethod
+    def make(cls, tokens: ArrayLike, poses: ArrayLike, interval_s: float) -> Trajectories:
+        """Check and convert plain arrays."""
+        names = np.asarray(tokens)
+        if names.ndim != 1 or names.dtype.kind not in "US":
+            raise DataError(f"tokens must be a list of text, got {names.dtype} of shape {names.shape}")
+        values = np.asarray(poses)
+        if values.dtype.kind != "f":
+            raise DataError(f"poses must be floating-point numbers, got {values.dtype}")
+        text = np.char.decode(names, "ascii") if names.dtype.kind == "S" else names
+        return cls(tuple(str(name) for name in text), values.astype(np.float64), float(interval_s))
+
+
+def read(path: Path | str) -> Trajectories:
+    """Read and check a trajectory file.
+
+    Raises:
+        DataError: not an npz file, an array missing, of the wrong type or shape, or values no trajectory has.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"trajectories: no file {path}")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} is not an npz file; write it with numpy.savez(tokens=, poses=, interval_s=)")
+        with loaded as file:
+            missing = [name for name in _NAMES if name not in file.files]
+            if missing:
+                raise DataError(f"{path} has no array {', '.join(missing)}; it holds {', '.join(file.files)}")
+            tokens, poses, interval = (file[name] for name in _NAMES)
+    except DataError:
+        raise
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read as an npz file of plain arrays: {error}") from error
+    if interval.size != 1 or interval.dtype.kind not in "fiu":
+        raise DataError(f"{path}: interval_s must be one number, got {interval.dtype} of shape {interval.shape}")
+    try:
+        return Trajectories.make(tokens, poses, float(interval.reshape(())))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def write(path: Path | str, trajectories: Trajectories) -> None:
+    """Write the file `read` reads, atomically."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            tokens=np.array(trajectories.tokens),
+            poses=trajectories.poses,
+            interval_s=np.float64(trajectories.interval_s),
+        )
+
+
+def listing(names: list[str], most: int = 8) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _check_interval(interval_s: float, times: int) -> None:
+    if not (np.isfinite(interval_s) and interval_s > 0):
+        raise DataError(f"interval_s must be a positive number of seconds, got {interval_s}")
+    steps = HORIZON_S / interval_s
+    if abs(steps - round(steps)) > 1e-6:
+        raise DataError(
+            f"interval_s={interval_s:g} s does not divide the {HORIZON_S:g} s that are scored; use 0.1, 0.2, 0.5, ..."
+        )
+    if times < round(steps):
+        raise DataError(
+            f"{times} poses of {interval_s:g} s reach {times * interval_s:g} s; at least {HORIZON_S:g} s "
+            f"({round(steps)} poses) are needed, the current pose not counted"
+        )
+
+
+def _check_values(tokens: tuple[str, ...], poses: NDArray[np.float64]) -> None:
+    undefined = [token for token, scene in zip(tokens, poses, strict=True) if not np.isfinite(scene).all()]
+    if undefined:
+        raise DataError(f"poses of {len(undefined)} scene(s) hold NaN or infinity: {listing(undefined)}")
+    far = [token for token, scene in zip(tokens, poses, strict=True) if np.abs(scene[..., :2]).max() > REACH_M]
+    if far:
+        raise DataError(
+            f"poses of {len(far)} scene(s) are more than {REACH_M:g} m away: {listing(far)}; "
+            "poses are relative to the current rear-axle pose of each scene, not in map coordinates"
+        )

@@ -1,0 +1,97 @@
+"""Every way a trajectory file can be wrong is refused with its cause."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from navforge.core.errors import DataError
+from navforge.evaluation import trajectories
+from navforge.evaluation.trajectories import Trajectories
+
+
+def arrays(**changes: object) -> dict[str, object]:
+    good: dict[str, object] = {
+        "tokens": np.array(["aa", "bb"]),
+        "poses": np.linspace(0, 30, 2 * 3 * 8 * 3).reshape(2, 3, 8, 3),
+        "interval_s": np.float64(0.5),
+    }
+    return {**good, **changes}
+
+
+def saved(folder: Path, **changes: object) -> Path:
+    values = {name: value for name, value in arrays(**changes).items() if value is not None}
+    np.savez(folder / "t.npz", **values)  # type: ignore[arg-type]
+    return folder / "t.npz"
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    given = trajectories.read(saved(tmp_path))
+    trajectories.write(tmp_path / "again.npz", given)
+    again = trajectories.read(tmp_path / "again.npz")
+    assert again.tokens == ("aa", "bb")
+    assert again.per_scene == 3
+    assert again.interval_s == 0.5
+    np.testing.assert_array_equal(again.poses, given.poses)
+    assert again.fingerprint == given.fingerprint
+
+
+def test_fingerprint_follows_values() -> None:
+    one = Trajectories.make(*arrays().values())  # type: ignore[arg-type]
+    poses = one.poses.copy()
+    poses[0, 0, 0, 0] += 1e-9
+    assert Trajectories(one.tokens, poses, 0.5).fingerprint != one.fingerprint
+
+
+def test_float32_poses_and_byte_tokens_are_taken(tmp_path: Path) -> None:
+    poses = np.ones((2, 1, 40, 3), np.float32)
+    read = trajectories.read(saved(tmp_path, tokens=np.array([b"aa", b"bb"]), poses=poses, interval_s=np.array([0.1])))
+    assert read.tokens == ("aa", "bb")
+    assert read.poses.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tokens": None}, "no array tokens; it holds poses, interval_s"),
+        ({"tokens": np.array(["aa", "aa"])}, "more than once: aa"),
+        ({"tokens": np.array(["aa", "bb", "cc"])}, "3 tokens but poses of 2 scenes"),
+        ({"tokens": np.arange(2)}, "must be a list of text"),
+        ({"tokens": np.array(["aa", "bb"], dtype=object)}, "plain arrays"),
+        ({"poses": np.ones((2, 8, 3))}, r"\(scenes, trajectories, times, 3"),
+        ({"poses": np.ones((2, 1, 8, 2))}, r"got shape \(2, 1, 8, 2\)"),
+        ({"poses": np.ones((2, 0, 8, 3))}, "got shape"),
+        ({"poses": np.ones((2, 1, 8, 3), int)}, "floating-point"),
+        ({"poses": np.ones((2, 1, 7, 3))}, "7 poses of 0.5 s reach 3.5 s"),
+        ({"poses": np.array([[[[np.nan] * 3] * 8], [[[0.0] * 3] * 8]])}, "NaN or infinity: aa"),
+        ({"poses": np.full((2, 1, 8, 3), 5e5)}, "2 scene.s. are more than 1000 m away"),
+        ({"interval_s": np.float64(0.3)}, "does not divide"),
+        ({"interval_s": np.float64(-0.5)}, "positive number"),
+        ({"interval_s": np.float64(np.nan)}, "positive number"),
+        ({"interval_s": np.array([0.5, 0.5])}, "one number"),
+        ({"interval_s": np.array("half")}, "one number"),
+    ],
+)
+def test_wrong_files(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    path = saved(tmp_path, **changes)
+    with pytest.raises(DataError, match=message) as raised:
+        trajectories.read(path)
+    assert re.search(re.escape(str(path)), str(raised.value))
+
+
+def test_files_that_are_no_npz(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no file"):
+        trajectories.read(tmp_path / "absent.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(DataError, match="cannot be read"):
+        trajectories.read(tmp_path / "text.npz")
+    np.save(tmp_path / "single.npy", np.ones(3))
+    with pytest.raises(DataError, match="not an npz"):
+        trajectories.read(tmp_path / "single.npy")
+    whole = saved(tmp_path).read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="cannot be read"):
+        trajectories.read(tmp_path / "cut.npz")
