@@ -76,14 +76,14 @@ def bootstrap(
         resamples: number of draws.
     """
     data = _finite(values)
-    if clusters is None:
-        sums, sizes = data, np.ones(data.size, dtype=np.intp)
-    else:
+    codes = np.arange(data.size)
+    if clusters is not None:
         labels = np.asarray(clusters)
         if labels.shape != data.shape:
             raise DataError(f"clusters have shape {labels.shape}, values {data.shape}; one label per value is needed")
         codes = np.unique(labels, return_inverse=True)[1]
-        sums, sizes = np.bincount(codes, weights=data), np.bincount(codes)
+    sums = np.bincount(codes, weights=data).astype(np.float64)
+    sizes = np.bincount(codes)
     mean = float(data.mean())
     count = sums.size
     if count < 2:
