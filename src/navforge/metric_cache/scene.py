@@ -12,10 +12,31 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from navforge.core.errors import DataError
+
 Float = NDArray[np.float64]
 
-OBSERVATION_STEPS = 51
-"""Object poses are kept for 5 s (51 steps): v1.1 looks 5 s ahead, v2 uses the first 41 steps (4 s)."""
+SCORED_STEPS = 41
+"""Steps of 0.1 s that are simulated and scored (4 s and the current state)."""
+REFERENCE_STEPS = 51
+"""Steps of the PDM-Closed trajectory (5 s and the current state)."""
+
+
+class Devkit(IntEnum):
+    """Release of the official devkit whose caching rules made an array; index of `CachedScene.pdm_*`.
+
+    The two differ where it matters: PDM-Closed chooses among the same proposals by the score of its own release, and
+    v1.1 interpolates objects over 5 s of key frames, v2.2 over 4 s (an object seen once within 4 s and again later
+    stands still in v2.2 and moves in v1.1).
+    """
+
+    V1 = 0
+    V2 = 1
+
+    @property
+    def observation_steps(self) -> int:
+        """Steps for which objects are known: 51 (5 s) in v1.1, 41 (4 s) in v2.2."""
+        return 51 if self is Devkit.V1 else 41
 
 
 class MapLayer(IntEnum):
@@ -66,7 +87,7 @@ class MapPolygons:
 
 @dataclass(frozen=True, slots=True)
 class ObjectTracks:
-    """Tracked objects at 10 Hz, in devkit order (order of first sighting)."""
+    """Tracked objects at 10 Hz over K = `Devkit.observation_steps` steps, in devkit order (order of first sighting)."""
 
     token: NDArray[np.str_]
     """(O,) track token."""
@@ -75,31 +96,33 @@ class ObjectTracks:
     extent: Float
     """(O, 2) length, width of the first sighting."""
     pose: Float
-    """(O, 51, 3) box centre x, y, heading; NaN-free; meaningful where `valid`."""
+    """(O, K, 3) box centre x, y, heading; 0 where not `valid`."""
     velocity: Float
-    """(O, 51, 2) velocity vx, vy in the global frame, as the devkit interpolates it; 0 for static objects."""
+    """(O, K, 2) velocity vx, vy in the global frame, as the devkit interpolates it; 0 for static objects."""
     valid: NDArray[np.bool_]
-    """(O, 51) the object exists at this step."""
+    """(O, K) the object exists at this step."""
     first_heading: Float
-    """(O,) heading of the first sighting; collision types and TTC use it with the current centroid."""
+    """(O,) heading at the first step that has the object; collision types and TTC use it with the current centroid."""
     first_velocity: Float
-    """(O, 2) velocity of the first sighting, global frame."""
+    """(O, 2) velocity at the first step that has the object, global frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedLights:
-    """Lane connectors under a red light, per step; the obstacle is the connector's polygon."""
+    """Lane connectors under a red light, per step; the obstacle is the connector's polygon. v2.2 only."""
 
     step: NDArray[np.uint8]
-    """(L,) step 0..50 of each entry."""
+    """(L,) step 0..40 of each entry, ascending."""
     connector: NDArray[np.int64]
-    """(L,) index into `xy`'s polygons (`ring_start`)."""
+    """(L,) index k of the connector."""
     fid: NDArray[np.int64]
     """(K,) feature id of each connector that is ever red."""
     xy: Float
-    """(W, 2) vertices of the connectors' closed exterior rings."""
+    """(W, 2) vertices of the connectors' closed rings."""
     ring_start: NDArray[np.int64]
-    """(K + 1,)"""
+    """(R + 1,) ring r has vertices `xy[ring_start[r]:ring_start[r + 1]]`."""
+    polygon_start: NDArray[np.int64]
+    """(K + 1,) connector k has rings `polygon_start[k]:polygon_start[k + 1]`, the exterior first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +139,15 @@ class CachedScene:
     ego_state: Float
     """(11,) state of the current frame (`geometry.columns.State`)."""
     history_states: Float
-    """(H, 11) logged states at 10 Hz before the current frame, H 14 or 15, padded in front by history comfort."""
+    """(H, 11) logged states at 10 Hz before the current frame, H 14 or 15, padded in front by history comfort.
+    H 0 means that no history is given: history comfort is then 1 (PDM-Closed scores its own proposals so)."""
     human_poses: Float | None
     """(8, 3) logged future at 2 Hz, ego frame of the current pose; None where `synthetic`."""
     pdm_reference: Float
-    """(51, 3) PDM-Closed trajectory x, y, heading at 10 Hz from the current time; its first pose is the ego
-    projected onto the path."""
+    """(2, 51, 3) by `Devkit`: PDM-Closed trajectory x, y, heading at 10 Hz from the current time; its first pose is
+    the ego projected onto the path."""
+    pdm_reference_input: Float
+    """(2, 41, 3) by `Devkit`: `pdm_reference` as the simulator gets it, resampled at microsecond-truncated times."""
     pdm_times_us: NDArray[np.int64]
     """(51,) times of `pdm_reference`."""
     centerline: Float
@@ -131,5 +157,23 @@ class CachedScene:
     route_lane_ids: tuple[str, ...]
     """Lanes and lane connectors of the corrected route, in order."""
     polygons: MapPolygons
-    objects: ObjectTracks
+    objects_v1: ObjectTracks | None
+    """Objects by the rules of v1.1 (51 steps); None where the log has less than 5 s of future frames."""
+    objects_v2: ObjectTracks
+    """Objects by the rules of v2.2 (41 steps)."""
     red_lights: RedLights
+
+    def objects(self, devkit: Devkit) -> ObjectTracks:
+        """Objects as a devkit release interpolates them.
+
+        Raises:
+            DataError: `Devkit.V1` of a scene with less than 5 s of future frames.
+        """
+        if devkit is Devkit.V2:
+            return self.objects_v2
+        if self.objects_v1 is None:
+            raise DataError(
+                f"scene {self.token} of log {self.log_name} has less than 5 s of future frames, which protocol pdms_v1 "
+                "needs; use a scene filter with num_future_frames=10, or another protocol"
+            )
+        return self.objects_v1
