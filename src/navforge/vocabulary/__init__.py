@@ -1,1 +1,1 @@
-"""Trajectory vocabularies and the teacher store of their scores."""
+"""Fixed trajectories a planner chooses from, how they are made, and what the teacher says of them."""

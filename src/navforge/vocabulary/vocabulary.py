@@ -1,0 +1,113 @@
+"""`Vocabulary`: the fixed trajectories a planner chooses from, in the public `.npy` layout."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navforge.core.errors import DataError
+from navforge.core.files import atomic_path, fingerprint, write_json
+
+STEPS = 40
+INTERVAL_S = 0.1
+PLAN_STEPS = np.arange(4, STEPS, 5)
+"""Indices of the 8 poses at 2 Hz (0.5 s .. 4.0 s) among the 40 at 10 Hz."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Trajectories of 4 s at 10 Hz, the current pose left out."""
+
+    poses: NDArray[np.float32]
+    """(N, 40, 3) x m, y m, heading rad in the ego rear-axle frame of the current pose."""
+
+    def __post_init__(self) -> None:
+        """Raise DataError unless the poses are finite float32 of shape (N, 40, 3)."""
+        poses = self.poses
+        if poses.ndim != 3 or poses.shape[1:] != (STEPS, 3) or len(poses) == 0:
+            raise DataError(f"a vocabulary has shape (N, {STEPS}, 3) with N >= 1, this one {poses.shape}")
+        if poses.dtype != np.float32:
+            raise DataError(f"a vocabulary is float32, this one {poses.dtype}; convert it")
+        wrong = np.flatnonzero(~np.isfinite(poses).all(axis=(1, 2)))
+        if len(wrong):
+            raise DataError(f"{len(wrong)} vocabulary entries are not finite, the first is entry {wrong[0]}")
+        far = np.flatnonzero(np.abs(poses[..., :2]).max(axis=(1, 2)) > 1000.0)
+        if len(far):
+            raise DataError(f"vocabulary entry {far[0]} is more than 1 km away; are these global poses?")
+
+    @property
+    def size(self) -> int:
+        """Number of entries N."""
+        return len(self.poses)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits naming the exact poses in their order, since scores are indexed by row."""
+        return fingerprint(self.poses)
+
+    @cached_property
+    def plans(self) -> NDArray[np.float32]:
+        """(N, 8, 3) the entries' poses at 2 Hz, which the imitation target compares with the human's."""
+        return np.ascontiguousarray(self.poses[:, PLAN_STEPS])
+
+    def save(self, path: Path | str, **facts: Any) -> None:
+        """Write `path` (.npy) and beside it `path` + .json with size, fingerprint and `facts`; both atomically.
+
+        Raises:
+            DataError: `path` does not end in .npy.
+        """
+        path = Path(path)
+        if path.suffix != ".npy":
+            raise DataError(f"a vocabulary file ends in .npy, got {path}")
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.save(file, self.poses, allow_pickle=False)
+        about = {"size": self.size, "fingerprint": self.fingerprint, "interval_s": INTERVAL_S, **facts}
+        write_json(_sidecar(path), about)
+
+    @staticmethod
+    def load(path: Path | str) -> Vocabulary:
+        """Read a `.npy` vocabulary; a JSON file beside it, if there is one, must name the same fingerprint.
+
+        Raises:
+            DataError: missing, truncated, of another layout, or not the file its JSON describes.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise DataError(f"vocabulary {path} not found; build one with: navforge vocab split=... out={path}")
+        try:
+            poses = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise DataError(f"vocabulary {path} cannot be read ({error}); it must be a plain .npy file") from error
+        if not isinstance(poses, np.ndarray):
+            raise DataError(f"vocabulary {path} is an archive; it must be one .npy array")
+        try:
+            vocabulary = Vocabulary(poses)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        _check_sidecar(path, vocabulary)
+        return vocabulary
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _check_sidecar(path: Path, vocabulary: Vocabulary) -> None:
+    sidecar = _sidecar(path)
+    if not sidecar.is_file():
+        return
+    try:
+        stated = json.loads(sidecar.read_text())["fingerprint"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{sidecar} is damaged; delete it or build the vocabulary again") from error
+    if stated != vocabulary.fingerprint:
+        raise DataError(
+            f"{path} has fingerprint {vocabulary.fingerprint} but {sidecar.name} describes {stated}: one of the two "
+            "was replaced; put the matching pair back or delete the JSON file"
+        )
