@@ -149,9 +149,7 @@ class CachedScene:
     pdm_reference_input: Float
     """(2, 41, 3) by `Devkit`: `pdm_reference` as the simulator gets it, resampled at microsecond-truncated times."""
     pdm_times_us: NDArray[np.int64]
-    """(51,) times of `pdm_reference` and `pdm_reference_v1`."""
-    pdm_reference_v1: Float
-    """(51, 3) PDM-Closed trajectory of v1.1: its scorer has other rules, so another proposal may win."""
+    """(51,) times of `pdm_reference`."""
     centerline: Float
     """(M, 3) route centreline x, y, heading; points repeat at lane joints."""
     centerline_progress: Float
