@@ -109,10 +109,9 @@ def decode_lidar(content: bytes, source: Path | str = "LiDAR sweep") -> NDArray[
         raise DataError(
             f"{source}: expected single fields {', '.join(FIELDS)}; the file has {', '.join(record.names or ())}"
         )
-    if count < 0 or len(content) - start < count * record.itemsize:
-        raise DataError(
-            f"{source}: truncated: {count} points need {count * record.itemsize} bytes, {len(content) - start} are there"
-        )
+    needed, there = count * record.itemsize, len(content) - start
+    if count < 0 or there < needed:
+        raise DataError(f"{source}: truncated: {count} points need {needed} bytes, {there} are there")
     records = np.frombuffer(content, record, count, start)
     points = np.empty((count, len(FIELDS)), np.float32)
     for column, name in enumerate(FIELDS):
