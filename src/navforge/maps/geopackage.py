@@ -1,0 +1,133 @@
+"""nuPlan map files: the version index, the metric CRS, and layers read and projected in one vectorised step each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio.raw
+import pyproj
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from navforge.core.errors import DataError
+from navforge.maps.flat import Geometries
+from navforge.maps.layers import LayerTable
+from navforge.maps.schema import (
+    GEOGRAPHIC_CRS,
+    INDEX_FILE,
+    LOCATION_ALIASES,
+    MAP_FILE,
+    META_CRS_KEY,
+    META_LAYER,
+    NO_FID,
+    Column,
+    Kind,
+    LayerSchema,
+)
+
+
+def locations(map_root: Path | str) -> dict[str, str]:
+    """Map version of every location that the index of a map root lists.
+
+    Raises:
+        DataError: the index is missing or damaged.
+    """
+    path = Path(map_root) / INDEX_FILE
+    try:
+        index = json.loads(path.read_text())
+        return {str(location): str(entry["version"]) for location, entry in index.items()}
+    except OSError as error:
+        raise DataError(f"map index {path} cannot be read: {error.strerror}; point data.maps at its folder") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"map index {path} is damaged: {error!r}") from error
+
+
+def map_path(map_root: Path | str, location: str) -> Path:
+    """File of a location's map; DataError names the locations there are, or the file that is missing."""
+    versions = locations(map_root)
+    location = LOCATION_ALIASES.get(location, location)
+    if location not in versions:
+        raise DataError(f"no map {location!r} under {map_root}; its index lists {', '.join(versions)}")
+    path = Path(map_root) / location / versions[location] / MAP_FILE
+    if not path.is_file():
+        raise DataError(f"map file {path} is missing, though the index of {map_root} lists it")
+    return path
+
+
+def read_crs(path: Path | str) -> str:
+    """Name of the metric CRS a map file states, such as EPSG:32617."""
+    fields, values = _read_raw(path, META_LAYER, None)[:2]
+    try:
+        table = dict(zip(values[fields.index("key")], values[fields.index("value")], strict=True))
+        return str(table[META_CRS_KEY])
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path}: table {META_LAYER!r} does not state {META_CRS_KEY!r}") from error
+
+
+def read_layer(path: Path | str, schema: LayerSchema, crs: str) -> LayerTable:
+    """Read one layer and project it into the metric CRS.
+
+    Args:
+        path: the map file.
+        schema: the layer.
+        crs: metric CRS of the map.
+
+    Raises:
+        DataError: the layer or a required column is missing, or a geometry is empty or cannot be projected.
+    """
+    names, values, geometry, fid, own_crs = _read_raw(path, schema.name, [column.name for column in schema.columns])
+    present = dict(zip(names, values, strict=True))
+    missing = [c.name for c in schema.columns if c.required and c.name not in present]
+    if missing:
+        raise DataError(f"{path}: layer {schema.name} lacks column(s) {', '.join(missing)}")
+    columns = {c.name: _typed(present[c.name], c, path, schema) for c in schema.columns if c.name in present}
+    projected = _project(geometry, own_crs or GEOGRAPHIC_CRS, crs, f"{path}: layer {schema.name}", fid)
+    return LayerTable(str(path), schema, fid, projected, columns)
+
+
+def _read_raw(
+    path: Path | str, layer: str, columns: list[str] | None
+) -> tuple[list[str], list[NDArray[Any]], Any, NDArray[np.int64], str | None]:
+    """Column names and values, WKB geometries, feature ids and CRS of a layer."""
+    try:
+        meta, fid, wkb, values = pyogrio.raw.read(path, layer=layer, columns=columns, return_fids=True)
+    except DataLayerError as error:
+        raise DataError(f"{path}: no layer {layer!r} in the map file") from error
+    except DataSourceError as error:
+        raise DataError(f"{path} is no readable map file: {error}") from error
+    return list(meta["fields"]), list(values), wkb, np.asarray(fid, np.int64), meta["crs"]
+
+
+def _project(wkb: Any, source_crs: str, target_crs: str, where: str, fid: NDArray[np.int64]) -> Geometries:
+    if wkb is None:
+        raise DataError(f"{where} holds no geometry")
+    geometry: Any = shapely.force_2d(shapely.from_wkb(wkb))
+    empty = shapely.is_missing(geometry) | shapely.is_empty(geometry)
+    if empty.any():
+        raise DataError(f"{where}: feature {fid[empty][0]} has no geometry")
+    transformer = pyproj.Transformer.from_crs(source_crs, target_crs, always_xy=True)
+    xy = shapely.get_coordinates(geometry)
+    projected = np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+    if not np.isfinite(projected).all():
+        raise DataError(f"{where}: some coordinates have no place in {target_crs}")
+    return shapely.set_coordinates(geometry, projected)
+
+
+def _typed(values: NDArray[Any], column: Column, path: Path | str, schema: LayerSchema) -> NDArray[Any]:
+    try:
+        if column.kind is Kind.TEXT:
+            return np.array(["" if value is None else str(value) for value in values], np.str_)
+        if values.dtype.kind == "O":
+            values = np.array([np.nan if value in (None, "") else float(value) for value in values])
+        if column.kind is Kind.NUMBER:
+            return values.astype(np.float64)
+        if values.dtype.kind == "f":
+            known = np.isfinite(values)
+            return np.where(known, np.where(known, values, 0).astype(np.int64), NO_FID)
+        return values.astype(np.int64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: layer {schema.name}, column {column.name}: {error}") from error
