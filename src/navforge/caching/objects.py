@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,24 @@ AGENTS = (ObjectType.VEHICLE, ObjectType.PEDESTRIAN, ObjectType.BICYCLE)
 _TYPES = {kind.name.lower(): kind for kind in ObjectType}
 
 
-def global_objects(frame: Frame, ego_pose: Float) -> tuple[NDArray[np.uint8], Float, Float, Float]:
-    """Objects of one frame, in log order.
+@dataclass(frozen=True, slots=True)
+class FrameObjects:
+    """Objects of one frame in the global frame."""
+
+    token: list[str]
+    """(O,) track tokens."""
+    type: NDArray[np.uint8]
+    """(O,) `ObjectType`."""
+    extent: Float
+    """(O, 2) length, width."""
+    pose: Float
+    """(O, 3) box centre x, y, heading in [-pi, pi]."""
+    velocity: Float
+    """(O, 2) vx, vy; 0 for static classes."""
+
+
+def global_objects(frame: Frame, ego_pose: Float) -> FrameObjects:
+    """Objects of one frame, sorted by class, then in log order (nuPlan's `TrackedObjects` sorts so).
 
     The box position relative to the ego is rotated by the ego heading alone, and the heading wrapped twice, as the
     devkit does (`gt_boxes_oriented_box`).
@@ -30,10 +47,6 @@ def global_objects(frame: Frame, ego_pose: Float) -> tuple[NDArray[np.uint8], Fl
     Args:
         frame: with annotations.
         ego_pose: (3,) rear axle x, y, heading as `ego.rear_axle` returns it.
-
-    Returns:
-        Types (O,) `ObjectType`; extents (O, 2) length, width; poses (O, 3) x, y, heading; velocities (O, 2), 0 for
-        static classes.
 
     Raises:
         DataError: an unknown class name.
@@ -43,16 +56,23 @@ def global_objects(frame: Frame, ego_pose: Float) -> tuple[NDArray[np.uint8], Fl
     if unknown:
         raise DataError(f"frame {frame.token} of log {frame.log_name} has objects of unknown class: {unknown}")
     types = np.array([_TYPES[name] for name in annotations.names], np.uint8)
-    boxes = annotations.boxes.astype(np.float64)
+    order = np.argsort(types, kind="stable")
+    types, boxes = types[order], annotations.boxes.astype(np.float64)[order]
     cos, sin = np.cos(ego_pose[Pose.HEADING]), np.sin(ego_pose[Pose.HEADING])
     pose = np.empty((len(types), 3))
     pose[:, Pose.X] = boxes[:, LogBox.X] * cos - boxes[:, LogBox.Y] * sin + ego_pose[Pose.X]
     pose[:, Pose.Y] = boxes[:, LogBox.X] * sin + boxes[:, LogBox.Y] * cos + ego_pose[Pose.Y]
     pose[:, Pose.HEADING] = _wrap(_wrap(boxes[:, LogBox.HEADING] + ego_pose[Pose.HEADING]))
-    vx, vy = annotations.velocity[:, 0].astype(np.float64), annotations.velocity[:, 1].astype(np.float64)
+    vx, vy = annotations.velocity[order, :2].astype(np.float64).T
     velocity = np.stack([vx * cos - vy * sin, vx * sin + vy * cos], axis=-1)
     velocity[~np.isin(types, AGENTS)] = 0.0
-    return types, boxes[:, [LogBox.LENGTH, LogBox.WIDTH]], pose, velocity
+    return FrameObjects(
+        token=[annotations.track_tokens[i] for i in order],
+        type=types,
+        extent=boxes[:, [LogBox.LENGTH, LogBox.WIDTH]],
+        pose=pose,
+        velocity=velocity,
+    )
 
 
 def sightings(frames: Sequence[Frame], ego_poses: Float) -> ObjectFrames:
@@ -69,15 +89,15 @@ def sightings(frames: Sequence[Frame], ego_poses: Float) -> ObjectFrames:
     poses: list[Float] = []
     velocities: list[Float] = []
     for number, (frame, ego_pose) in enumerate(zip(frames, ego_poses, strict=True)):
-        kind, extent, pose, velocity = global_objects(frame, ego_pose)
-        for i, token in enumerate(frame.annotations.track_tokens):
+        seen = global_objects(frame, ego_pose)
+        for i, token in enumerate(seen.token):
             if token not in index:
                 index[token] = len(index)
-                types.append(int(kind[i]))
-                extents.append(extent[i])
+                types.append(int(seen.type[i]))
+                extents.append(seen.extent[i])
             rows.append((index[token], number))
-        poses.append(pose)
-        velocities.append(velocity)
+        poses.append(seen.pose)
+        velocities.append(seen.velocity)
     table = np.array(rows, np.int64).reshape(-1, 2)
     order = np.argsort(table[:, 0], kind="stable")
     return ObjectFrames(

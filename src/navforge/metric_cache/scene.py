@@ -87,7 +87,7 @@ class MapPolygons:
 
 @dataclass(frozen=True, slots=True)
 class ObjectTracks:
-    """Tracked objects at 10 Hz over K = `Devkit.observation_steps` steps, in devkit order (order of first sighting)."""
+    """Tracked objects at 10 Hz over K = `Devkit.observation_steps` steps, in devkit order (first step, then class)."""
 
     token: NDArray[np.str_]
     """(O,) track token."""

@@ -27,7 +27,7 @@ class ObjectFrames:
     """Sightings of objects in the current and the future key frames, sorted by object, then time."""
 
     token: NDArray[np.str_]
-    """(O,) track token, in order of first sighting."""
+    """(O,) track token, in order of first sighting (within a frame by class)."""
     type: NDArray[np.uint8]
     """(O,) `ObjectType` of the first sighting."""
     extent: Float
@@ -45,7 +45,10 @@ class ObjectFrames:
 
 
 def interpolate(sightings: ObjectFrames, devkit: Devkit) -> ObjectTracks:
-    """Tracks at 10 Hz from the key frames that a devkit release reads (its observation horizon)."""
+    """Tracks at 10 Hz from the key frames that a devkit release reads (its observation horizon).
+
+    Objects are ordered by the first step that has them, then by class, then by first sighting.
+    """
     steps = devkit.observation_steps
     horizon = round((steps - 1) * STEP_S / FRAME_INTERVAL_S)
     if sightings.frames <= horizon:
@@ -61,15 +64,17 @@ def interpolate(sightings: ObjectFrames, devkit: Devkit) -> ObjectTracks:
         sightings.start, sightings.frame * FRAME_INTERVAL_S, sightings.pose, sightings.velocity,
         horizon * FRAME_INTERVAL_S, pose, velocity, valid, first_heading, first_velocity,
     )  # fmt: skip
+    kept = np.flatnonzero(present)
+    order = kept[np.lexsort((kept, sightings.type[kept], valid[kept].argmax(axis=1)))]
     return ObjectTracks(
-        token=sightings.token[present],
-        type=sightings.type[present],
-        extent=sightings.extent[present],
-        pose=pose[present],
-        velocity=velocity[present],
-        valid=valid[present],
-        first_heading=first_heading[present],
-        first_velocity=first_velocity[present],
+        token=sightings.token[order],
+        type=sightings.type[order],
+        extent=sightings.extent[order],
+        pose=pose[order],
+        velocity=velocity[order],
+        valid=valid[order],
+        first_heading=first_heading[order],
+        first_velocity=first_velocity[order],
     )
 
 
