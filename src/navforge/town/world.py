@@ -1,6 +1,6 @@
 """What the town is made of: `TownMap` (roads and scenery, fixed) and `Snapshot` (everything that moves, at one time).
 
-Frame: the **town frame**, metres, x east, y north, z up, the ground is z = 0. `TownMap.origin` is the town frame's origin in
+Frame: the **town frame**, metres, x east, y north, z up, the ground is z = 0. `TownMap.origin` is its origin in
 the metric CRS of the map location, so global = town + origin; logs and map files are written in global coordinates,
 everything in memory (and all rendering) stays in the town frame. Headings are counter-clockwise from +x.
 Polylines are (K, 2) float64; polygons are (K, 2) float64 rings, counter-clockwise, not closed. Traffic keeps right.
@@ -260,6 +260,8 @@ class TownMap:
     crosswalks: tuple[Crosswalk, ...]
     walkways: tuple[Float, ...]
     """Rings of pavement; 0.12 m above the road looks right, flat is correct."""
+    footpaths: tuple[Float, ...]
+    """Middle lines of the pavements along roads; pedestrians walk there."""
     painted_lines: tuple[PaintedLine, ...]
     buildings: tuple[Building, ...]
     trees: Float
