@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.geometry.columns import Pose
-from navforge.geometry.se2 import poses_to_global, wrap_angle
+from navforge.geometry.se2 import wrap_angle
 from navforge.metric_cache.scene import CachedScene
 from navforge.simulation.tracker import STEP_S, STEPS
 
@@ -47,27 +47,33 @@ def sample_times_us(time_us: int) -> NDArray[np.int64]:
     return _truncate_us(np.arange(0.0, (STEPS - 1) * STEP_S + STEP_S, STEP_S)[:STEPS], time_us)
 
 
-def resample_plans(poses: Float, interval_s: float, time_us: int) -> Float:
-    """Plans at 0.1 s over 4 s, interpolated linearly as the devkit does.
+def reference_poses(poses: Float, interval_s: float, time_us: int, ego_pose: Float) -> Float:
+    """Plans at 0.1 s over 4 s in the frame of `ego_pose`, interpolated linearly as the devkit does.
 
-    A plan shorter than 4 s holds its last pose. Source: NAVSIM's `transform_trajectory` and
+    A plan shorter than 4 s holds its last pose. Sources: NAVSIM's `transform_trajectory` and
     `get_trajectory_as_array`, whose microsecond truncation shifts some samples by 1 us.
+
+    The plan is moved to the frame of `ego_pose` before it is interpolated, in the devkit's order of operations: global
+    coordinates are so large that a position is rounded to 1e-9 m, and the curvature fitted to a plan that hardly
+    moves depends on that rounding (up to 3e-5 m after 4 s).
 
     Args:
         poses: (N, T, 3) ego frame, the current pose left out.
         interval_s: time between poses.
         time_us: time of the current frame (truncation depends on it).
+        ego_pose: (3,) current pose.
 
     Returns:
-        (N, 41, 3) ego frame, starting at (0, 0, 0); headings in [-pi, pi).
+        (N, 41, 3), the first pose being the ego's; headings in [-pi, pi).
 
     Raises:
         DataError: see `check_plans`.
     """
     poses = check_plans(poses, interval_s)
-    knots = np.zeros((len(poses), poses.shape[1] + 1, 3))
-    knots[:, 1:] = poses
-    knots[..., Pose.HEADING] = np.unwrap(wrap_angle(knots[..., Pose.HEADING]), axis=1)
+    knots = np.empty((len(poses), poses.shape[1] + 1, 3))
+    knots[:, 0] = ego_pose
+    knots[:, 1:] = _compose(ego_pose, poses)
+    knots[..., Pose.HEADING] = np.unwrap(knots[..., Pose.HEADING], axis=1)
     times = pose_times_us(poses.shape[1], interval_s, time_us).astype(np.float64)
     at = np.clip(sample_times_us(time_us), int(times[0]), int(times[-1])).astype(np.float64)
     upper = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
@@ -79,8 +85,17 @@ def resample_plans(poses: Float, interval_s: float, time_us: int) -> Float:
 
 
 def to_reference_poses(scene: CachedScene, poses: Float, interval_s: float) -> Float:
-    """`resample_plans` in the global frame: (N, T, 3) ego frame to (N, 41, 3) global."""
-    return poses_to_global(scene.ego_state[:3], resample_plans(poses, interval_s, scene.time_us))
+    """`reference_poses` in the global frame of a scene: (N, T, 3) ego frame to (N, 41, 3) global."""
+    return reference_poses(poses, interval_s, scene.time_us, scene.ego_state[:3])
+
+
+def _compose(origin: Float, poses: Float) -> Float:
+    """Poses (N, T, 3) relative to `origin`, by the arithmetic of 3x3 transformation matrices."""
+    c, s = np.cos(origin[Pose.HEADING]), np.sin(origin[Pose.HEADING])
+    relative_c, relative_s = np.cos(poses[..., Pose.HEADING]), np.sin(poses[..., Pose.HEADING])
+    x, y = poses[..., Pose.X], poses[..., Pose.Y]
+    heading = np.arctan2(s * relative_c + c * relative_s, c * relative_c - s * relative_s)
+    return np.stack([(c * x - s * y) + origin[Pose.X], (s * x + c * y) + origin[Pose.Y], heading], axis=-1)
 
 
 def _truncate_us(seconds: Float, time_us: int) -> NDArray[np.int64]:
