@@ -1,0 +1,131 @@
+"""What the scoring kernels read: named tuples of flat arrays in the ego frame of a scene.
+
+Ego frame: origin at the rear axle of the current pose, x forward. Coordinates stay small, so nothing is lost to
+rounding, and what depends on the plan alone can be shared between scenes.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int32]
+
+
+class Area(IntEnum):
+    """Classes of map polygons that the scores ask about."""
+
+    DRIVABLE = 0
+    """Roadblocks, intersections, car parks (not roadblock connectors, not generic drivable polygons)."""
+    ON_ROUTE = 1
+    """Lanes and lane connectors of the corrected route."""
+    INTERSECTION = 2
+    LANE = 3
+    """All lanes and lane connectors."""
+
+
+class EgoArea(IntEnum):
+    """Last axis of `ego_areas`, as in the devkit."""
+
+    MULTIPLE_LANES = 0
+    NON_DRIVABLE = 1
+    ONCOMING = 2
+
+
+class PolygonArrays(NamedTuple):
+    """Polygons with rings, as `metric_cache.scene.MapPolygons`, in the ego frame."""
+
+    xy: Float
+    ring_start: NDArray[np.int64]
+    polygon_start: NDArray[np.int64]
+    bounds: Float
+    """(P, 4) x min, y min, x max, y max."""
+
+
+class AreaArrays(NamedTuple):
+    """Polygons by class, with square bins over them and a raster of what needs no exact test."""
+
+    polygons: PolygonArrays
+    member_start: Int
+    """(5,) polygons of class a: `members[member_start[a]:member_start[a + 1]]`."""
+    members: Int
+    bin_grid: Float
+    """(3,) x, y of the lower corner and side of the bins, m."""
+    bin_count: int
+    """Bins per axis; a point outside them is tested against all members."""
+    bin_start: Int
+    """(4 * bins * bins + 1,) by class, row (y), column (x)."""
+    bin_members: Int
+    raster_grid: Float
+    """(3,) x, y of the lower corner and side of the raster's cells, m."""
+    raster: NDArray[np.uint8]
+    """(rows, columns) two bits for each of the first three classes: 0 outside, 1 inside, 2 to be tested. May be empty."""
+
+
+class PathArrays(NamedTuple):
+    """The route's centreline."""
+
+    xy: Float
+    """(M, 2)"""
+    length_before: Float
+    """(M,) arc length at each vertex, m."""
+    block: Float
+    """(B, 3) circle around each run of `PATH_BLOCK` segments: x, y, radius."""
+
+
+PATH_BLOCK = 8
+
+
+class TrafficArrays(NamedTuple):
+    """Boxes of other road users by step: boxes of step t are `start[t]:start[t + 1]`."""
+
+    start: Int
+    x: Float
+    y: Float
+    cos: Float
+    sin: Float
+    half_length: Float
+    half_width: Float
+    reach_squared: Float
+    """(distance of centres beyond which this box cannot meet the ego's) squared."""
+    object: Int
+    """Object of each box, for ignore lists."""
+    is_agent: NDArray[np.bool_]
+    """(O,) vehicle, pedestrian or bicycle."""
+    is_stopped: NDArray[np.bool_]
+    """(O,) at rest when first seen, or static."""
+
+
+class LightArrays(NamedTuple):
+    """Red lights by step: connectors of step t are `connector[start[t]:start[t + 1]]`."""
+
+    polygons: PolygonArrays
+    start: Int
+    connector: Int
+
+
+class ComfortArrays(NamedTuple):
+    """History and filters of the comfort sub-score; a filter row i is `coefficients[i]` from sample `start[i]` on."""
+
+    enabled: bool
+    """False where no history is known: comfort is then 1."""
+    history: Float
+    """(H, 11) states before the first simulated one."""
+    lever_m: float
+    """Accelerations are taken this far ahead of the rear axle."""
+    lateral_ok: bool
+    """Lateral acceleration is not simulated: whether it stays in bounds is a constant of the scene."""
+    longitudinal_start: Int
+    longitudinal: Float
+    acceleration_start: Int
+    acceleration: Float
+    jerk_start: Int
+    jerk: Float
+    yaw_rate_start: Int
+    yaw_rate: Float
+    yaw_acceleration_start: Int
+    yaw_acceleration: Float

@@ -1,0 +1,86 @@
+"""Evaluation protocols by name: which rules a score was computed under."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from navforge.core.errors import ConfigError
+from navforge.metric_cache.scene import Devkit
+from navforge.scoring.metrics import EXTENDED_COMFORT, METRICS_V1, METRICS_V2, Metric
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """The rule set of one published score."""
+
+    name: str
+    title: str
+    """What the score is called, with the release of the devkit that computes it."""
+    devkit: Devkit
+    """Release whose scorer, objects and PDM-Closed reference are used."""
+    metrics: tuple[Metric, ...]
+    """Sub-scores of a single scene, in the devkit's column order."""
+    two_frame: Metric | None
+    """Extended comfort, which compares the plans of consecutive scenes; None where the protocol has none."""
+    human_filter: bool
+    """Whether the benchmark forgives what the human driver also fails."""
+    filter_enters_score: bool
+    """False before navsim commit 359c7f7: filtered sub-scores were reported, but the score used the unfiltered ones."""
+
+    @property
+    def multiplicative(self) -> tuple[Metric, ...]:
+        """Sub-scores that gate the score."""
+        return tuple(metric for metric in self.metrics if metric.kind == "multiplicative")
+
+    @property
+    def weighted(self) -> tuple[Metric, ...]:
+        """Sub-scores of the weighted mean, without extended comfort."""
+        return tuple(metric for metric in self.metrics if metric.kind == "weighted")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names of `metrics`."""
+        return tuple(metric.name for metric in self.metrics)
+
+
+PROTOCOLS = (
+    Protocol(
+        name="pdms_v1",
+        title="PDMS (NAVSIM v1.1)",
+        devkit=Devkit.V1,
+        metrics=METRICS_V1,
+        two_frame=None,
+        human_filter=False,
+        filter_enters_score=False,
+    ),
+    Protocol(
+        name="epdms_v2",
+        title="EPDMS (NAVSIM v2.2, one stage, after the human-filter fix)",
+        devkit=Devkit.V2,
+        metrics=METRICS_V2,
+        two_frame=EXTENDED_COMFORT,
+        human_filter=True,
+        filter_enters_score=True,
+    ),
+    Protocol(
+        name="epdms_v2_before_fix",
+        title="EPDMS (NAVSIM v2, one stage, before the human-filter fix)",
+        devkit=Devkit.V2,
+        metrics=METRICS_V2,
+        two_frame=EXTENDED_COMFORT,
+        human_filter=True,
+        filter_enters_score=False,
+    ),
+)
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol of this name.
+
+    Raises:
+        ConfigError: no protocol has it.
+    """
+    for known in PROTOCOLS:
+        if known.name == name:
+            return known
+    raise ConfigError(f"no protocol is called {name!r}; known: {', '.join(known.name for known in PROTOCOLS)}")
