@@ -1,0 +1,131 @@
+"""Scene filters: the official YAML files that define a split, read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from navforge.core.errors import DataError
+
+_IGNORED_KEYS = ("_target_", "_convert_", "defaults")
+"""Hydra's own keys in the official files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneFilter:
+    """Which windows of frames become scenes; fields and meaning as NAVSIM's `SceneFilter`."""
+
+    num_history_frames: int = 4
+    """Past frames and the current one."""
+    num_future_frames: int = 10
+    frame_interval: int | None = None
+    """Frames between the starts of two windows; None: windows do not overlap."""
+    has_route: bool = True
+    """Only windows whose current frame has a route."""
+    max_scenes: int | None = None
+    """Stop after this many scenes, logs in order of name."""
+    log_names: tuple[str, ...] | None = None
+    """Only these logs; None: all."""
+    tokens: tuple[str, ...] | None = None
+    """Only these scenes; None: all."""
+    include_synthetic_scenes: bool = False
+    """Second stage of two-stage benchmarks: rendered scenes that start where the first stage ends."""
+    all_mapping: Mapping[Any, Any] | None = None
+    synthetic_scene_tokens: tuple[str, ...] | None = None
+    reactive_synthetic_initial_tokens: tuple[str, ...] | None = None
+    non_reactive_synthetic_initial_tokens: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, low in (("num_history_frames", 1), ("num_future_frames", 0), ("frame_interval", 1)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise DataError(f"scene filter: {name} must be at least {low}, got {value}")
+        if self.max_scenes is not None and self.max_scenes < 1:
+            raise DataError(f"scene filter: max_scenes must be at least 1 or null, got {self.max_scenes}")
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of one window."""
+        return self.num_history_frames + self.num_future_frames
+
+    @property
+    def interval(self) -> int:
+        """Frames between the starts of two windows."""
+        return self.frame_interval or self.num_frames
+
+    @property
+    def declared_scenes(self) -> int | None:
+        """Number of distinct tokens the filter lists; None if it takes what the logs hold."""
+        return None if self.tokens is None else len(set(self.tokens))
+
+    @property
+    def declared_logs(self) -> int | None:
+        """Number of distinct logs the filter lists; None if it takes all."""
+        return None if self.log_names is None else len(set(self.log_names))
+
+    @property
+    def synthetic_tokens(self) -> tuple[str, ...]:
+        """Distinct tokens of second-stage scenes the filter asks for, sorted."""
+        if not self.include_synthetic_scenes:
+            return ()
+        lists = (
+            self.synthetic_scene_tokens,
+            self.reactive_synthetic_initial_tokens,
+            self.non_reactive_synthetic_initial_tokens,
+        )
+        return tuple(sorted({token for tokens in lists for token in tokens or ()}))
+
+
+def read_filter(path: Path | str) -> SceneFilter:
+    """Read a scene-filter YAML file.
+
+    Raises:
+        DataError: unreadable file, unknown key, or a value of the wrong type; the message names the key.
+    """
+    path = Path(path)
+    try:
+        values = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except OSError as error:
+        raise DataError(f"scene filter {path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise DataError(f"scene filter {path} is no valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise DataError(f"scene filter {path} must hold keys and values, found {type(values).__name__}")
+    known = {field.name: str(field.type) for field in fields(SceneFilter)}
+    unknown = [str(name) for name in values if name not in known and name not in _IGNORED_KEYS]
+    if unknown:
+        raise DataError(f"scene filter {path}: unknown key(s) {', '.join(unknown)}; known: {', '.join(known)}")
+    checked = {name: _checked(name, values[name], known[name], path) for name in known if name in values}
+    return SceneFilter(**checked)
+
+
+def _checked(name: str, value: Any, kind: str, path: Path) -> Any:
+    """The value in the field's type; YAML numbers and truth values must already be of that type."""
+    if value is None and "None" in kind:
+        return None
+    if kind.startswith("tuple"):
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        expected = "a list of text"
+    elif kind.startswith("bool"):
+        if isinstance(value, bool):
+            return value
+        expected = "true or false"
+    elif kind.startswith("int"):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        expected = "a whole number"
+    else:
+        if isinstance(value, dict):
+            return value
+        expected = "a mapping"
+    raise DataError(f"scene filter {path}: {name} must be {expected}, got {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
