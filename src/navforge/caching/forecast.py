@@ -1,0 +1,150 @@
+"""What PDM-Closed believes will happen: objects at constant velocity, lights as they are now.
+
+Follows `PDMObservation.update` and `PDMObjectManager` of the devkit (same in v1.1 and v2.2). The devkit keeps its list
+of objects that overlap the ego from one scene to the next, in the order in which a worker happens to get the scenes;
+here every scene starts with an empty list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from navforge.caching.ego import box_corners
+from navforge.caching.objects import AGENTS, FrameObjects
+from navforge.geometry.columns import Pose
+from navforge.metric_cache.scene import REFERENCE_STEPS, ObjectTracks, ObjectType
+
+Float = NDArray[np.float64]
+
+_RADIUS_M = 100.0
+_STEPS_PER_SAMPLE = 2
+_SAMPLES = REFERENCE_STEPS // _STEPS_PER_SAMPLE + 1
+_STEP_S = 0.1
+_MOST_STATIC = 50
+_MOST_OF_CLASS = {ObjectType.VEHICLE: 50, ObjectType.PEDESTRIAN: 25, ObjectType.BICYCLE: 10}
+_NODE_CAPACITY = 10
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Obstacles around the ego, sampled every 0.2 s: the nearest objects, then red lights.
+
+    Attributes:
+        objects: the nearest objects of the current frame: static ones, then vehicles, pedestrians, bicycles, each
+            class by distance.
+        drift: (O, 2) m/s along the heading, 0 for static objects.
+        lights: (L,) polygons of the lane connectors that are red now.
+        ego_box: footprint of the ego now.
+    """
+
+    objects: FrameObjects
+    drift: Float
+    lights: NDArray[np.object_]
+    ego_box: shapely.Polygon
+
+    @cached_property
+    def polygons(self) -> NDArray[np.object_]:
+        """(sample, O + L) obstacles."""
+        corners = box_corners(self.objects.pose, self.objects.extent[:, 0], self.objects.extent[:, 1])
+        delay_s = np.arange(_SAMPLES) * _STEPS_PER_SAMPLE * _STEP_S
+        moved = corners + delay_s[:, None, None, None] * self.drift[:, None]
+        lights = np.empty((_SAMPLES, len(self.lights)), dtype=object)
+        lights[:] = self.lights
+        return np.concatenate([shapely.polygons(moved), lights], axis=1)
+
+    @cached_property
+    def centroids(self) -> NDArray[np.object_]:
+        """(sample, O + L) centroids as shapely points."""
+        return shapely.centroid(self.polygons)
+
+    @cached_property
+    def collided(self) -> NDArray[np.bool_]:
+        """(O + L,) obstacles that touch the ego now; of red lights only those that hold the ego entirely."""
+        now = self.polygons[0]
+        touching = shapely.intersects(now, self.ego_box)
+        is_light = np.arange(len(now)) >= len(self.drift)
+        return touching & (~is_light | shapely.within(self.ego_box, now))
+
+    @cached_property
+    def _trees(self) -> list[shapely.STRtree]:
+        return [shapely.STRtree(row, _NODE_CAPACITY) for row in self.polygons]
+
+    def meeting(self, step: int, area: shapely.Geometry) -> NDArray[np.int64]:
+        """Obstacles that touch an area at a step, without the collided ones, in the order of the devkit's search
+        tree (which decides between equally near leaders)."""
+        found = self._trees[step // _STEPS_PER_SAMPLE].query(area, predicate="intersects")
+        return found[~self.collided[found]]
+
+    def at(self, step: int) -> int:
+        """The sample that stands for a step of 0.1 s."""
+        return step // _STEPS_PER_SAMPLE
+
+    def tracks(self, steps: int) -> ObjectTracks:
+        """The objects as tracks to score proposals with; those that touch the ego now are left out, because neither
+        collision nor TTC counts them."""
+        kept = ~self.collided[: len(self.drift)]
+        objects, drift = self.objects, self.drift[kept]
+        delay_s = np.arange(steps) // _STEPS_PER_SAMPLE * _STEPS_PER_SAMPLE * _STEP_S
+        pose = np.repeat(objects.pose[kept, None], steps, axis=1)
+        pose[..., :2] += delay_s[None, :, None] * drift[:, None]
+        return ObjectTracks(
+            token=np.array(objects.token, dtype=np.str_)[kept],
+            type=objects.type[kept],
+            extent=objects.extent[kept],
+            pose=pose,
+            velocity=np.repeat(objects.velocity[kept, None], steps, axis=1),
+            valid=np.ones(pose.shape[:2], np.bool_),
+            first_heading=objects.pose[kept, Pose.HEADING],
+            first_velocity=objects.velocity[kept],
+        )
+
+
+def forecast(
+    objects: FrameObjects, ego_center: Float, ego_box: shapely.Polygon, lights: NDArray[np.object_]
+) -> Forecast:
+    """Forecast of one scene.
+
+    Args:
+        objects: all objects of the current frame.
+        ego_center: (3,) or (2,) centre of the ego box.
+        ego_box: the ego's footprint.
+        lights: (L,) polygons of the lane connectors of the corrected route that are red now.
+    """
+    distance = np.hypot(objects.pose[:, 0] - ego_center[0], objects.pose[:, 1] - ego_center[1])
+    in_reach = distance <= _RADIUS_M
+    is_agent = np.isin(objects.type, AGENTS)
+    groups = [(in_reach & ~is_agent, _MOST_STATIC)]
+    groups += [(in_reach & (objects.type == kind), most) for kind, most in _MOST_OF_CLASS.items()]
+    chosen = []
+    for mask, most in groups:
+        rows = np.flatnonzero(mask)
+        chosen.append(rows[np.argsort(np.sqrt(_square_distance(objects.pose[rows], ego_center)))][:most])
+    kept = np.concatenate(chosen)
+    near = FrameObjects(
+        token=[objects.token[row] for row in kept],
+        type=objects.type[kept],
+        extent=objects.extent[kept],
+        pose=objects.pose[kept],
+        velocity=objects.velocity[kept],
+    )
+    return Forecast(near, _drift(near), lights, ego_box)
+
+
+def _square_distance(poses: Float, point: Float) -> Float:
+    return ((poses[:, :2] - point[:2]) ** 2).sum(axis=-1)
+
+
+def _drift(objects: FrameObjects) -> Float:
+    """Speed along the heading, or against it where the velocity points backwards."""
+    heading = objects.pose[:, Pose.HEADING]
+    vx, vy = objects.velocity.T
+    turn = heading - np.arctan2(vy, vx)
+    forward = np.abs(np.arctan2(np.sin(turn), np.cos(turn))) < np.pi / 2
+    course = np.where(forward, heading, np.arctan2(np.sin(heading + np.pi), np.cos(heading + np.pi)))
+    speed = np.hypot(vx, vy)
+    return np.stack([np.cos(course) * speed, np.sin(course) * speed], axis=-1)
