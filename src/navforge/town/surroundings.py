@@ -77,7 +77,9 @@ def _trees_and_poles(kerbs: list[Float], taken: shapely.Geometry, rng: np.random
         poles.append(np.column_stack([lamps, np.full(len(lamps), 6.5)]))
         tree_at = np.arange(3.0, along[-1], 9.0) + rng.uniform(-3.0, 3.0, len(np.arange(3.0, along[-1], 9.0)))
         tree_at = tree_at[rng.random(len(tree_at)) < 0.5]
-        feet = curves.interpolate(curves.offset(kerb, -float(rng.uniform(1.6, 3.0))), along, np.clip(tree_at, 0, along[-1]))
+        feet = curves.interpolate(
+            curves.offset(kerb, -float(rng.uniform(1.6, 3.0))), along, np.clip(tree_at, 0, along[-1])
+        )
         free = ~shapely.intersects(taken, shapely.points(feet)) if len(feet) else np.zeros(0, bool)
         feet = feet[free]
         size = rng.uniform([3.5, 0.9], [8.0, 2.0], (len(feet), 2))
