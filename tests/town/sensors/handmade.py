@@ -79,10 +79,12 @@ def town() -> TownMap:
         stop_lines={}, light_heads=heads,
         carparks=(CarPark(fid=30, polygon=rectangle(-60, -10, -9.4, -7), heading=0.0, lot=False),),
         crosswalks=(
-            Crosswalk(fid=31, polygon=rectangle(27, 30, -7, 7), line=straight((28.5, -7), (28.5, 7)), intersection=5, arm=0),
+            Crosswalk(
+                fid=31, polygon=rectangle(27, 30, -7, 7), line=straight((28.5, -7), (28.5, 7)), intersection=5, arm=0
+            ),
         ),
         walkways=(rectangle(-120, 33, -12, -7), rectangle(-120, 33, 7, 12), rectangle(47, 120, 7, 12)),
-        painted_lines=tuple(lines), buildings=buildings, trees=trees,
+        footpaths=(), painted_lines=tuple(lines), buildings=buildings, trees=trees,
         poles=np.array([[x, 8.0, 8.0] for x in range(-90, 30, 30)], dtype=float),
         bounds=(-120.0, -90.0, 120.0, 90.0),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from navforge.town.sensors.actors import actors_mesh
-from navforge.town.sensors.kernels import GroundImage, Light, Solids, aim, shade
+from navforge.town.sensors.kernels import GroundImage, Solids, aim, shade
 from navforge.town.sensors.look import Look
 from navforge.town.sensors.rays import RayScene
 from navforge.town.sensors.rig import (
@@ -24,7 +24,7 @@ from navforge.town.sensors.rig import (
     camera_to_ego,
     intrinsics,
 )
-from navforge.town.sensors.scenery import Scenery, to_solids
+from navforge.town.sensors.scenery import Scenery, join_solids, to_solids
 from navforge.town.sensors.shadows import SHADOW_RESOLUTION_M, draw_shadows
 from navforge.town.world import ActorBox, Snapshot
 
@@ -51,14 +51,16 @@ class Moment:
 
     snapshot: Snapshot
     scene: RayScene
+    """The actors near ego."""
     solids: Solids
+    """The scenery's triangles, then the actors'."""
 
 
-def prepare(snapshot: Snapshot) -> Moment:
+def prepare(scenery: Scenery, snapshot: Snapshot) -> Moment:
     """Meshes and ray index of the actors near ego."""
     x, y = float(snapshot.ego_pose[0]), float(snapshot.ego_pose[1])
     mesh = actors_mesh(snapshot.actors, (x, y), ACTOR_SIGHT_M)
-    return Moment(snapshot, RayScene(mesh.triangles), to_solids(mesh))
+    return Moment(snapshot, RayScene(mesh.triangles), join_solids(scenery.solids, to_solids(mesh)))
 
 
 def render_views(
@@ -69,21 +71,9 @@ def render_views(
     x, y, heading = snapshot.ego_pose.tolist()
     shadow, shadow_corner = draw_shadows(scenery, snapshot.actors, (x, y), look)
     plan = scenery.ground
-    ground = GroundImage(
-        plan.texels,
-        plan.level_start,
-        plan.level_shape,
-        plan.corner,
-        plan.resolution,
-        shadow,
-        shadow_corner,
-        SHADOW_RESOLUTION_M,
-    )
-    light = Light(
-        look.sun_direction,
-        *(np.array(c, np.float32) for c in (look.sun_color, look.ambient_color, look.zenith, look.horizon)),
-        look.visibility,
-    )
+    shadow_frame = np.array([*shadow_corner, SHADOW_RESOLUTION_M])
+    ground = GroundImage(plan.texels, plan.levels, plan.frame, shadow, shadow_frame)
+    light = _light(look)
     lamps = scenery.lamp_colors(snapshot)
     views = {}
     for name in names:
@@ -97,11 +87,18 @@ def render_views(
         moving_hit[there] = moment.scene.first_hit(origins[there], directions[there], far[there])
         pixel = OFFICIAL_SIZE[0] / (OFFICIAL_FOCAL_PX * rig.width)
         rgb, owner, depth = shade(
-            origin, directions, fixed_hit, moving_hit, scenery.solids, moment.solids, lamps, ground, light, pixel
+            origin, directions, fixed_hit, moving_hit, scenery.scene.size, moment.solids, lamps, ground, light, pixel
         )
         shape = (rig.height, rig.width)
         views[name] = View(rgb.reshape(*shape, 3), owner.reshape(shape), depth.reshape(shape))
     return views
+
+
+def _light(look: Look) -> NDArray[np.float64]:
+    """The light table (6, 3), rows `kernels.LightRow`."""
+    visibility = (look.visibility, 0.0, 0.0)
+    rows = (look.sun_direction, look.sun_color, look.ambient_color, look.zenith, look.horizon, visibility)
+    return np.array(rows, dtype=np.float64)
 
 
 def to_jpeg(rgb: NDArray[np.uint8], quality: int) -> bytes:

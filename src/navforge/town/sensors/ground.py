@@ -67,14 +67,10 @@ class Ground:
     """(H, W) `Soil`."""
     texels: NDArray[np.uint8]
     """(N, 3) RGB of all levels, one after the other, row by row."""
-    level_start: NDArray[np.int64]
-    """(LEVELS,) index into `texels`."""
-    level_shape: NDArray[np.int64]
-    """(LEVELS, 2) rows and columns."""
-    corner: NDArray[np.float32]
-    """(2,) lower left corner, town frame, m."""
-    resolution: float
-    """Side of a pixel of level 0, m."""
+    levels: NDArray[np.int64]
+    """(LEVELS, 3) first texel, rows and columns of each."""
+    frame: NDArray[np.float64]
+    """(3,) lower left corner x, y in the town frame and side of a pixel of level 0, m."""
 
 
 def draw_ground(town: TownMap) -> Ground:
@@ -91,8 +87,8 @@ def draw_ground(town: TownMap) -> Ground:
     for line in town.painted_lines:
         _draw_painted(canvas, line)
     soil = np.asarray(canvas.image).copy()
-    texels, starts, shapes = _pyramid(_colored(soil))
-    return Ground(soil, texels, starts, shapes, corner.astype(np.float32), RESOLUTION_M)
+    texels, levels = _pyramid(_colored(soil))
+    return Ground(soil, texels, levels, np.array([*corner, RESOLUTION_M]))
 
 
 class _Canvas:
@@ -221,10 +217,10 @@ def _halved(image: np.ndarray) -> np.ndarray:
     return out
 
 
-def _pyramid(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    levels = [image]
-    while len(levels) < LEVELS:
-        levels.append(_halved(levels[-1]))
-    shapes = np.array([level.shape[:2] for level in levels], dtype=np.int64)
+def _pyramid(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    pictures = [image]
+    while len(pictures) < LEVELS:
+        pictures.append(_halved(pictures[-1]))
+    shapes = np.array([picture.shape[:2] for picture in pictures], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(shapes.prod(axis=1))[:-1]])
-    return np.concatenate([level.reshape(-1, 3) for level in levels]), starts, shapes
+    return np.concatenate([picture.reshape(-1, 3) for picture in pictures]), np.column_stack([starts, shapes])

@@ -1,5 +1,8 @@
 """Compiled loops of the renderer: rays of a camera, and the colour of every pixel.
 
+Numbers travel as scalars and tuples rather than small arrays, which keeps them in registers; arrays are passed one by
+one, because compiled code counts references of every array inside a tuple.
+
 Colours are in [0, 1] as displayed. Distances along a ray are in lengths of its direction: depth, for
 camera rays.
 """
@@ -7,6 +10,7 @@ camera rays.
 from __future__ import annotations
 
 import math
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +31,13 @@ MAX_TAPS = 6
 
 
 class Solids(NamedTuple):
-    """Triangles as the shader needs them: planes `normal . p = offset` with their material."""
+    """Triangles as the shader needs them: plane columns nx, ny, nz, offset (normal . p = offset) and material."""
 
-    normal: Float32
-    offset: Float32
+    plane: Float32
+    """(T, 4)"""
     surface: NDArray[np.uint8]
     color: Float32
+    """(T, 3)"""
     slot: NDArray[np.int32]
 
 
@@ -40,24 +45,28 @@ class GroundImage(NamedTuple):
     """`ground.Ground` and the shadows on it around ego, as the shader needs them."""
 
     texels: NDArray[np.uint8]
-    level_start: NDArray[np.int64]
-    level_shape: NDArray[np.int64]
-    corner: Float32
-    resolution: float
+    levels: NDArray[np.int64]
+    """(L, 3) first texel, rows, columns of every level."""
+    frame: NDArray[np.float64]
+    """(3,) lower left corner x, y and resolution, m."""
     shadow: NDArray[np.uint8]
-    shadow_corner: NDArray[np.float64]
-    shadow_resolution: float
+    shadow_frame: NDArray[np.float64]
+    """(3,) as `frame`."""
 
 
-class Light(NamedTuple):
-    """`look.Look` as arrays (3,), and visibility in m."""
+class LightRow(IntEnum):
+    """Rows of the light table (6, 3): direction to the sun, colours, and (visibility in m, 0, 0)."""
 
-    sun: Float32
-    sun_color: Float32
-    ambient: Float32
-    zenith: Float32
-    horizon: Float32
-    visibility: float
+    SUN = 0
+    SUN_COLOR = 1
+    AMBIENT = 2
+    ZENITH = 3
+    HORIZON = 4
+    VISIBILITY = 5
+
+
+_SUN, _SUN_COLOR, _AMBIENT = int(LightRow.SUN), int(LightRow.SUN_COLOR), int(LightRow.AMBIENT)
+_ZENITH, _HORIZON, _VISIBILITY = int(LightRow.ZENITH), int(LightRow.HORIZON), int(LightRow.VISIBILITY)
 
 
 @njit(cache=True)
@@ -77,13 +86,13 @@ def aim(rays: np.ndarray, heading: float, height: float, reach: float) -> tuple[
 
 
 @njit(cache=True)
-def distance_to(hit: int, solids: Solids, ox: float, oy: float, oz: float, d: np.ndarray) -> float:
-    """Where the ray from (ox, oy, oz) along `d` meets the plane of triangle `hit`."""
-    normal = solids.normal[hit]
-    slope = normal[0] * d[0] + normal[1] * d[1] + normal[2] * d[2]
+def distance_to(plane: np.ndarray, hit: int, ox: float, oy: float, oz: float, x: float, y: float, z: float) -> float:
+    """Where the ray from (ox, oy, oz) along (x, y, z) meets the plane of triangle `hit`."""
+    nx, ny, nz = plane[hit, 0], plane[hit, 1], plane[hit, 2]
+    slope = nx * x + ny * y + nz * z
     if abs(slope) < 1e-9:
         return math.inf
-    return (solids.offset[hit] - normal[0] * ox - normal[1] * oy - normal[2] * oz) / slope
+    return (plane[hit, 3] - nx * ox - ny * oy - nz * oz) / slope
 
 
 @njit(cache=True)
@@ -96,129 +105,167 @@ def _hash(a: int, b: int, c: int) -> float:
 
 
 @njit(cache=True)
-def _sky(light: Light, z: float, toward_sun: float, out: np.ndarray) -> None:
+def _sky(light: np.ndarray, z: float, toward_sun: float) -> tuple[float, float, float]:
     """Colour of the sky in a unit direction of height `z` and cosine `toward_sun` to the sun."""
     share = math.sqrt(min(max(z, 0.0) / 0.7, 1.0))
-    glow = max(toward_sun, 0.0) ** 24 * 0.25
-    for c in range(3):
-        out[c] = light.horizon[c] + share * (light.zenith[c] - light.horizon[c]) + glow
+    glow = max(toward_sun, 0.0)
+    glow = glow * glow * glow
+    glow = glow * glow
+    glow = 0.25 * glow * glow * glow * glow
+    return (
+        light[_HORIZON, 0] + share * (light[_ZENITH, 0] - light[_HORIZON, 0]) + glow,
+        light[_HORIZON, 1] + share * (light[_ZENITH, 1] - light[_HORIZON, 1]) + glow,
+        light[_HORIZON, 2] + share * (light[_ZENITH, 2] - light[_HORIZON, 2]) + glow,
+    )
 
 
 @njit(cache=True)
-def _texel(image: GroundImage, level: int, x: float, y: float, out: np.ndarray) -> None:
-    """Add to `out` the bilinear colour of one pyramid level at a place of the town."""
-    side = image.resolution * (1 << level)
-    u, v = (x - image.corner[0]) / side - 0.5, (y - image.corner[1]) / side - 0.5
-    column, row = math.floor(u), math.floor(v)
+def _blend(texels: np.ndarray, aa: int, ab: int, ba: int, bb: int, c: int, fu: float, fv: float) -> float:
+    low = texels[aa, c] * (1.0 - fu) + texels[ab, c] * fu
+    high = texels[ba, c] * (1.0 - fu) + texels[bb, c] * fu
+    return low * (1.0 - fv) + high * fv
+
+
+@njit(cache=True)
+def _texel(
+    texels: np.ndarray, levels: np.ndarray, frame: np.ndarray, level: int, x: float, y: float
+) -> tuple[float, float, float]:
+    """Bilinear colour (0-255) of one pyramid level at a place of the town."""
+    side = frame[2] * (1 << level)
+    rows, columns = levels[level, 1], levels[level, 2]
+    u = min(max((x - frame[0]) / side - 0.5, 0.0), columns - 1.001)
+    v = min(max((y - frame[1]) / side - 0.5, 0.0), rows - 1.001)
+    column, row = int(u), int(v)
     fu, fv = u - column, v - row
-    rows, columns = image.level_shape[level, 0], image.level_shape[level, 1]
-    row_a, row_b = min(max(row, 0), rows - 1), min(max(row + 1, 0), rows - 1)
-    column_a, column_b = min(max(column, 0), columns - 1), min(max(column + 1, 0), columns - 1)
-    start = image.level_start[level]
-    aa, ab = start + row_a * columns + column_a, start + row_a * columns + column_b
-    ba, bb = start + row_b * columns + column_a, start + row_b * columns + column_b
-    for c in range(3):
-        low = image.texels[aa, c] * (1.0 - fu) + image.texels[ab, c] * fu
-        high = image.texels[ba, c] * (1.0 - fu) + image.texels[bb, c] * fu
-        out[c] += low * (1.0 - fv) + high * fv
+    aa = levels[level, 0] + row * columns + column
+    ab, ba, bb = aa + 1, aa + columns, aa + columns + 1
+    return (
+        _blend(texels, aa, ab, ba, bb, 0, fu, fv),
+        _blend(texels, aa, ab, ba, bb, 1, fu, fv),
+        _blend(texels, aa, ab, ba, bb, 2, fu, fv),
+    )
 
 
 @njit(cache=True)
-def _ground(image: GroundImage, light: Light, x: float, y: float, d: np.ndarray, t: float, pixel: float, out) -> None:
-    """Colour of the ground at (x, y), averaged over the pixel's footprint, which is long in the viewing direction."""
-    flat = math.sqrt(d[0] * d[0] + d[1] * d[1])
-    across = max(t * pixel, 1e-6)
-    along = across * max(flat, -d[2]) / max(-d[2], 1e-6)
-    taps = int(min(max(math.ceil(along / across), 1.0), MAX_TAPS))
-    blur = max(across, along / taps) / image.resolution
-    level = int(min(max(math.log2(blur) + 0.5, 0.0), len(image.level_start) - 1.0))
-    color = np.zeros(3)
-    if flat < 1e-6:
-        taps, flat = 1, 1.0
-    for k in range(taps):
-        shift = ((k + 0.5) / taps - 0.5) * along / flat
-        _texel(image, level, x + shift * d[0], y + shift * d[1], color)
-    lit = 1.0 - _shadow(image, x, y)
-    for c in range(3):
-        sun = light.sun_color[c] * light.sun[2] * 1.15
-        out[c] = color[c] / (255.0 * taps) * (light.ambient[c] + lit * sun)
-
-
-@njit(cache=True)
-def _shadow(image: GroundImage, x: float, y: float) -> float:
+def _shadow(shadow: np.ndarray, frame: np.ndarray, x: float, y: float) -> float:
     """Share of the sun that is hidden at a place on the ground; smooth between shadow pixels."""
-    u = (x - image.shadow_corner[0]) / image.shadow_resolution - 0.5
-    v = (y - image.shadow_corner[1]) / image.shadow_resolution - 0.5
-    column, row = math.floor(u), math.floor(v)
-    if row < 0 or column < 0 or row + 1 >= image.shadow.shape[0] or column + 1 >= image.shadow.shape[1]:
+    u, v = (x - frame[0]) / frame[2] - 0.5, (y - frame[1]) / frame[2] - 0.5
+    if u < 0.0 or v < 0.0 or u >= shadow.shape[1] - 1 or v >= shadow.shape[0] - 1:
         return 0.0
+    column, row = int(u), int(v)
     fu, fv = u - column, v - row
-    low = image.shadow[row, column] * (1.0 - fu) + image.shadow[row, column + 1] * fu
-    high = image.shadow[row + 1, column] * (1.0 - fu) + image.shadow[row + 1, column + 1] * fu
+    low = shadow[row, column] * (1.0 - fu) + shadow[row, column + 1] * fu
+    high = shadow[row + 1, column] * (1.0 - fu) + shadow[row + 1, column + 1] * fu
     return (low * (1.0 - fv) + high * fv) / 255.0
 
 
 @njit(cache=True)
-def _facade(n: np.ndarray, x: float, y: float, z: float, slot: int, blur: float, out: np.ndarray) -> None:
+def _ground(
+    texels: np.ndarray,
+    levels: np.ndarray,
+    frame: np.ndarray,
+    x: float,
+    y: float,
+    direction: tuple[float, float, float],
+    across: float,
+) -> tuple[float, float, float]:
+    """Paint of the ground at (x, y), averaged over the pixel's footprint: `across` wide, long in viewing direction."""
+    dx, dy, dz = direction
+    flat = math.sqrt(dx * dx + dy * dy)
+    along = across * max(flat / -dz, 1.0)
+    taps = int(min(max(math.ceil(along / across), 1.0), MAX_TAPS))
+    blur = max(across, along / taps) / frame[2]
+    level = 0
+    while blur > 1.4 and level < len(levels) - 1:
+        blur *= 0.5
+        level += 1
+    red, green, blue = 0.0, 0.0, 0.0
+    reach = along / max(flat, 1e-9) if taps > 1 else 0.0
+    for k in range(taps):
+        shift = ((k + 0.5) / taps - 0.5) * reach
+        r, g, b = _texel(texels, levels, frame, level, x + shift * dx, y + shift * dy)
+        red, green, blue = red + r, green + g, blue + b
+    scale = 1.0 / (255.0 * taps)
+    return red * scale, green * scale, blue * scale
+
+
+@njit(cache=True)
+def _facade(
+    nx: float, ny: float, place: tuple[float, float, float], slot: int, blur: float, color: tuple[float, float, float]
+) -> tuple[float, float, float]:
     """Rows of windows on a wall; they fade into the wall's mean where they are smaller than a pixel."""
-    along = (n[0] * y - n[1] * x) / BAY_M
-    floor = z / FLOOR_M
+    x, y, z = place
+    along, floor = (nx * y - ny * x) / BAY_M, z / FLOOR_M
     bay, storey = math.floor(along), math.floor(floor)
     fu, fv = along - bay, floor - storey
     margin = 0.16 + 0.14 * _hash(slot, 3, 1)
     window = fv > 0.28 and fv < 0.80 and fu > margin and fu < 1.0 - margin
     sharp = min(max(1.6 - 1.2 * blur, 0.0), 1.0)
-    shade = 0.16 + 0.22 * _hash(int(bay), int(storey), slot)
+    shade = 0.16 + 0.22 * _hash(bay, storey, slot)
     share = 0.52 * (1.0 - 2.0 * margin)
-    for c in range(3):
-        glass = shade * (0.9 + 0.1 * c)
-        mean = out[c] * (1.0 - share) + 0.27 * share
-        detail = glass if window else out[c]
-        if storey == 0 and not window:
-            detail *= 0.86
-        out[c] = mean + sharp * (detail - mean)
+    dim = 0.86 if storey == 0 else 1.0
+    r, g, b = color
+    mean = (r + share * (0.27 - r), g + share * (0.27 - g), b + share * (0.27 - b))
+    detail = (0.9 * shade, shade, 1.1 * shade) if window else (dim * r, dim * g, dim * b)
+    return (
+        mean[0] + sharp * (detail[0] - mean[0]),
+        mean[1] + sharp * (detail[1] - mean[1]),
+        mean[2] + sharp * (detail[2] - mean[2]),
+    )
 
 
 @njit(cache=True)
-def _solid(
-    hit: int, solids: Solids, lamps: np.ndarray, light: Light, place: np.ndarray, d: np.ndarray, blur: float, out
-) -> None:
-    """Colour of triangle `hit` at `place` seen along the unit direction `d`."""
-    surface, slot = solids.surface[hit], solids.slot[hit]
-    normal = solids.normal[hit]
-    facing = normal[0] * d[0] + normal[1] * d[1] + normal[2] * d[2]
-    n = np.empty(3)
-    for c in range(3):
-        n[c] = -normal[c] if facing > 0 else normal[c]
-        out[c] = solids.color[hit, c]
-    if surface == _LAMP:
-        for c in range(3):
-            out[c] = lamps[slot, c]
-        return
-    if surface == _GLOW:
-        return
+def _pattern(
+    surface: int,
+    slot: int,
+    nx: float,
+    ny: float,
+    place: tuple[float, float, float],
+    blur: float,
+    color: tuple[float, float, float],
+) -> tuple[float, float, float]:
+    """Colour of a surface before light falls on it."""
     if surface == _FACADE:
-        _facade(n, place[0], place[1], place[2], slot, blur, out)
-    elif surface == _STRIPES:
-        if math.floor(place[2] / 0.22) % 2 == 1:
-            out[0], out[1], out[2] = 0.92, 0.92, 0.90
-    elif surface == _FOLIAGE:
+        return _facade(nx, ny, place, slot, blur, color)
+    if surface == _STRIPES and math.floor(place[2] / 0.22) % 2 == 1:
+        return 0.92, 0.92, 0.90
+    if surface == _FOLIAGE:
         size = 0.35
         speck = _hash(math.floor(place[0] / size), math.floor(place[1] / size), math.floor(place[2] / size))
-        for c in range(3):
-            out[c] *= 0.72 + 0.45 * speck
-    direct = max(n[0] * light.sun[0] + n[1] * light.sun[1] + n[2] * light.sun[2], 0.0)
+        gain = 0.72 + 0.45 * speck
+        return gain * color[0], gain * color[1], gain * color[2]
+    return color
+
+
+@njit(cache=True)
+def _lit(
+    surface: int,
+    normal: tuple[float, float, float],
+    unit: tuple[float, float, float],
+    light: np.ndarray,
+    color: tuple[float, float, float],
+) -> tuple[float, float, float]:
+    """Colour under sun and sky of a surface whose `normal` faces the viewer; glass mirrors the sky."""
+    nx, ny, nz = normal
+    direct = max(nx * light[_SUN, 0] + ny * light[_SUN, 1] + nz * light[_SUN, 2], 0.0)
     if surface == _FOLIAGE:
         direct = 0.35 + 0.5 * direct
-    above = 0.78 + 0.22 * n[2]
-    for c in range(3):
-        out[c] *= light.ambient[c] * above + 1.15 * light.sun_color[c] * direct
+    above = 0.78 + 0.22 * nz
+    direct *= 1.15
+    r = color[0] * (light[_AMBIENT, 0] * above + light[_SUN_COLOR, 0] * direct)
+    g = color[1] * (light[_AMBIENT, 1] * above + light[_SUN_COLOR, 1] * direct)
+    b = color[2] * (light[_AMBIENT, 2] * above + light[_SUN_COLOR, 2] * direct)
     if surface == _GLASS:
-        bounce = d[2] - 2.0 * (n[0] * d[0] + n[1] * d[1] + n[2] * d[2]) * n[2]
+        bounce = unit[2] - 2.0 * (nx * unit[0] + ny * unit[1] + nz * unit[2]) * nz
         if bounce > 0.0:
-            for c in range(3):
-                sky = light.horizon[c] + math.sqrt(min(bounce, 1.0)) * (light.zenith[c] - light.horizon[c])
-                out[c] += 0.35 * sky
+            sky = _sky(light, bounce, 0.0)
+            r, g, b = r + 0.35 * sky[0], g + 0.35 * sky[1], b + 0.35 * sky[2]
+    return r, g, b
+
+
+@njit(cache=True)
+def _byte(value: float) -> int:
+    return int(min(max(value, 0.0), 1.0) * 255.0 + 0.5)
 
 
 @njit(cache=True)
@@ -227,11 +274,11 @@ def shade(
     directions: np.ndarray,
     fixed_hit: np.ndarray,
     moving_hit: np.ndarray,
-    fixed: Solids,
-    moving: Solids,
+    fixed_count: int,
+    solids: Solids,
     lamps: np.ndarray,
     ground: GroundImage,
-    light: Light,
+    light: np.ndarray,
     pixel: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Colour, owner and depth of every pixel.
@@ -240,59 +287,71 @@ def shade(
         origin: (3,) camera, town frame.
         directions: (P, 3) rays of axial length 1, town frame.
         fixed_hit: (P,) first triangle of the scenery, -1 none; only those nearer than the ground are given.
-        moving_hit: (P,) the same of the actors.
-        fixed: the scenery's triangles.
-        moving: the actors' triangles.
+        moving_hit: (P,) first triangle of the actors, counted from the first actor's, -1 none.
+        fixed_count: triangles of the scenery; those of the actors follow them in `solids`.
+        solids: all triangles.
         lamps: (S, 3) colour of every lamp slot.
         ground: pictures of the ground.
-        light: light of the log.
+        light: (6, 3) `LightRow`.
         pixel: angle of a pixel, rad.
 
     Returns:
         RGB (P, 3) uint8; owner (P,) int32, an actor's row or one of the `_OWNER` constants; depth (P,) m, inf for
         sky.
     """
+    plane, surfaces, colors, slots = solids
+    texels, levels, frame, shadow, shadow_frame = ground
     count = len(directions)
     image = np.empty((count, 3), np.uint8)
     owner = np.empty(count, np.int32)
     depth = np.empty(count, np.float32)
-    color, haze, unit, place = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     ox, oy, oz = origin[0], origin[1], origin[2]
     for p in range(count):
-        d = directions[p]
-        length = math.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
-        for c in range(3):
-            unit[c] = d[c] / length
-        toward_sun = unit[0] * light.sun[0] + unit[1] * light.sun[1] + unit[2] * light.sun[2]
-        t = math.inf
-        who = SKY_OWNER
-        if d[2] < 0.0:
-            t, who = -oz / d[2], GROUND_OWNER
+        dx, dy, dz = float(directions[p, 0]), float(directions[p, 1]), float(directions[p, 2])
+        length = math.sqrt(dx * dx + dy * dy + dz * dz)
+        unit = (dx / length, dy / length, dz / length)
+        toward_sun = unit[0] * light[_SUN, 0] + unit[1] * light[_SUN, 1] + unit[2] * light[_SUN, 2]
+        t, who, hit = math.inf, SKY_OWNER, -1
+        if dz < 0.0:
+            t, who = -oz / dz, GROUND_OWNER
         if fixed_hit[p] >= 0:
-            there = distance_to(fixed_hit[p], fixed, ox, oy, oz, d)
+            there = distance_to(plane, fixed_hit[p], ox, oy, oz, dx, dy, dz)
             if there < t:
-                t, who = there, SCENERY_OWNER
+                t, who, hit = there, SCENERY_OWNER, np.int64(fixed_hit[p])
         if moving_hit[p] >= 0:
-            there = distance_to(moving_hit[p], moving, ox, oy, oz, d)
+            there = distance_to(plane, fixed_count + moving_hit[p], ox, oy, oz, dx, dy, dz)
             if there < t:
-                t, who = there, moving.slot[moving_hit[p]]
+                hit = fixed_count + np.int64(moving_hit[p])
+                t, who = there, np.int64(slots[hit])
         owner[p] = who
         depth[p] = t
         if who == SKY_OWNER:
-            _sky(light, unit[2], toward_sun, color)
+            r, g, b = _sky(light, unit[2], toward_sun)
         else:
-            for c in range(3):
-                place[c] = origin[c] + t * d[c]
-            if who == GROUND_OWNER:
-                _ground(ground, light, place[0], place[1], d, t, pixel, color)
-            elif who == SCENERY_OWNER:
-                _solid(fixed_hit[p], fixed, lamps, light, place, unit, t * length * pixel, color)
+            place = (ox + t * dx, oy + t * dy, oz + t * dz)
+            across = t * length * pixel
+            if hit < 0:
+                r, g, b = _ground(texels, levels, frame, place[0], place[1], (dx, dy, dz), across)
+                sun = (1.0 - _shadow(shadow, shadow_frame, place[0], place[1])) * light[_SUN, 2] * 1.15
+                r *= light[_AMBIENT, 0] + sun * light[_SUN_COLOR, 0]
+                g *= light[_AMBIENT, 1] + sun * light[_SUN_COLOR, 1]
+                b *= light[_AMBIENT, 2] + sun * light[_SUN_COLOR, 2]
             else:
-                _solid(moving_hit[p], moving, lamps, light, place, unit, t * length * pixel, color)
-            clear = math.exp(-t * length / light.visibility)
-            _sky(light, 0.0, toward_sun, haze)
-            for c in range(3):
-                color[c] = haze[c] + clear * (color[c] - haze[c])
-        for c in range(3):
-            image[p, c] = int(min(max(color[c], 0.0), 1.0) * 255.0 + 0.5)
+                surface = surfaces[hit]
+                r, g, b = float(colors[hit, 0]), float(colors[hit, 1]), float(colors[hit, 2])
+                if surface == _LAMP:
+                    slot = slots[hit]
+                    r, g, b = lamps[slot, 0], lamps[slot, 1], lamps[slot, 2]
+                elif surface != _GLOW:
+                    nx, ny, nz = float(plane[hit, 0]), float(plane[hit, 1]), float(plane[hit, 2])
+                    if nx * dx + ny * dy + nz * dz > 0.0:
+                        nx, ny, nz = -nx, -ny, -nz
+                    r, g, b = _pattern(surface, slots[hit], nx, ny, place, across, (r, g, b))
+                    r, g, b = _lit(surface, (nx, ny, nz), unit, light, (r, g, b))
+            clear = math.exp(-t * length / light[_VISIBILITY, 0])
+            haze = _sky(light, 0.0, toward_sun)
+            r = haze[0] + clear * (r - haze[0])
+            g = haze[1] + clear * (g - haze[1])
+            b = haze[2] + clear * (b - haze[2])
+        image[p, 0], image[p, 1], image[p, 2] = _byte(r), _byte(g), _byte(b)
     return image, owner, depth

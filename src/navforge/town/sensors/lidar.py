@@ -32,17 +32,15 @@ def cast_points(scenery: Scenery, moment: Moment, rig: Rig) -> NDArray[np.float3
     origins = np.tile(origin.astype(np.float32), (len(rays), 1))
     fixed_hit = scenery.scene.first_hit(origins, directions, far)
     moving_hit = moment.scene.first_hit(origins, directions, far)
-    ground = scenery.ground
     ranges, intensity = _returns(
         origin,
         directions,
         fixed_hit,
         moving_hit,
-        scenery.solids,
+        scenery.scene.size,
         moment.solids,
-        ground.soil,
-        ground.corner,
-        ground.resolution,
+        scenery.ground.soil,
+        scenery.ground.frame,
         SOIL_INTENSITY,
     )
     random = np.random.default_rng([snapshot.time_us, 0x11DA])
@@ -56,41 +54,54 @@ def cast_points(scenery: Scenery, moment: Moment, rig: Rig) -> NDArray[np.float3
 
 
 @njit(cache=True)
+def _surface_return(
+    plane: np.ndarray, surface: np.ndarray, color: np.ndarray, hit: int, d: tuple[float, float, float]
+) -> float:
+    """Intensity, 0-255, of a return from triangle `hit` along the unit direction `d`."""
+    facing = abs(plane[hit, 0] * d[0] + plane[hit, 1] * d[1] + plane[hit, 2] * d[2])
+    bright = (color[hit, 0] + color[hit, 1] + color[hit, 2]) / 3.0
+    if surface[hit] == _GLASS:
+        bright = _GLASS_RETURN
+    return min(255.0, 15.0 + 170.0 * bright * (0.3 + 0.7 * facing))
+
+
+@njit(cache=True)
 def _returns(
     origin: np.ndarray,
     directions: np.ndarray,
     fixed_hit: np.ndarray,
     moving_hit: np.ndarray,
-    fixed: Solids,
-    moving: Solids,
+    fixed_count: int,
+    solids: Solids,
     soil: np.ndarray,
-    corner: np.ndarray,
-    resolution: float,
+    frame: np.ndarray,
     soil_intensity: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Range (R,) in m of every unit ray's return, inf for none, and its intensity (R,), 0-255."""
+    plane, surface, color, _ = solids
     count = len(directions)
     ranges = np.full(count, np.inf)
     intensity = np.zeros(count, np.float32)
+    ox, oy, oz = origin[0], origin[1], origin[2]
     for p in range(count):
-        d = directions[p]
+        d = (float(directions[p, 0]), float(directions[p, 1]), float(directions[p, 2]))
+        nearest = math.inf
         if d[2] < -_GRAZING:
-            t = -origin[2] / d[2]
-            column = int((origin[0] + t * d[0] - corner[0]) / resolution)
-            row = int((origin[1] + t * d[1] - corner[1]) / resolution)
+            nearest = -oz / d[2]
+            column = int((ox + nearest * d[0] - frame[0]) / frame[2])
+            row = int((oy + nearest * d[1] - frame[1]) / frame[2])
             inside = 0 <= row < soil.shape[0] and 0 <= column < soil.shape[1]
-            ranges[p] = t
             intensity[p] = soil_intensity[soil[row, column] if inside else 0]
-        for solids, hit in ((fixed, fixed_hit[p]), (moving, moving_hit[p])):
-            if hit >= 0:
-                t = distance_to(hit, solids, origin[0], origin[1], origin[2], d)
-                if t < ranges[p]:
-                    normal = solids.normal[hit]
-                    facing = abs(normal[0] * d[0] + normal[1] * d[1] + normal[2] * d[2])
-                    color = solids.color[hit]
-                    bright = (color[0] + color[1] + color[2]) / 3.0
-                    if solids.surface[hit] == _GLASS:
-                        bright = _GLASS_RETURN
-                    ranges[p] = t
-                    intensity[p] = min(255.0, 15.0 + 170.0 * bright * (0.3 + 0.7 * facing))
+        fixed, moving = int(fixed_hit[p]), int(moving_hit[p])
+        if fixed >= 0:
+            t = distance_to(plane, fixed, ox, oy, oz, d[0], d[1], d[2])
+            if t < nearest:
+                nearest = t
+                intensity[p] = _surface_return(plane, surface, color, fixed, d)
+        if moving >= 0:
+            t = distance_to(plane, fixed_count + moving, ox, oy, oz, d[0], d[1], d[2])
+            if t < nearest:
+                nearest = t
+                intensity[p] = _surface_return(plane, surface, color, fixed_count + moving, d)
+        ranges[p] = nearest
     return ranges, intensity

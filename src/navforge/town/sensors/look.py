@@ -27,17 +27,11 @@ class Look:
     """Distance in m over which haze takes 63 % of the contrast."""
 
     @property
-    def sun_direction(self) -> NDArray[np.float32]:
+    def sun_direction(self) -> NDArray[np.float64]:
         """Unit vector (3,) to the sun, town frame."""
         level = math.cos(self.sun_elevation)
-        return np.array(
-            [
-                level * math.cos(self.sun_azimuth),
-                level * math.sin(self.sun_azimuth),
-                math.sin(self.sun_elevation),
-            ],
-            dtype=np.float32,
-        )
+        x, y = level * math.cos(self.sun_azimuth), level * math.sin(self.sun_azimuth)
+        return np.array([x, y, math.sin(self.sun_elevation)])
 
 
 def look_of(seed: int) -> Look:

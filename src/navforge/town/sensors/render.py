@@ -28,7 +28,7 @@ def render(
     scenery: Scenery, snapshot: Snapshot, rig: Rig, look: Look, names: Sequence[str] = CAMERA_NAMES
 ) -> SensorFiles:
     """All sensor files of one frame; the same arguments give the same bytes."""
-    moment = prepare(snapshot)
+    moment = prepare(scenery, snapshot)
     return SensorFiles(_jpegs(scenery, moment, rig, look, names), encode_lidar(cast_points(scenery, moment, rig)))
 
 
@@ -36,12 +36,12 @@ def render_cameras(
     scenery: Scenery, snapshot: Snapshot, rig: Rig, look: Look, names: Sequence[str] = CAMERA_NAMES
 ) -> dict[str, bytes]:
     """JPEG file of every named camera."""
-    return _jpegs(scenery, prepare(snapshot), rig, look, names)
+    return _jpegs(scenery, prepare(scenery, snapshot), rig, look, names)
 
 
 def cast_lidar(scenery: Scenery, snapshot: Snapshot, rig: Rig) -> bytes:
     """The merged LiDAR sweep as a `.pcd` file."""
-    return encode_lidar(cast_points(scenery, prepare(snapshot), rig))
+    return encode_lidar(cast_points(scenery, prepare(scenery, snapshot), rig))
 
 
 def _jpegs(scenery: Scenery, moment: Moment, rig: Rig, look: Look, names: Sequence[str]) -> dict[str, bytes]:

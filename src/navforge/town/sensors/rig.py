@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -123,6 +124,7 @@ def lidar_to_ego() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3)
 
 
+@lru_cache(maxsize=64)
 def camera_rays(name: str, size: tuple[int, int]) -> NDArray[np.float32]:
     """Ray of every pixel, row by row, ego frame: (height * width, 3), of length 1 along the optical axis."""
     width, height = size

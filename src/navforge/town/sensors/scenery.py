@@ -80,7 +80,18 @@ def to_solids(mesh: Mesh) -> Solids:
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     offset = np.einsum("tc,tc->t", normal, corners[:, 0])
-    return Solids(normal.astype(np.float32), offset.astype(np.float32), mesh.surface, mesh.color, mesh.slot)
+    plane = np.column_stack([normal, offset]).astype(np.float32)
+    return Solids(plane, mesh.surface, mesh.color, mesh.slot)
+
+
+def join_solids(first: Solids, second: Solids) -> Solids:
+    """The triangles of both, in order."""
+    return Solids(
+        np.concatenate([first.plane, second.plane]),
+        np.concatenate([first.surface, second.surface]),
+        np.concatenate([first.color, second.color]),
+        np.concatenate([first.slot, second.slot]),
+    )
 
 
 def _building(number: int, building: Building) -> Mesh:

@@ -29,8 +29,7 @@ def draw_shadows(
     pixels = round(2 * SHADOW_REACH_M / SHADOW_RESOLUTION_M)
     image = Image.new("L", (pixels, pixels), 0)
     draw = ImageDraw.Draw(image)
-    away = -look.sun_direction[:2].astype(np.float64) / math.tan(look.sun_elevation)
-    away /= max(math.cos(look.sun_elevation), 1e-6)
+    away = -look.sun_direction[:2] / look.sun_direction[2]
     for caster in _near(scenery, actors, near):
         low = (caster.ring + caster.low * away - corner) / SHADOW_RESOLUTION_M - 0.5
         high = (caster.ring + caster.high * away - corner) / SHADOW_RESOLUTION_M - 0.5
