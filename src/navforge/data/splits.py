@@ -61,6 +61,13 @@ class Split:
         """Pickle file of one log."""
         return data.log_root() / self.folders[log_name] / f"{log_name}.pkl"
 
+    def one_log(self, log_name: str) -> Split:
+        """The part of the split in one log, light enough to hand to a worker process (the full token lists stay here)."""
+        if log_name not in self.logs:
+            raise DataError(f"split {self.name} has no log {log_name!r}")
+        light = _windows_only(self.filter)
+        return Split(self.name, light, {log_name: self.logs[log_name]}, {log_name: self.folders[log_name]})
+
     def describe_missing(self) -> str:
         """What is missing, counted, with the first few of each; empty if nothing is."""
         return _describe_missing(self)
@@ -145,12 +152,7 @@ def _scan(
     paths: dict[str, Path], scene_filter: SceneFilter, workers: int
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Tokens of every window of every log, logs in order of name; and logs that cannot be read, with the reason."""
-    bare = SceneFilter(
-        num_history_frames=scene_filter.num_history_frames,
-        num_future_frames=scene_filter.num_future_frames,
-        frame_interval=scene_filter.frame_interval,
-        has_route=scene_filter.has_route,
-    )
+    bare = _windows_only(scene_filter)
     if not workers and sum(path.stat().st_size for path in paths.values()) < _SERIAL_BYTES:
         workers = 1
     found, unreadable = {}, {}
@@ -162,6 +164,16 @@ def _scan(
         else:
             found[log] = outcome.result
     return {log: found[log] for log in paths if log in found}, dict(sorted(unreadable.items()))
+
+
+def _windows_only(scene_filter: SceneFilter) -> SceneFilter:
+    """The filter without its lists of logs and tokens."""
+    return SceneFilter(
+        num_history_frames=scene_filter.num_history_frames,
+        num_future_frames=scene_filter.num_future_frames,
+        frame_interval=scene_filter.frame_interval,
+        has_route=scene_filter.has_route,
+    )
 
 
 def _log_tokens(item: tuple[Path, SceneFilter]) -> list[str]:

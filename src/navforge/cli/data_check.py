@@ -1,0 +1,120 @@
+"""`navforge data check`: what of each split is really on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from navforge.core import provenance
+from navforge.core.config import key
+from navforge.core.errors import DataError
+from navforge.core.files import write_json
+from navforge.data.check import FRAME_CHOICES, KINDS, FileCount, SplitCheck, check_split
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+
+SUMMARY = "Check a split on disk: logs, scenes, sensor files, maps, disk use"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge data check`."""
+
+    split: str | None = key(None, "folder under data.logs or path of a scene-filter .yaml; null: every folder")
+    data: DataConfig = key(DataConfig, "where logs, sensor files and maps are")
+    frames: str = key("history", "frames of a scene whose sensor files count", choices=FRAME_CHOICES)
+    sample: int | None = key(200, "sensor files of each kind to decode, per split; null: all", unit="files", low=0)
+    allow_missing: bool = key(False, "end well even if something is missing or damaged")
+    workers: int = key(0, "processes; 0: one per CPU", low=0)
+    out: Path | None = key(None, "folder for data_check.json with every finding; null: print only")
+
+
+def run(config: Config) -> None:
+    """Print one table per split; DataError at the end if something is missing or damaged."""
+    checks = [_check(split, config) for split in _splits(config)]
+    console = Console()
+    for check in checks:
+        console.print(_table(check, config))
+    if config.out is not None:
+        write_json(config.out / "data_check.json", [_plain(check) for check in checks])
+        provenance.record(config.out, config, name="data_check")
+    problems = [problem for check in checks for problem in check.problems]
+    if problems and not config.allow_missing:
+        raise DataError("the data is not complete: " + "; ".join(problems))
+
+
+def _splits(config: Config) -> list[str]:
+    if config.split is not None:
+        return [config.split]
+    root = config.data.log_root()
+    found = sorted(path.name for path in root.iterdir() if path.is_dir() and any(path.glob("*.pkl")))
+    if not found:
+        raise DataError(f"{root} holds no folder with .pkl logs")
+    return found
+
+
+def _check(split: str, config: Config) -> SplitCheck:
+    loaded = load_split(split, config.data, allow_missing=True, workers=config.workers)
+    return check_split(loaded, config.data, frames=config.frames, sample=config.sample, workers=config.workers)
+
+
+def _table(check: SplitCheck, config: Config) -> Table:
+    split = check.split
+    table = Table(show_header=False, title=f"split {split.name}", title_justify="left", box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    missing_logs = f", {len(split.missing_logs)} missing or unreadable" if split.missing_logs else ""
+    table.add_row("logs", f"{len(split.logs)}{missing_logs}")
+    table.add_row("scenes", f"{len(split):,}" + (f", {len(split.missing):,} missing" if split.missing else ""))
+    table.add_row("hash", split.hash)
+    table.add_row("frames", f"{check.frames:,} ({config.frames})")
+    for kind in KINDS:
+        count = check.files[kind]
+        table.add_row(
+            f"{kind} files", _count(count) if check.sensors_checked else "not checked: data.sensors is not set"
+        )
+    for location, scenes in sorted(check.locations.items()):
+        state = check.map_problems.get(location, "map readable")
+        if not check.maps_checked:
+            state = "map not checked: data.maps is not set"
+        table.add_row("map", f"{location}: {scenes:,} scenes, {state}")
+    sensor_bytes = sum(count.bytes for count in check.files.values())
+    table.add_row("disk", f"logs {_size(check.log_bytes)}, sensor files {_size(sensor_bytes)}")
+    return table
+
+
+def _count(count: FileCount) -> str:
+    return (
+        f"{count.present:,} of {count.expected:,} present, {len(count.missing):,} missing, "
+        f"{len(count.corrupt):,} corrupt of {count.decoded:,} decoded"
+    )
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def _plain(check: SplitCheck) -> dict[str, Any]:
+    return {
+        "split": check.split.name,
+        "hash": check.split.hash,
+        "logs": len(check.split.logs),
+        "scenes": len(check.split),
+        "frames": check.frames,
+        "missing_scenes": list(check.split.missing),
+        "missing_logs": check.split.missing_logs,
+        "locations": check.locations,
+        "map_problems": check.map_problems if check.maps_checked else None,
+        "log_bytes": check.log_bytes,
+        "sensors": {kind: vars(count) for kind, count in check.files.items()} if check.sensors_checked else None,
+        "unreadable_logs": check.unreadable,
+        "problems": check.problems,
+    }

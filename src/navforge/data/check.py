@@ -1,0 +1,205 @@
+"""What of a split is really on disk: logs, scenes, sensor files (also whether they decode), maps, disk use."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from navforge.core import parallel
+from navforge.core.errors import DataError
+from navforge.data.lidar import read_lidar
+from navforge.data.logs import Frame
+from navforge.data.paths import DataConfig
+from navforge.data.scenes import Scene, read_scenes
+from navforge.data.sensors import read_image, sensor_file
+from navforge.data.splits import Split
+from navforge.maps import Layer, read_map
+
+CAMERA, LIDAR = "camera", "lidar"
+KINDS = (CAMERA, LIDAR)
+FRAME_CHOICES = ("current", "history", "all")
+
+
+@dataclass
+class FileCount:
+    """Sensor files of one kind that scenes refer to."""
+
+    expected: int = 0
+    present: int = 0
+    decoded: int = 0
+    """Files opened and decoded to see whether they are whole."""
+    missing: list[str] = field(default_factory=list)
+    corrupt: list[str] = field(default_factory=list)
+    """What is wrong, with the file's name."""
+    bytes: int = 0
+
+    def add(self, other: FileCount) -> None:
+        """Count another's files too."""
+        self.expected += other.expected
+        self.present += other.present
+        self.decoded += other.decoded
+        self.missing += other.missing
+        self.corrupt += other.corrupt
+        self.bytes += other.bytes
+
+
+@dataclass
+class LogCheck:
+    """Findings in one log."""
+
+    scenes: int
+    frames: int
+    locations: dict[str, int]
+    """Scenes by map location."""
+    log_bytes: int
+    files: dict[str, FileCount]
+
+
+@dataclass
+class SplitCheck:
+    """Findings in one split."""
+
+    split: Split
+    frames: int = 0
+    locations: dict[str, int] = field(default_factory=dict)
+    """Scenes by map location."""
+    map_problems: dict[str, str] = field(default_factory=dict)
+    """Locations whose map cannot be used, and why."""
+    maps_checked: bool = True
+    files: dict[str, FileCount] = field(default_factory=lambda: {kind: FileCount() for kind in KINDS})
+    sensors_checked: bool = True
+    log_bytes: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Logs in which a scene cannot be read, and why."""
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence for each kind of thing that is missing or damaged; empty if all is well."""
+        found = [self.split.describe_missing()] if not self.split.complete else []
+        for kind, count in self.files.items():
+            if count.missing:
+                found.append(f"{len(count.missing)} of {count.expected} {kind} files missing, first {count.missing[0]}")
+            if count.corrupt:
+                found.append(
+                    f"{len(count.corrupt)} of {count.decoded} decoded {kind} files corrupt: {count.corrupt[0]}"
+                )
+        found += [f"map {location}: {why}" for location, why in self.map_problems.items()]
+        found += [f"log {log}: {why}" for log, why in self.unreadable.items()]
+        return found
+
+
+def check_split(
+    split: Split, data: DataConfig, *, frames: str = "history", sample: int | None = 200, workers: int = 0
+) -> SplitCheck:
+    """Look at everything a split's scenes refer to.
+
+    Args:
+        split: the split.
+        data: where things are; sensor files and maps are left out where their folder is not set.
+        frames: which frames' sensor files count: `current`, `history` (with the current one) or `all`.
+        sample: about how many sensor files of each kind to decode, chosen evenly and always alike; None: all.
+        workers: processes; 0: one per CPU.
+    """
+    result = SplitCheck(split, sensors_checked=data.sensors is not None, maps_checked=data.maps is not None)
+    share = None if sample is None else sample / max(len(split), 1)
+    task = partial(_check_log, data=data, frames=frames, share=share)
+    items = [split.one_log(log_name) for log_name in split.logs]
+    for outcome in parallel.run(task, items, workers=workers, label=f"checking {split.name}"):
+        if outcome.result is None:
+            result.unreadable |= dict.fromkeys(outcome.item.logs, str(outcome.error))
+            continue
+        found = outcome.result
+        result.frames += found.frames
+        result.log_bytes += found.log_bytes
+        for location, scenes in found.locations.items():
+            result.locations[location] = result.locations.get(location, 0) + scenes
+        for kind in KINDS:
+            result.files[kind].add(found.files[kind])
+    for count in result.files.values():
+        count.missing.sort()
+        count.corrupt.sort()
+    if result.maps_checked:
+        result.map_problems = _check_maps(data, result.locations)
+    return result
+
+
+def _check_log(split: Split, *, data: DataConfig, frames: str, share: float | None) -> LogCheck:
+    """Check one log, the only one of `split`."""
+    (log_name,) = split.logs
+    scenes = read_scenes(split, data, log_name)
+    chosen = {id(frame): frame for scene in scenes for frame in _frames(scene, frames)}
+    locations: dict[str, int] = {}
+    for scene in scenes:
+        _ = scene.human_poses(len(scene.future)), scene.ego_status(), scene.current.annotations
+        locations[scene.map_location] = locations.get(scene.map_location, 0) + 1
+    files = {kind: FileCount() for kind in KINDS}
+    if data.sensors is not None:
+        for kind, paths in _sensor_paths(chosen.values()).items():
+            full = [_place(data, split.folders[log_name], path) for path in paths]
+            files[kind] = _check_files(kind, full, None if share is None else math.ceil(share * len(scenes)), log_name)
+    return LogCheck(
+        scenes=len(scenes),
+        frames=len(chosen),
+        locations=locations,
+        log_bytes=split.log_path(data, log_name).stat().st_size,
+        files=files,
+    )
+
+
+def _frames(scene: Scene, which: str) -> tuple[Frame, ...]:
+    return {"current": (scene.current,), "history": scene.history, "all": scene.frames}[which]
+
+
+def _sensor_paths(frames: Iterable[Frame]) -> dict[str, list[str]]:
+    cameras: dict[str, None] = {}
+    sweeps: dict[str, None] = {}
+    for frame in frames:
+        cameras.update((camera.path, None) for camera in frame.cameras.values())
+        if frame.lidar_path is not None:
+            sweeps[frame.lidar_path] = None
+    return {CAMERA: list(cameras), LIDAR: list(sweeps)}
+
+
+def _place(data: DataConfig, folder: str, relative: str) -> Path:
+    if data.sensors is not None and not data.sensors.is_dir():
+        return data.sensors / folder / relative
+    return sensor_file(data, folder, relative)
+
+
+def _check_files(kind: str, paths: list[Path], most: int | None, seed: str) -> FileCount:
+    count = FileCount(expected=len(paths))
+    there = []
+    for path in paths:
+        try:
+            size = path.stat().st_size
+        except OSError:
+            count.missing.append(str(path))
+            continue
+        count.bytes += size
+        there.append(path)
+    count.present = len(there)
+    if most is not None and most < len(there):
+        there = random.Random(seed).sample(there, most)
+    for path in there:
+        try:
+            _ = read_image(path) if kind == CAMERA else read_lidar(path)
+        except DataError as error:
+            count.corrupt.append(str(error))
+        count.decoded += 1
+    return count
+
+
+def _check_maps(data: DataConfig, locations: Iterable[str]) -> dict[str, str]:
+    problems = {}
+    for location in sorted(locations):
+        try:
+            found = read_map(data.map_root(), location)
+            for layer in (Layer.LANE, Layer.LANE_CONNECTOR, Layer.ROADBLOCK, Layer.ROADBLOCK_CONNECTOR):
+                found.layer(layer)
+        except DataError as error:
+            problems[location] = str(error)
+    return problems
