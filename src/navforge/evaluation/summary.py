@@ -1,0 +1,189 @@
+"""Means of a score table with their intervals: what `summary.json` holds and what is printed."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from rich.table import Table
+
+from navforge.core.errors import DataError
+from navforge.evaluation import intervals
+from navforge.evaluation.intervals import Interval
+from navforge.evaluation.tables import ScoreTable, subscores
+from navforge.scoring.protocols import protocol
+
+SEED = 0
+"""Seed of the bootstrap: one table has one summary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSummary:
+    """Mean of one column over the scenes where it is defined."""
+
+    column: str
+    by_log: Interval
+    """Bootstrap over logs: the interval to quote."""
+    by_scene: Interval
+    """Bootstrap over scenes, as if they were independent."""
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return self.by_log.mean
+
+    @property
+    def scenes(self) -> int:
+        """Scenes where the column is defined."""
+        return self.by_log.scenes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolSummary:
+    """All means of one protocol; the last is the score."""
+
+    protocol: str
+    human_filter: bool
+    columns: tuple[ColumnSummary, ...]
+
+    def __getitem__(self, column: str) -> ColumnSummary:
+        for found in self.columns:
+            if found.column == column:
+                return found
+        raise KeyError(column)
+
+    @property
+    def score(self) -> ColumnSummary:
+        """Summary of the final score."""
+        return self["score"]
+
+
+def summarise(table: ScoreTable, *, resamples: int = intervals.RESAMPLES) -> dict[str, ProtocolSummary]:
+    """Per protocol, the mean of every sub-score (over scenes where it is defined, as the devkit does) and of the score.
+
+    Raises:
+        DataError: the table has several trajectories per scene, whose mean means nothing.
+    """
+    if table.frame["index"].n_unique() > 1:
+        raise DataError("the table has several trajectories per scene; a summary needs one plan per scene")
+    return {name: _protocol_summary(table.of(name), name, resamples) for name in table.meta.protocols}
+
+
+def _protocol_summary(rows: pl.DataFrame, name: str, resamples: int) -> ProtocolSummary:
+    columns = []
+    for column in (*subscores(name), "progress_m", "score"):
+        defined = rows.filter(pl.col(column).is_not_null())
+        if defined.height == 0:
+            continue
+        values, logs = defined[column].to_numpy(), defined["log_name"].to_numpy()
+        columns.append(
+            ColumnSummary(
+                column=column,
+                by_log=intervals.bootstrap(values, np.random.default_rng(SEED), clusters=logs, resamples=resamples),
+                by_scene=intervals.bootstrap(values, np.random.default_rng(SEED), resamples=resamples),
+            )
+        )
+    return ProtocolSummary(protocol=name, human_filter=bool(rows["human_filter"][0]), columns=tuple(columns))
+
+
+def compare(first: ScoreTable, second: ScoreTable, name: str, column: str = "score") -> tuple[Interval, Interval]:
+    """Mean of first - second over the scenes both scored, with its interval over logs and over scenes.
+
+    Raises:
+        DataError: the tables do not cover the same scenes, or were filtered differently.
+    """
+    one, other = first.of(name), second.of(name)
+    both = one.join(other, on=["token", "index"], how="inner", suffix="_other").drop_nulls([column, f"{column}_other"])
+    if set(one["token"]) != set(other["token"]) or not both.height:
+        raise DataError(
+            f"the tables score different scenes ({one['token'].n_unique()} and {other['token'].n_unique()}, "
+            f"{both['token'].n_unique()} shared); a paired comparison needs the same ones"
+        )
+    if set(one["human_filter"]) != set(other["human_filter"]):
+        raise DataError("one table was scored with the human filter, the other without; score both alike")
+    values, others = both[column].to_numpy(), both[f"{column}_other"].to_numpy()
+    logs = both["log_name"].to_numpy()
+    return (
+        intervals.paired_difference(values, others, np.random.default_rng(SEED), clusters=logs),
+        intervals.paired_difference(values, others, np.random.default_rng(SEED)),
+    )
+
+
+def to_json(table: ScoreTable, summaries: dict[str, ProtocolSummary], provenance: dict[str, Any]) -> dict[str, Any]:
+    """Plain values for `summary.json`; numbers in [0, 1], intervals at 95 %."""
+    meta = dataclasses.asdict(table.meta)
+    return {
+        "split": {
+            "name": meta["split"],
+            "hash": meta["split_hash"],
+            "scenes": meta["split_scenes"],
+            "scored": meta["split_scenes"] - meta["missing"],
+            "missing": meta["missing"],
+            "missing_hash": meta["missing_hash"],
+            "missing_logs": meta["missing_logs"],
+        },
+        "agent": meta["agent"],
+        "fingerprints": {name: meta[name] for name in ("checkpoint", "cache", "trajectories")},
+        "human_filter": meta["human_filter"],
+        "extended_comfort": meta["extended_comfort"],
+        "protocols": {name: _plain(summary) for name, summary in summaries.items()},
+        "provenance": provenance,
+    }
+
+
+def _plain(summary: ProtocolSummary) -> dict[str, Any]:
+    return {
+        "title": protocol(summary.protocol).title,
+        "human_filter": summary.human_filter,
+        "score": summary.score.mean,
+        "logs": summary.score.by_log.clusters,
+        "columns": {
+            found.column: {
+                "mean": found.mean,
+                "scenes": found.scenes,
+                "interval_over_logs": _bounds(found.by_log),
+                "interval_over_scenes": _bounds(found.by_scene),
+            }
+            for found in summary.columns
+        },
+    }
+
+
+def _bounds(interval: Interval) -> list[float] | None:
+    return None if interval.low is None or interval.high is None else [interval.low, interval.high]
+
+
+def render(summaries: dict[str, ProtocolSummary], title: str, official: dict[str, float] | None = None) -> list[Table]:
+    """One printed table per protocol; with `official`, its means and the differences beside ours."""
+    tables = []
+    for name, summary in summaries.items():
+        heads = ["column", "mean", "95 % over logs", "95 % over scenes", "scenes"]
+        heads += ["official", "difference"] if official is not None else []
+        rules = "human filter on" if summary.human_filter else "human filter off"
+        table = Table(title=f"{title}: {name}, {rules}", title_justify="left", title_style="bold")
+        for head in heads:
+            table.add_column(head, justify="left" if head == "column" else "right", no_wrap=True)
+        for found in summary.columns:
+            cells = [
+                found.column,
+                f"{found.mean:.4f}",
+                span(found.by_log),
+                span(found.by_scene),
+                str(found.scenes),
+            ]
+            if official is not None:
+                theirs = official.get(found.column)
+                cells += ["", ""] if theirs is None else [f"{theirs:.4f}", f"{found.mean - theirs:+.1e}"]
+            table.add_row(*cells, style="bold" if found.column == "score" else None)
+        tables.append(table)
+    return tables
+
+
+def span(interval: Interval, digits: int = 4) -> str:
+    """An interval as text."""
+    if interval.low is None or interval.high is None:
+        return "n/a (one log)"
+    return f"{interval.low:.{digits}f} .. {interval.high:.{digits}f}"

@@ -1,0 +1,196 @@
+"""The per-scene score table: one row per (token, index, protocol), with its provenance inside the file.
+
+Columns, in this order: `token`, `index` (which of the scene's trajectories), `protocol`, `log_name`, `human_filter`,
+the protocol's sub-scores under the devkit's names in the devkit's order, `progress_m` (raw route progress), `score`.
+A table of several protocols has the union of their sub-scores. Where a sub-score is undefined, or the row's protocol
+has none of that name, the cell is null, never NaN. What made the table is JSON in the Parquet footer under the key
+`navforge` and is checked when the table is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from navforge.core.errors import DataError
+from navforge.core.files import atomic_path, fingerprint
+from navforge.evaluation.trajectories import listing
+from navforge.scoring.protocols import protocol
+
+FORMAT = 1
+KEYS = ("token", "index", "protocol")
+FOOTER_KEY = "navforge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableMeta:
+    """What a score table was computed from."""
+
+    protocols: tuple[str, ...]
+    split: str
+    split_hash: str
+    split_scenes: int
+    """Scenes the split asks for, found on disk or not."""
+    missing: int
+    """Scenes of the split without a row."""
+    missing_hash: str | None
+    """Fingerprint of their sorted tokens; None if none is missing."""
+    missing_logs: int = 0
+    """Logs the split asks for by name that were not on disk; how many scenes they hold may be unknown."""
+    human_filter: str
+    """auto (the protocol's own rule), on or off."""
+    extended_comfort: bool
+    """Whether consecutive plans were paired where the protocol asks for it."""
+    cache: str
+    """Fingerprint of the metric cache."""
+    trajectories: str
+    """Fingerprint of the scored trajectories."""
+    agent: str | None = None
+    checkpoint: str | None = None
+    """Fingerprint of the planner's checkpoint file."""
+    navforge: str
+    """Version of the code."""
+    format: int = FORMAT
+
+    @property
+    def complete(self) -> bool:
+        """Whether every scene of the split has its rows."""
+        return self.missing == 0 and self.missing_logs == 0
+
+    def coverage(self) -> str:
+        """The scenes behind the numbers, in words."""
+        scored = self.split_scenes - self.missing
+        if self.complete:
+            return f"{scored} scenes of split {self.split} ({self.split_hash})"
+        logs = f" and {self.missing_logs} logs" if self.missing_logs else ""
+        return (
+            f"{scored} of {self.split_scenes} scenes of split {self.split} ({self.split_hash}); "
+            f"{self.missing} scenes (list {self.missing_hash}){logs} MISSING"
+        )
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Rows and what they were computed from."""
+
+    frame: pl.DataFrame
+    meta: TableMeta
+
+    def of(self, name: str) -> pl.DataFrame:
+        """The rows of one protocol, with that protocol's columns only."""
+        if name not in self.meta.protocols:
+            raise DataError(f"the table holds protocol(s) {', '.join(self.meta.protocols)}, not {name}")
+        return self.frame.filter(pl.col("protocol") == name).select(list(schema((name,))))
+
+
+def schema(protocols: tuple[str, ...]) -> dict[str, Any]:
+    """Column names and types of a table of these protocols, in order."""
+    names: list[str] = []
+    for name in protocols:
+        names += [column for column in subscores(name) if column not in names]
+    return {
+        "token": pl.String,
+        "index": pl.Int32,
+        "protocol": pl.String,
+        "log_name": pl.String,
+        "human_filter": pl.Boolean,
+        **dict.fromkeys(names, pl.Float64),
+        "progress_m": pl.Float64,
+        "score": pl.Float64,
+    }
+
+
+def subscores(name: str) -> tuple[str, ...]:
+    """Sub-score columns of a protocol in the devkit's order, extended comfort last."""
+    rules = protocol(name)
+    return rules.columns if rules.two_frame is None else (*rules.columns, rules.two_frame.name)
+
+
+def missing_hash(tokens: list[str]) -> str | None:
+    """Fingerprint of a list of missing tokens, regardless of order; None for an empty one."""
+    return fingerprint(sorted(tokens)) if tokens else None
+
+
+def write(path: Path | str, table: ScoreTable) -> None:
+    """Check and write a table atomically, rows sorted by protocol, log, token and index.
+
+    Raises:
+        DataError: the rows do not fit the schema or contradict the metadata.
+    """
+    frame = table.frame.sort("protocol", "log_name", "token", "index", maintain_order=True)
+    _check(ScoreTable(frame, table.meta), "the table to write")
+    footer = json.dumps(dataclasses.asdict(table.meta), allow_nan=False)
+    with atomic_path(path) as temporary:
+        frame.write_parquet(temporary, metadata={FOOTER_KEY: footer})
+
+
+def read(path: Path | str) -> ScoreTable:
+    """Read and check a table.
+
+    Raises:
+        DataError: no such file, not a score table, written by another format version, or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no score table {path}")
+    try:
+        footer = pl.read_parquet_metadata(path).get(FOOTER_KEY)
+        frame = pl.read_parquet(path)
+    except (PolarsError, OSError) as error:
+        raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+    if footer is None:
+        raise DataError(f"{path} is not a score table of navforge: its footer has no key {FOOTER_KEY!r}")
+    table = ScoreTable(frame, _meta(footer, path))
+    _check(table, str(path))
+    return table
+
+
+def _meta(footer: str, path: Path) -> TableMeta:
+    try:
+        values = json.loads(footer)
+        if values["format"] != FORMAT:
+            raise DataError(f"{path} has table format {values['format']}, this version reads {FORMAT}; score again")
+        return TableMeta(**{**values, "protocols": tuple(values["protocols"])})
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: the metadata in its footer is damaged ({error}); score again") from error
+
+
+def _check(table: ScoreTable, what: str) -> None:
+    """Types, keys, ranges, and agreement of rows and metadata."""
+    frame, meta = table.frame, table.meta
+    wanted = schema(meta.protocols)
+    if dict(frame.schema) != wanted or frame.columns != list(wanted):
+        raise DataError(f"{what} has columns {dict(frame.schema)}, expected {wanted}")
+    required = [*KEYS, "log_name", "human_filter", "progress_m", "score"]
+    holes = [name for name in required if frame[name].null_count()]
+    if holes:
+        raise DataError(f"{what} has empty cells in {', '.join(holes)}")
+    repeated = frame.filter(pl.struct(KEYS).is_duplicated())
+    if repeated.height:
+        raise DataError(f"{what} repeats rows of token(s) {listing(sorted(set(repeated['token'])))}")
+    strangers = set(frame["protocol"]) ^ set(meta.protocols)
+    if strangers:
+        raise DataError(f"{what} and its metadata disagree about protocol(s) {', '.join(sorted(strangers))}")
+    counts = frame.group_by("protocol").agg(pl.col("token").n_unique())["token"]
+    if any(count != meta.split_scenes - meta.missing for count in counts):
+        raise DataError(
+            f"{what} has rows of {sorted(set(counts))} scenes, its metadata says {meta.split_scenes - meta.missing}"
+        )
+    for name in [column for column, kind in wanted.items() if kind == pl.Float64]:
+        _check_range(frame, name, what)
+
+
+def _check_range(frame: pl.DataFrame, name: str, what: str) -> None:
+    column = pl.col(name)
+    bad = column.is_nan() | column.is_infinite()
+    if name != "progress_m":
+        bad |= ~column.is_between(0.0, 1.0)
+    rows = frame.filter(bad)
+    if rows.height:
+        raise DataError(f"{what}: {name} is {rows[name][0]} for token {rows['token'][0]}, index {rows['index'][0]}")

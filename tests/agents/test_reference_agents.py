@@ -1,0 +1,27 @@
+"""Constant velocity and human plan exactly as the devkit's agents do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from navforge import agents
+from navforge.data.paths import DataConfig
+from navforge.data.scenes import read_scenes
+from navforge.data.splits import load_split
+
+
+@pytest.mark.parametrize(("name", "golden", "tolerance"), [("constant_velocity", "cv", 0.0), ("human", "human", 1e-12)])
+def test_plans_on_real_logs(realdata: Path, name: str, golden: str, tolerance: float) -> None:
+    data = DataConfig(logs=realdata / "navsim_logs", sensors=None, maps=None)
+    split = load_split("real", data)
+    agent = agents.build(name)
+    for log in split.logs:
+        scenes = read_scenes(split, data, log)
+        poses, interval_s = agent.plan(scenes)
+        assert interval_s == 0.5
+        for scene, plan in zip(scenes, poses, strict=True):
+            with np.load(realdata / "golden" / "v2" / log / f"{scene.token}.npz") as official:
+                np.testing.assert_allclose(plan, official[f"{golden}_poses"], rtol=0, atol=tolerance)

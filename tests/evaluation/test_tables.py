@@ -1,0 +1,133 @@
+"""A score table survives the disk unchanged, and a wrong one is neither written nor read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from navforge.core.errors import DataError
+from navforge.evaluation import tables
+from navforge.evaluation.tables import ScoreTable, schema
+
+MakeTable = Callable[..., ScoreTable]
+
+
+def test_round_trip(tmp_path: Path, make_table: MakeTable) -> None:
+    table = make_table(("pdms_v1", "epdms_v2"), agent="human", checkpoint="0" * 16)
+    tables.write(tmp_path / "t.parquet", table)
+    again = tables.read(tmp_path / "t.parquet")
+    assert again.meta == table.meta
+    keys = ["protocol", "log_name", "token", "index"]
+    assert again.frame.equals(table.frame.sort(keys))
+
+
+def test_columns_of_each_protocol_are_the_devkits() -> None:
+    assert list(schema(("pdms_v1",)))[5:] == [
+        "no_at_fault_collisions",
+        "drivable_area_compliance",
+        "ego_progress",
+        "time_to_collision_within_bound",
+        "comfort",
+        "driving_direction_compliance",
+        "progress_m",
+        "score",
+    ]
+    assert list(schema(("epdms_v2",)))[5:] == [
+        "no_at_fault_collisions",
+        "drivable_area_compliance",
+        "driving_direction_compliance",
+        "traffic_light_compliance",
+        "ego_progress",
+        "time_to_collision_within_bound",
+        "lane_keeping",
+        "history_comfort",
+        "two_frame_extended_comfort",
+        "progress_m",
+        "score",
+    ]
+    assert set(schema(("pdms_v1", "epdms_v2"))) == set(schema(("pdms_v1",))) | set(schema(("epdms_v2",)))
+
+
+def test_one_protocol_of_several(make_table: MakeTable) -> None:
+    table = make_table(("pdms_v1", "epdms_v2"))
+    assert table.of("pdms_v1").columns == list(schema(("pdms_v1",)))
+    assert table.frame.filter(pl.col("protocol") == "pdms_v1")["lane_keeping"].null_count() == 12
+    with pytest.raises(DataError, match="pdms_v1, epdms_v2, not epdms_v2_before_fix"):
+        table.of("epdms_v2_before_fix")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.with_columns(ego_progress=pl.lit(float("nan"))), "ego_progress is nan for token"),
+        (lambda f: f.with_columns(score=pl.lit(1.5)), "score is 1.5"),
+        (lambda f: f.with_columns(progress_m=pl.lit(float("inf"))), "progress_m is inf"),
+        (lambda f: f.with_columns(score=pl.lit(None, pl.Float64)), "empty cells in score"),
+        (lambda f: f.drop("lane_keeping"), "expected"),
+        (lambda f: f.with_columns(pl.col("index").cast(pl.Int64)), "expected"),
+        (lambda f: pl.concat([f, f.head(1)]), "repeats rows of token"),
+        (lambda f: f.head(5), "rows of .5. scenes, its metadata says 12"),
+        (lambda f: f.with_columns(protocol=pl.lit("pdms_v1")), "disagree about protocol"),
+    ],
+)
+def test_a_wrong_table_is_not_written(tmp_path: Path, make_table: MakeTable, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    table = make_table()
+    with pytest.raises(DataError, match=message):
+        tables.write(tmp_path / "t.parquet", ScoreTable(change(table.frame), table.meta))
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_are_no_score_tables(tmp_path: Path, make_table: MakeTable) -> None:
+    path = tmp_path / "t.parquet"
+    with pytest.raises(DataError, match="no score table"):
+        tables.read(path)
+    path.write_text("text")
+    with pytest.raises(DataError, match="not a readable Parquet"):
+        tables.read(path)
+    pl.DataFrame({"token": ["a"]}).write_parquet(path)
+    with pytest.raises(DataError, match="footer has no key"):
+        tables.read(path)
+    tables.write(path, make_table())
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match="not a readable Parquet"):
+        tables.read(path)
+
+
+def test_footer_of_another_version_or_damaged(tmp_path: Path, make_table: MakeTable) -> None:
+    path, table = tmp_path / "t.parquet", make_table()
+    tables.write(path, ScoreTable(table.frame, dataclasses.replace(table.meta, format=99)))
+    with pytest.raises(DataError, match="table format 99"):
+        tables.read(path)
+    for footer in ("{", '{"format": 1}', '{"format": 1, "protocols": ["epdms_v2"], "colour": "red"}'):
+        table.frame.write_parquet(path, metadata={tables.FOOTER_KEY: footer})
+        with pytest.raises(DataError, match="damaged"):
+            tables.read(path)
+
+
+def test_rows_edited_behind_the_metadata_are_noticed(tmp_path: Path, make_table: MakeTable) -> None:
+    path, table = tmp_path / "t.parquet", make_table()
+    tables.write(path, table)
+    footer = pl.read_parquet_metadata(path)[tables.FOOTER_KEY]
+    table.frame.filter(pl.col("log_name") != "log0").write_parquet(path, metadata={tables.FOOTER_KEY: footer})
+    with pytest.raises(DataError, match=r"rows of .8. scenes, its metadata says 12"):
+        tables.read(path)
+
+
+def test_missing_scenes_are_said(make_table: MakeTable) -> None:
+    meta = make_table().meta
+    assert meta.complete
+    assert meta.coverage() == "12 scenes of split tiny (0123456789abcdef)"
+    partial = dataclasses.replace(meta, missing=3, missing_hash="f" * 16)
+    assert not partial.complete
+    assert partial.coverage().startswith("9 of 12 scenes of split tiny")
+    assert "3 scenes (list ffffffffffffffff) MISSING" in partial.coverage()
+    assert not dataclasses.replace(meta, missing_logs=1).complete
+
+
+def test_missing_hash_ignores_order() -> None:
+    assert tables.missing_hash([]) is None
+    assert tables.missing_hash(["a", "b"]) == tables.missing_hash(["b", "a"]) != tables.missing_hash(["a"])
