@@ -18,14 +18,16 @@ from PIL import Image, ImageDraw
 from navforge.town.world import Paint, PaintedLine, TownMap
 
 RESOLUTION_M = 0.125
-BORDER_M = 60.0
+BORDER_M = 10.0
 LEVELS = 8
+TILE = 512
+"""Pixels per side of the pieces the picture is drawn in; a multiple of 2**(LEVELS - 1)."""
+FINE = 4
+"""Every pixel is the mean of FINE x FINE samples, so that slanted paint has no stairs."""
 DASH_M, DASH_PERIOD_M = 3.0, 9.0
 STRIPE_M, STRIPE_PERIOD_M = 0.5, 1.0
 KERB_M = 0.25
 DOUBLE_GAP_M = 0.30
-SMOOTH = 8
-"""Fixed-point factor of polygon corners while drawing: corners are rounded to 1 / SMOOTH pixel."""
 
 
 class Soil(IntEnum):
@@ -77,59 +79,80 @@ def draw_ground(town: TownMap) -> Ground:
     """Draw roads, markings, pavements and grass of a town."""
     low_x, low_y, high_x, high_y = town.bounds
     corner = np.array([low_x - BORDER_M, low_y - BORDER_M])
-    size = np.ceil((np.array([high_x, high_y]) + BORDER_M - corner) / RESOLUTION_M).astype(int)
-    unit = 2 ** (LEVELS - 1)
-    width, height = (int(-(-n // unit) * unit) for n in size)
-    canvas = _Canvas(corner, width, height)
-    _draw_areas(canvas, town)
+    tile_m = TILE * RESOLUTION_M
+    columns = int(np.ceil((high_x + BORDER_M - corner[0]) / tile_m))
+    rows = int(np.ceil((high_y + BORDER_M - corner[1]) / tile_m))
+    plan = _Plan()
+    _draw_areas(plan, town)
     for crosswalk in town.crosswalks:
-        _draw_stripes(canvas, crosswalk.line, crosswalk.polygon)
+        _draw_stripes(plan, crosswalk.line, crosswalk.polygon)
     for line in town.painted_lines:
-        _draw_painted(canvas, line)
-    soil = np.asarray(canvas.image).copy()
-    texels, levels = _pyramid(_colored(soil))
+        _draw_painted(plan, line)
+    levels = _level_table(rows * TILE, columns * TILE)
+    soil = np.zeros((rows * TILE, columns * TILE), dtype=np.uint8)
+    texels = np.empty((int(levels[-1, 0] + levels[-1, 1] * levels[-1, 2]), 3), dtype=np.uint8)
+    finest = _level(texels, levels, 0)
+    for row in range(rows):
+        for column in range(columns):
+            place = (slice(row * TILE, (row + 1) * TILE), slice(column * TILE, (column + 1) * TILE))
+            samples = plan.tile(corner + tile_m * np.array([column, row]))
+            _develop(samples, row * TILE, column * TILE, soil[place], finest[place])
+    for level in range(1, LEVELS):
+        _halve(_level(texels, levels, level - 1), _level(texels, levels, level))
     return Ground(soil, texels, levels, np.array([*corner, RESOLUTION_M]))
 
 
-class _Canvas:
-    """Polygons in metres onto an 8-bit image of soils."""
+class _Plan:
+    """Filled polygons in the order they are painted, later over earlier."""
 
-    def __init__(self, corner: NDArray[np.float64], width: int, height: int) -> None:
-        self.corner = corner
-        self.image = Image.new("L", (width, height), int(Soil.GRASS))
-        self._draw = ImageDraw.Draw(self.image)
+    def __init__(self) -> None:
+        self._rings: list[NDArray[np.float64]] = []
+        self._soils: list[int] = []
+        self._bounds: list[tuple[float, float, float, float]] = []
 
     def polygon(self, ring: NDArray[np.float64], soil: Soil) -> None:
-        """Fill a ring (K, 2)."""
-        pixels = (ring - self.corner) / RESOLUTION_M - 0.5
-        if len(ring) >= 3:
-            self._draw.polygon([(float(x), float(y)) for x, y in pixels], fill=int(soil))
+        """Fill a ring (K, 2), m."""
+        self._rings.append(ring)
+        self._soils.append(int(soil))
+        self._bounds.append((*ring.min(axis=0).tolist(), *ring.max(axis=0).tolist()))
 
     def ribbon(self, line: NDArray[np.float64], width: float, soil: Soil, offset: float = 0.0) -> None:
         """Fill the band of `width` about a polyline (K, 2), shifted to its left by `offset`, m."""
-        if len(line) >= 2:
-            normal = _normals(line)
-            left, right = line + (offset + width / 2) * normal, line + (offset - width / 2) * normal
-            for k in range(len(line) - 1):
-                self.polygon(np.array([right[k], right[k + 1], left[k + 1], left[k]]), soil)
+        normal = _normals(line)
+        left, right = line + (offset + width / 2) * normal, line + (offset - width / 2) * normal
+        for k in range(len(line) - 1):
+            self.polygon(np.array([right[k], right[k + 1], left[k + 1], left[k]]), soil)
+
+    def tile(self, corner: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Soils (TILE * FINE, TILE * FINE) of the tile with this lower left corner."""
+        size = TILE * FINE
+        image = Image.new("L", (size, size), int(Soil.GRASS))
+        draw = ImageDraw.Draw(image)
+        bounds = np.array(self._bounds).reshape(-1, 4)
+        far = corner + TILE * RESOLUTION_M
+        inside = (bounds[:, :2] < far).all(axis=1) & (bounds[:, 2:] > corner).all(axis=1)
+        for number in np.flatnonzero(inside):
+            pixels = (self._rings[number] - corner) * (FINE / RESOLUTION_M) - 0.5
+            draw.polygon(pixels.ravel().tolist(), fill=self._soils[number])
+        return np.asarray(image)
 
 
-def _draw_areas(canvas: _Canvas, town: TownMap) -> None:
+def _draw_areas(plan: _Plan, town: TownMap) -> None:
     """Pavement lowest, then kerbs as the rims of everything a car may drive on, then the asphalt itself."""
     for ring in town.walkways:
-        canvas.polygon(ring, Soil.PAVEMENT)
+        plan.polygon(ring, Soil.PAVEMENT)
     drivable: list[tuple[NDArray[np.float64], Soil]] = []
     drivable += [(park.polygon, Soil.CAR_PARK) for park in town.carparks]
     drivable += [(block.polygon, Soil.ASPHALT) for block in town.roadblocks.values()]
     drivable += [(area.polygon, Soil.JUNCTION) for area in town.intersections.values()]
     drivable += [(way.polygon, Soil.JUNCTION) for way in town.connectors.values()]
     for ring, _ in drivable:
-        canvas.ribbon(np.concatenate([ring, ring[:1]]), 2 * KERB_M, Soil.KERB)
+        plan.ribbon(np.concatenate([ring, ring[:1]]), 2 * KERB_M, Soil.KERB)
     for ring, soil in drivable:
-        canvas.polygon(ring, soil)
+        plan.polygon(ring, soil)
 
 
-def _draw_stripes(canvas: _Canvas, line: NDArray[np.float64], polygon: NDArray[np.float64]) -> None:
+def _draw_stripes(plan: _Plan, line: NDArray[np.float64], polygon: NDArray[np.float64]) -> None:
     """Zebra stripes: bands across `line`, as long as the polygon is wide there."""
     along = line[1] - line[0]
     length = float(np.hypot(*along))
@@ -143,21 +166,21 @@ def _draw_stripes(canvas: _Canvas, line: NDArray[np.float64], polygon: NDArray[n
         start = line[0] + along * (first + k * STRIPE_PERIOD_M)
         end = start + along * STRIPE_M
         ring = np.array([start + low * across, end + low * across, end + high * across, start + high * across])
-        canvas.polygon(ring, Soil.WHITE)
+        plan.polygon(ring, Soil.WHITE)
 
 
-def _draw_painted(canvas: _Canvas, painted: PaintedLine) -> None:
+def _draw_painted(plan: _Plan, painted: PaintedLine) -> None:
     match painted.kind:
         case Paint.DASHED_WHITE:
             for dash in _dashes(painted.line):
-                canvas.ribbon(dash, painted.width, Soil.WHITE)
+                plan.ribbon(dash, painted.width, Soil.WHITE)
         case Paint.SOLID_YELLOW:
-            canvas.ribbon(painted.line, painted.width, Soil.YELLOW)
+            plan.ribbon(painted.line, painted.width, Soil.YELLOW)
         case Paint.DOUBLE_YELLOW:
             for side in (-0.5, 0.5):
-                canvas.ribbon(painted.line, painted.width, Soil.YELLOW, side * (DOUBLE_GAP_M + painted.width) / 1.5)
+                plan.ribbon(painted.line, painted.width, Soil.YELLOW, side * (DOUBLE_GAP_M + painted.width) / 1.5)
         case _:
-            canvas.ribbon(painted.line, painted.width, Soil.WHITE)
+            plan.ribbon(painted.line, painted.width, Soil.WHITE)
 
 
 def _normals(line: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -181,31 +204,38 @@ def _dashes(line: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
 
 
 @njit(cache=True)
-def _colored(soil: np.ndarray) -> np.ndarray:
-    """RGB (H, W, 3) of a soil picture, with grain that depends on the pixel's place only."""
+def _develop(samples: np.ndarray, first_row: int, first_column: int, soil: np.ndarray, image: np.ndarray) -> None:
+    """One tile: its soil (the sample in each pixel's middle) and RGB, with grain that depends on the place only."""
     rows, columns = soil.shape
-    out = np.empty((rows, columns, 3), np.uint8)
     for i in range(rows):
         for j in range(columns):
-            kind = soil[i, j]
+            kind = samples[FINE * i + FINE // 2, FINE * j + FINE // 2]
+            red, green, blue = np.int64(0), np.int64(0), np.int64(0)
+            for a in range(FINE):
+                for b in range(FINE):
+                    sample = samples[FINE * i + a, FINE * j + b]
+                    red += SOIL_COLOR[sample, 0]
+                    green += SOIL_COLOR[sample, 1]
+                    blue += SOIL_COLOR[sample, 2]
             noise = np.int64(0)
             for scale in (0, 3):
-                mixed = (np.uint32(i >> scale) * np.uint32(73856093)) ^ (np.uint32(j >> scale) * np.uint32(19349663))
+                mixed = (np.uint32((first_row + i) >> scale) * np.uint32(73856093)) ^ (
+                    np.uint32((first_column + j) >> scale) * np.uint32(19349663)
+                )
                 mixed = (mixed ^ (mixed >> np.uint32(13))) * np.uint32(1274126177)
                 noise += np.int64((mixed >> np.uint32(16)) & np.uint32(255)) - 128
             shift = noise * np.int64(SOIL_GRAIN[kind]) // 256
-            for c in range(3):
-                out[i, j, c] = min(max(np.int64(SOIL_COLOR[kind, c]) + shift, 0), 255)
-    return out
+            soil[i, j] = kind
+            image[i, j, 0] = min(max(red // (FINE * FINE) + shift, 0), 255)
+            image[i, j, 1] = min(max(green // (FINE * FINE) + shift, 0), 255)
+            image[i, j, 2] = min(max(blue // (FINE * FINE) + shift, 0), 255)
 
 
 @njit(cache=True)
-def _halved(image: np.ndarray) -> np.ndarray:
-    """Mean of every 2 x 2 block of an RGB picture."""
-    rows, columns, _ = image.shape
-    out = np.empty((rows // 2, columns // 2, 3), np.uint8)
-    for i in range(rows // 2):
-        for j in range(columns // 2):
+def _halve(image: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out` with the mean of every 2 x 2 block of an RGB picture."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
             for c in range(3):
                 total = (
                     np.uint32(image[2 * i, 2 * j, c])
@@ -213,14 +243,17 @@ def _halved(image: np.ndarray) -> np.ndarray:
                     + np.uint32(image[2 * i, 2 * j + 1, c])
                     + np.uint32(image[2 * i + 1, 2 * j + 1, c])
                 )
-                out[i, j, c] = (total + 2) >> 2
-    return out
+                out[i, j, c] = (total + np.uint32(2)) >> np.uint32(2)
 
 
-def _pyramid(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    pictures = [image]
-    while len(pictures) < LEVELS:
-        pictures.append(_halved(pictures[-1]))
-    shapes = np.array([picture.shape[:2] for picture in pictures], dtype=np.int64)
+def _level_table(rows: int, columns: int) -> NDArray[np.int64]:
+    """(LEVELS, 3) first texel, rows and columns of every level of the pyramid."""
+    shapes = np.array([[rows >> level, columns >> level] for level in range(LEVELS)], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(shapes.prod(axis=1))[:-1]])
-    return np.concatenate([picture.reshape(-1, 3) for picture in pictures]), np.column_stack([starts, shapes])
+    return np.column_stack([starts, shapes])
+
+
+def _level(texels: NDArray[np.uint8], levels: NDArray[np.int64], level: int) -> NDArray[np.uint8]:
+    """One level of the pyramid as a picture (rows, columns, 3), sharing memory."""
+    start, rows, columns = levels[level].tolist()
+    return texels[start : start + rows * columns].reshape(rows, columns, 3)

@@ -81,7 +81,7 @@ class Rig:
 
 
 def intrinsics(size: tuple[int, int]) -> NDArray[np.float64]:
-    """Camera matrix (3, 3) for images of `size` (width, height) px; a pixel's centre lies at its index + 0.5."""
+    """Camera matrix (3, 3) for images of `size` (width, height) px; the upper left pixel's centre is (0, 0)."""
     scale = size[0] / OFFICIAL_SIZE[0]
     focal = OFFICIAL_FOCAL_PX * scale
     return np.array(
@@ -129,7 +129,7 @@ def camera_rays(name: str, size: tuple[int, int]) -> NDArray[np.float32]:
     """Ray of every pixel, row by row, ego frame: (height * width, 3), of length 1 along the optical axis."""
     width, height = size
     matrix = intrinsics(size)
-    u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    u, v = np.meshgrid(np.arange(width), np.arange(height))
     camera = np.stack([(u - matrix[0, 2]) / matrix[0, 0], (v - matrix[1, 2]) / matrix[1, 1], np.ones_like(u)], axis=-1)
     rotation, _ = camera_to_ego(name)
     return np.ascontiguousarray(camera.reshape(-1, 3) @ rotation.T, dtype=np.float32)
