@@ -1,1 +1,1 @@
-"""Encoders and heads under one contract, and the planners composed of them."""
+"""Planners: an encoder that turns what is sensed into tokens, and a head that turns tokens into a plan."""

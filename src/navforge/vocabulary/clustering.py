@@ -44,7 +44,8 @@ def upsample(poses: NDArray[np.float64], velocity: NDArray[np.float64]) -> NDArr
     xy = np.vstack([np.zeros(2), poses[:, :2]])
     heading = np.unwrap(np.concatenate([[0.0], poses[:, 2]]))
     out = np.empty((STEPS, 3))
-    out[:, :2] = CubicSpline(knots, xy, bc_type=((1, np.asarray(velocity, dtype=np.float64)), (2, np.zeros(2))))(times)
+    ends: Any = ((1, np.asarray(velocity, dtype=np.float64)), (2, np.zeros(2)))
+    out[:, :2] = CubicSpline(knots, xy, bc_type=ends)(times)
     out[:, 2] = CubicSpline(knots, heading, bc_type="natural")(times)
     return out.astype(np.float32)
 

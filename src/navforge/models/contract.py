@@ -1,0 +1,121 @@
+"""What an encoder and a head promise each other and the trainer.
+
+Inputs travel as a dict of tensors, batch first: `status` (B, 8) float32 always, `panorama` (B, 3, H, W) uint8 (or
+float in [0, 1]) when the encoder's config asks for cameras. Which of them a planner needs is `PlannerConfig.panorama`;
+nothing else is decoded.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from navforge.models.panorama import PanoramaConfig
+from navforge.vocabulary.vocabulary import Vocabulary
+
+STATUS_SIZE = 8
+"""Columns of the ego status: driving command one-hot (left, straight, right, unknown), vx, vy m/s, ax, ay m/s2."""
+
+Inputs = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class HeadInput:
+    """What a head sees of a batch."""
+
+    tokens: Tensor
+    """(B, L, D) from the encoder."""
+    status: Tensor
+    """(B, 8) ego status."""
+
+
+@dataclass(frozen=True)
+class HeadOutput:
+    """What a head computes; each head has its own subclass, which only it reads."""
+
+
+@dataclass(frozen=True)
+class PlannerOutput:
+    """Plans for a batch of scenes."""
+
+    trajectories: Tensor
+    """(B, T, 3) x m, y m, heading rad in the ego frame, the current pose left out."""
+    interval_s: float
+    """Time between poses; the first pose is one interval ahead."""
+    scores: Tensor | None = None
+    """(B, N) value by which an entry was chosen, for heads that choose from a vocabulary."""
+    chosen: Tensor | None = None
+    """(B,) index of the chosen entry."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a head learns from."""
+
+    human_poses: Tensor
+    """(B, 8, 3) the human's plan at 2 Hz, ego frame."""
+    teacher: dict[str, Tensor] = field(default_factory=dict)
+    """Column name -> (B, N) sub-scores of every vocabulary entry."""
+
+
+class Encoder(nn.Module, ABC):
+    """Inputs to tokens."""
+
+    channels: int
+    """Width D of a token."""
+
+    @abstractmethod
+    def forward(self, inputs: Inputs) -> Tensor:
+        """(B, L, D) tokens."""
+
+
+class Head(nn.Module, ABC):
+    """Tokens and ego status to a plan."""
+
+    @abstractmethod
+    def forward(self, head_input: HeadInput) -> HeadOutput:
+        """What `loss` and `plan` need, computed once."""
+
+    @abstractmethod
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """Scalar loss terms by name, weights applied; `total` is their sum and what is minimised."""
+
+    @abstractmethod
+    def plan(self, output: HeadOutput) -> PlannerOutput:
+        """The plan of each scene."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(ABC):
+    """Base of encoder configs, each beside its encoder."""
+
+    kind: ClassVar[str]
+
+    @property
+    def cameras(self) -> PanoramaConfig | None:
+        """The camera input to prepare, or None."""
+        return None
+
+    @abstractmethod
+    def build(self, *, pretrained: bool = True) -> Encoder:
+        """The encoder, weights fresh or, where the config names a file and `pretrained` is true, from that file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig(ABC):
+    """Base of head configs, each beside its head."""
+
+    kind: ClassVar[str]
+    needs_vocabulary: ClassVar[bool] = False
+
+    @property
+    def teacher_columns(self) -> tuple[str, ...]:
+        """Teacher sub-scores the loss reads; empty for heads without a teacher."""
+        return ()
+
+    @abstractmethod
+    def build(self, token_channels: int, vocabulary: Vocabulary | None) -> Head:
+        """The head for tokens of width `token_channels`, weights fresh."""

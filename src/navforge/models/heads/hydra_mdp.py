@@ -1,0 +1,238 @@
+"""Hydra-MDP: score every vocabulary entry by imitation and by one distilled head per sub-score; choose the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from navforge.core.config import key
+from navforge.core.errors import ConfigError
+from navforge.models.contract import (
+    STATUS_SIZE,
+    Head,
+    HeadConfig,
+    HeadInput,
+    HeadOutput,
+    PlannerOutput,
+    Targets,
+)
+from navforge.models.heads.hydra_formulas import (
+    distillation_loss,
+    imitation_loss,
+    imitation_target,
+    weighted_confidence,
+)
+from navforge.models.heads.weights import InferenceWeights, LossWeights, taught_metrics
+from navforge.scoring.metrics import Metric
+from navforge.scoring.protocols import PROTOCOLS
+from navforge.vocabulary.vocabulary import INTERVAL_S, STEPS, Vocabulary
+
+HYDRA_LOSS = LossWeights(
+    imitation=1.0,
+    no_at_fault_collisions=3.0,
+    drivable_area_compliance=3.0,
+    time_to_collision_within_bound=4.0,
+    ego_progress=2.0,
+    driving_direction_compliance=1.0,
+    lane_keeping=2.0,
+    traffic_light_compliance=3.0,
+)
+"""Loss factors of the public code (GTRS), the two comforts 1."""
+
+GTRS_DENSE = InferenceWeights(
+    imitation=0.03,
+    weighted=6.0,
+    traffic_light_compliance=0.1,
+    no_at_fault_collisions=0.1,
+    drivable_area_compliance=0.9,
+    driving_direction_compliance=0.2,
+    time_to_collision_within_bound=7.0,
+    ego_progress=7.0,
+    lane_keeping=3.0,
+)
+"""GTRS-Dense choosing from its vocabulary only."""
+
+DRIVESUPRIM_V1 = InferenceWeights(
+    imitation=0.05,
+    weighted=8.0,
+    no_at_fault_collisions=0.5,
+    drivable_area_compliance=0.5,
+    ego_progress=5.0,
+    time_to_collision_within_bound=5.0,
+    comfort=2.0,
+)
+"""DriveSuprim for PDMS; within the ranges the Hydra-MDP paper searched."""
+
+DRIVESUPRIM_V2 = InferenceWeights(
+    imitation=0.02,
+    weighted=6.0,
+    no_at_fault_collisions=0.5,
+    drivable_area_compliance=0.5,
+    driving_direction_compliance=0.3,
+    traffic_light_compliance=0.1,
+    ego_progress=5.0,
+    time_to_collision_within_bound=5.0,
+    lane_keeping=2.0,
+    history_comfort=1.0,
+)
+"""DriveSuprim for EPDMS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HydraMdpConfig(HeadConfig):
+    """Sizes default to the published ones (planner specifications 3.1)."""
+
+    kind: ClassVar[str] = "hydra_mdp"
+    needs_vocabulary: ClassVar[bool] = True
+
+    protocol: str = key(
+        "epdms_v2",
+        "whose sub-scores are distilled and drive the choice",
+        choices=tuple(known.name for known in PROTOCOLS),
+    )
+    width: int = key(256, "width of the transformer", low=8)
+    attention_heads: int = key(8, "attention heads", low=1)
+    feed_forward: int = key(1024, "hidden width of transformer, embedding and score heads", low=8)
+    vocabulary_layers: int = key(1, "self-attention layers over the vocabulary", low=0)
+    decoder_layers: int = key(3, "layers of cross-attention to the tokens", low=1)
+    dropout: float = key(0.0, "dropout in the transformer", low=0.0, high=0.9)
+    standardise: bool = key(False, "give the embedding poses of zero mean and unit variance over the vocabulary")
+    sigma: float = key(0.5, "temperature of the imitation target", unit="m2", low=1e-3)
+    half_is_fail: bool = key(True, "distil the level 0.5 of NC and DDC as 0")
+    loss: Any = key(lambda: HYDRA_LOSS, "factors of the loss terms")
+    inference: Any = key(lambda: DRIVESUPRIM_V2, "weighted confidence by which an entry is chosen")
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for widths that do not divide or a formula that ranks nothing."""
+        if self.width % self.attention_heads:
+            raise ConfigError(
+                f"planner.head.width: {self.width} is not a multiple of attention_heads={self.attention_heads}"
+            )
+        taught = [metric.name for metric in taught_metrics(self.protocol)]
+        factors = [self.inference.imitation, *(getattr(self.inference, name) for name in taught)]
+        if not any(factors):
+            raise ConfigError(
+                f"planner.head.inference: every factor of {self.protocol} is 0; there is nothing to choose by"
+            )
+        untaught = [name for name in taught if getattr(self.inference, name) > 0 and getattr(self.loss, name) == 0]
+        if untaught:
+            raise ConfigError(
+                f"planner.head.inference.{untaught[0]}: the sub-score is not learned (its loss factor is 0); "
+                "set both or neither"
+            )
+
+    @property
+    def teacher_columns(self) -> tuple[str, ...]:
+        """Columns of the sub-scores whose loss factor is positive."""
+        return tuple(m.name for m in taught_metrics(self.protocol) if getattr(self.loss, m.name) > 0)
+
+    def build(self, token_channels: int, vocabulary: Vocabulary | None) -> HydraMdpHead:
+        """The head over `vocabulary`.
+
+        Raises:
+            ConfigError: no vocabulary.
+        """
+        if vocabulary is None:
+            raise ConfigError("the hydra_mdp head chooses from a vocabulary; give vocabulary=FILE.npy")
+        return HydraMdpHead(self, token_channels, vocabulary)
+
+
+@dataclass(frozen=True)
+class HydraMdpOutput(HeadOutput):
+    """Logits of every entry."""
+
+    imitation: Tensor
+    """(B, N)."""
+    sub_scores: dict[str, Tensor]
+    """Column name -> (B, N)."""
+
+
+class HydraMdpHead(Head):
+    """Vocabulary embedding -> self-attention -> cross-attention to tokens -> plus ego status -> score heads."""
+
+    vocabulary: Tensor
+    entry_mean: Tensor
+    entry_scale: Tensor
+
+    def __init__(self, config: HydraMdpConfig, token_channels: int, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.config = config
+        taught = config.teacher_columns
+        self.metrics: tuple[Metric, ...] = tuple(m for m in taught_metrics(config.protocol) if m.name in taught)
+        width, hidden = config.width, config.feed_forward
+        self.register_buffer("vocabulary", torch.from_numpy(vocabulary.poses.copy()))
+        self.register_buffer("plans", torch.from_numpy(vocabulary.plans.copy()), persistent=False)
+        flat = self.vocabulary.flatten(1)
+        scale = flat.std(dim=0, correction=0).clamp_min(1e-3)
+        self.register_buffer("entry_mean", flat.mean(dim=0) if config.standardise else torch.zeros(1), persistent=False)
+        self.register_buffer("entry_scale", scale if config.standardise else torch.ones(1), persistent=False)
+        self.embed = _mlp(STEPS * 3, [hidden], width)
+        layer: dict[str, Any] = {"d_model": width, "nhead": config.attention_heads, "dim_feedforward": hidden}
+        self.vocabulary_encoder = nn.ModuleList(
+            nn.TransformerEncoderLayer(**layer, dropout=config.dropout, batch_first=True)
+            for _ in range(config.vocabulary_layers)
+        )
+        self.decoder = nn.ModuleList(
+            nn.TransformerDecoderLayer(**layer, dropout=config.dropout, batch_first=True)
+            for _ in range(config.decoder_layers)
+        )
+        self.tokens = nn.Identity() if token_channels == width else nn.Linear(token_channels, width)
+        self.status = nn.Linear(STATUS_SIZE, width)
+        self.imitation = _mlp(width, [hidden, hidden], 1)
+        self.sub_scores = nn.ModuleDict({name: _mlp(width, [hidden], 1) for name in config.teacher_columns})
+
+    def forward(self, head_input: HeadInput) -> HydraMdpOutput:
+        """Logits of every entry for a batch."""
+        entries = self.embed((self.vocabulary.flatten(1) - self.entry_mean) / self.entry_scale)[None]
+        for layer in self.vocabulary_encoder:
+            entries = layer(entries)
+        tokens = self.tokens(head_input.tokens)
+        entries = entries.expand(len(tokens), -1, -1)
+        for layer in self.decoder:
+            entries = layer(entries, tokens)
+        entries = entries + self.status(head_input.status)[:, None]
+        return HydraMdpOutput(
+            self.imitation(entries).squeeze(-1),
+            {name: head(entries).squeeze(-1) for name, head in self.sub_scores.items()},
+        )
+
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """Imitation and distillation terms, factors applied."""
+        assert isinstance(output, HydraMdpOutput)
+        factors = self.config.loss
+        target = imitation_target(self.get_buffer("plans"), targets.human_poses, self.config.sigma)
+        terms = {"imitation": factors.imitation * imitation_loss(output.imitation, target)}
+        for metric in self.metrics:
+            half_is_fail = self.config.half_is_fail and metric.kind == "multiplicative"
+            logits, teacher = output.sub_scores[metric.name], targets.teacher[metric.name]
+            terms[metric.name] = getattr(factors, metric.name) * distillation_loss(
+                logits, teacher, half_is_fail=half_is_fail
+            )
+        return {**terms, "total": torch.stack(list(terms.values())).sum()}
+
+    def plan(self, output: HeadOutput) -> PlannerOutput:
+        """The entry of highest weighted confidence."""
+        assert isinstance(output, HydraMdpOutput)
+        factors = self.config.inference
+        pairs = {m.name: (getattr(factors, m.name), output.sub_scores[m.name]) for m in self.metrics}
+        value = weighted_confidence(
+            output.imitation,
+            [pairs[m.name] for m in self.metrics if m.kind == "multiplicative"],
+            [pairs[m.name] for m in self.metrics if m.kind == "weighted"],
+            imitation_factor=factors.imitation,
+            weighted_factor=factors.weighted,
+        )
+        chosen = value.argmax(dim=-1)
+        return PlannerOutput(self.vocabulary[chosen], INTERVAL_S, value, chosen)
+
+
+def _mlp(inputs: int, hidden: list[int], outputs: int) -> nn.Sequential:
+    widths = [inputs, *hidden]
+    layers: list[nn.Module] = []
+    for narrow, wide in pairwise(widths):
+        layers += [nn.Linear(narrow, wide), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))

@@ -1,0 +1,72 @@
+"""The camera input of a planner: cameras side by side, cropped to fit each other, scaled to one size.
+
+Crops are fractions of the source image, so that any resolution of the same camera gives the same view. The defaults
+are those of the public planners for 1920x1080: 28 rows off top and bottom of each camera, 416 columns off both sides
+of the side cameras, which makes 4096x1024.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from navforge.core.config import key
+from navforge.core.errors import ConfigError, DataError
+
+CAMERAS = ("CAM_F0", "CAM_L0", "CAM_L1", "CAM_L2", "CAM_R0", "CAM_R1", "CAM_R2", "CAM_B0")
+FRONT = "CAM_F0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanoramaConfig:
+    """Which cameras, how cropped, how large."""
+
+    names: tuple[str, ...] = key(("CAM_L0", "CAM_F0", "CAM_R0"), "cameras from left to right", choices=CAMERAS)
+    crop_rows: float = key(28 / 1080, "fraction of the rows cut off top and bottom", low=0.0, high=0.45)
+    crop_columns: float = key(
+        416 / 1920, "fraction of the columns cut off both sides of every camera but CAM_F0", low=0.0, high=0.45
+    )
+    height: int = key(256, "height of the panorama", unit="px", low=16)
+    width: int = key(1024, "width of the panorama", unit="px", low=16)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for no camera or one named twice."""
+        if not self.names or len(set(self.names)) != len(self.names):
+            raise ConfigError(f"panorama.names: expected cameras, each once, got {list(self.names)}")
+
+
+def stitch(images: dict[str, NDArray[np.uint8]], config: PanoramaConfig) -> NDArray[np.uint8]:
+    """One panorama from full camera images.
+
+    Args:
+        images: camera name -> (H, W, 3) RGB; heights may differ between cameras, all are scaled to the first's.
+        config: which, how cropped, how large.
+
+    Returns:
+        (3, height, width) uint8, channels first.
+
+    Raises:
+        DataError: a camera is missing or no RGB image.
+    """
+    parts: list[Image.Image] = []
+    for name in config.names:
+        if name not in images:
+            raise DataError(f"camera {name} is missing; given: {', '.join(images) or 'none'}")
+        image = images[name]
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise DataError(f"camera {name}: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        parts.append(Image.fromarray(_crop(image, config, sides=name != FRONT)))
+    height = parts[0].height
+    parts = [p if p.height == height else p.resize((round(p.width * height / p.height), height)) for p in parts]
+    panorama = np.concatenate([np.asarray(part) for part in parts], axis=1)
+    small = Image.fromarray(panorama).resize((config.width, config.height), Image.Resampling.BILINEAR)
+    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+
+
+def _crop(image: NDArray[np.uint8], config: PanoramaConfig, *, sides: bool) -> NDArray[np.uint8]:
+    rows = round(image.shape[0] * config.crop_rows)
+    columns = round(image.shape[1] * config.crop_columns) if sides else 0
+    return image[rows : image.shape[0] - rows, columns : image.shape[1] - columns]
