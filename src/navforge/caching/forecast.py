@@ -15,9 +15,10 @@ import shapely
 from numpy.typing import NDArray
 
 from navforge.caching.ego import box_corners
-from navforge.caching.objects import AGENTS, FrameObjects
+from navforge.caching.objects import AGENTS
 from navforge.geometry.columns import Pose
 from navforge.metric_cache.scene import REFERENCE_STEPS, ObjectTracks, ObjectType
+from navforge.metric_cache.tracks import FrameObjects
 
 Float = NDArray[np.float64]
 
@@ -93,7 +94,7 @@ class Forecast:
         pose = np.repeat(objects.pose[kept, None], steps, axis=1)
         pose[..., :2] += delay_s[None, :, None] * drift[:, None]
         return ObjectTracks(
-            token=np.array(objects.token, dtype=np.str_)[kept],
+            token=objects.token[kept],
             type=objects.type[kept],
             extent=objects.extent[kept],
             pose=pose,
@@ -125,13 +126,7 @@ def forecast(
         rows = np.flatnonzero(mask)
         chosen.append(rows[np.argsort(np.sqrt(_square_distance(objects.pose[rows], ego_center)))][:most])
     kept = np.concatenate(chosen)
-    near = FrameObjects(
-        token=[objects.token[row] for row in kept],
-        type=objects.type[kept],
-        extent=objects.extent[kept],
-        pose=objects.pose[kept],
-        velocity=objects.velocity[kept],
-    )
+    near = objects[kept]
     return Forecast(near, _drift(near), lights, ego_box)
 
 

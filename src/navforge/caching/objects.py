@@ -1,9 +1,6 @@
-"""Annotated objects of a scene in the global frame, as sightings per key frame."""
+"""Annotated objects of a frame in the global frame."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +9,7 @@ from navforge.core.errors import DataError
 from navforge.data.logs import Frame, LogBox
 from navforge.geometry.columns import Pose
 from navforge.metric_cache.scene import ObjectType
-from navforge.metric_cache.tracks import ObjectFrames
+from navforge.metric_cache.tracks import FrameObjects
 
 Float = NDArray[np.float64]
 
@@ -20,22 +17,6 @@ AGENTS = (ObjectType.VEHICLE, ObjectType.PEDESTRIAN, ObjectType.BICYCLE)
 """Classes that have a velocity; the others are static."""
 
 _TYPES = {kind.name.lower(): kind for kind in ObjectType}
-
-
-@dataclass(frozen=True, slots=True)
-class FrameObjects:
-    """Objects of one frame in the global frame."""
-
-    token: list[str]
-    """(O,) track tokens."""
-    type: NDArray[np.uint8]
-    """(O,) `ObjectType`."""
-    extent: Float
-    """(O, 2) length, width."""
-    pose: Float
-    """(O, 3) box centre x, y, heading in [-pi, pi]."""
-    velocity: Float
-    """(O, 2) vx, vy; 0 for static classes."""
 
 
 def global_objects(frame: Frame, ego_pose: Float) -> FrameObjects:
@@ -67,48 +48,11 @@ def global_objects(frame: Frame, ego_pose: Float) -> FrameObjects:
     velocity = np.stack([vx * cos - vy * sin, vx * sin + vy * cos], axis=-1)
     velocity[~np.isin(types, AGENTS)] = 0.0
     return FrameObjects(
-        token=[annotations.track_tokens[i] for i in order],
+        token=np.array(annotations.track_tokens, dtype=np.str_)[order],
         type=types,
         extent=boxes[:, [LogBox.LENGTH, LogBox.WIDTH]],
         pose=pose,
         velocity=velocity,
-    )
-
-
-def sightings(frames: Sequence[Frame], ego_poses: Float) -> ObjectFrames:
-    """Objects of the current and the future key frames, ordered by first sighting.
-
-    Args:
-        frames: current frame first.
-        ego_poses: (frame, 3) as `ego.rear_axle` returns them.
-    """
-    index: dict[str, int] = {}
-    types: list[int] = []
-    extents: list[Float] = []
-    rows: list[tuple[int, int]] = []
-    poses: list[Float] = []
-    velocities: list[Float] = []
-    for number, (frame, ego_pose) in enumerate(zip(frames, ego_poses, strict=True)):
-        seen = global_objects(frame, ego_pose)
-        for i, token in enumerate(seen.token):
-            if token not in index:
-                index[token] = len(index)
-                types.append(int(seen.type[i]))
-                extents.append(seen.extent[i])
-            rows.append((index[token], number))
-        poses.append(seen.pose)
-        velocities.append(seen.velocity)
-    table = np.array(rows, np.int64).reshape(-1, 2)
-    order = np.argsort(table[:, 0], kind="stable")
-    return ObjectFrames(
-        token=np.array(list(index), dtype=np.str_),
-        type=np.array(types, np.uint8),
-        extent=np.array(extents, np.float64).reshape(-1, 2),
-        start=np.searchsorted(table[order, 0], np.arange(len(index) + 1)).astype(np.int64),
-        frame=table[order, 1].astype(np.uint8),
-        pose=np.concatenate(poses).reshape(-1, 3)[order],
-        velocity=np.concatenate(velocities).reshape(-1, 2)[order],
-        frames=len(frames),
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shapely.ops import substring
 
 from navforge.core.errors import DataError
+from navforge.geometry.arclength import arc_length
 from navforge.geometry.columns import Pose
 
 Float = NDArray[np.float64]
@@ -37,8 +38,7 @@ class RoutePath:
     @cached_property
     def progress(self) -> Float:
         """(M,) arc length in m at every pose."""
-        steps = np.linalg.norm(np.diff(self.poses[:, :2].T), axis=0)
-        return np.cumsum(np.append(0.0, steps))
+        return arc_length(self.poses)
 
     @cached_property
     def line(self) -> shapely.LineString:

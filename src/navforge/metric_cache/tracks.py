@@ -8,7 +8,9 @@ a last sighting at 3.0 s, as in the devkit.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -20,6 +22,28 @@ Float = NDArray[np.float64]
 
 FRAME_INTERVAL_S = 0.5
 STEP_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FrameObjects:
+    """Objects of one frame in the global frame, sorted by class, then in log order (as nuPlan sorts them)."""
+
+    token: NDArray[np.str_]
+    """(O,) track tokens."""
+    type: NDArray[np.uint8]
+    """(O,) `ObjectType`."""
+    extent: Float
+    """(O, 2) length, width."""
+    pose: Float
+    """(O, 3) box centre x, y, heading in [-pi, pi]."""
+    velocity: Float
+    """(O, 2) vx, vy; 0 for static classes."""
+
+    def __getitem__(self, rows: NDArray[Any]) -> FrameObjects:
+        """The objects of some rows (indices or mask)."""
+        return FrameObjects(
+            self.token[rows], self.type[rows], self.extent[rows], self.pose[rows], self.velocity[rows]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +68,42 @@ class ObjectFrames:
     """Number of key frames there are."""
 
 
-def interpolate(sightings: ObjectFrames, devkit: Devkit) -> ObjectTracks:
+def sightings(frames: Sequence[FrameObjects]) -> ObjectFrames:
+    """Objects of the current and the future key frames.
+
+    Args:
+        frames: the current frame first, then every 0.5 s.
+    """
+    token = np.concatenate([frame.token for frame in frames])
+    number = np.repeat(np.arange(len(frames)), [len(frame.token) for frame in frames])
+    _, first, track = np.unique(token, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    first = np.sort(first)
+    track = rank[track]
+    order = np.argsort(track, kind="stable")
+    return ObjectFrames(
+        token=token[first],
+        type=np.concatenate([frame.type for frame in frames])[first],
+        extent=np.concatenate([frame.extent for frame in frames])[first],
+        start=np.searchsorted(track[order], np.arange(len(first) + 1)).astype(np.int64),
+        frame=number[order].astype(np.uint8),
+        pose=np.concatenate([frame.pose for frame in frames])[order],
+        velocity=np.concatenate([frame.velocity for frame in frames])[order],
+        frames=len(frames),
+    )
+
+
+def interpolate(seen: ObjectFrames, devkit: Devkit) -> ObjectTracks:
     """Tracks at 10 Hz from the key frames that a devkit release reads (its observation horizon).
 
     Objects are ordered by the first step that has them, then by class, then by first sighting.
     """
     steps = devkit.observation_steps
     horizon = round((steps - 1) * STEP_S / FRAME_INTERVAL_S)
-    if sightings.frames <= horizon:
-        raise ValueError(f"{horizon + 1} key frames are needed, there are {sightings.frames}")
-    present = sightings.frame[sightings.start[:-1]] <= horizon if len(sightings.token) else np.zeros(0, np.bool_)
+    if seen.frames <= horizon:
+        raise ValueError(f"{horizon + 1} key frames are needed, there are {seen.frames}")
+    present = seen.frame[seen.start[:-1]] <= horizon if len(seen.token) else np.zeros(0, np.bool_)
     count = len(present)
     pose = np.zeros((count, steps, 3))
     velocity = np.zeros((count, steps, 2))
@@ -61,15 +111,15 @@ def interpolate(sightings: ObjectFrames, devkit: Devkit) -> ObjectTracks:
     first_heading = np.zeros(count)
     first_velocity = np.zeros((count, 2))
     _interpolate(
-        sightings.start, sightings.frame * FRAME_INTERVAL_S, sightings.pose, sightings.velocity,
+        seen.start, seen.frame * FRAME_INTERVAL_S, seen.pose, seen.velocity,
         horizon * FRAME_INTERVAL_S, pose, velocity, valid, first_heading, first_velocity,
     )  # fmt: skip
     kept = np.flatnonzero(present)
-    order = kept[np.lexsort((kept, sightings.type[kept], valid[kept].argmax(axis=1)))]
+    order = kept[np.lexsort((kept, seen.type[kept], valid[kept].argmax(axis=1)))]
     return ObjectTracks(
-        token=sightings.token[order],
-        type=sightings.type[order],
-        extent=sightings.extent[order],
+        token=seen.token[order],
+        type=seen.type[order],
+        extent=seen.extent[order],
         pose=pose[order],
         velocity=velocity[order],
         valid=valid[order],
