@@ -1,0 +1,69 @@
+"""From sub-scores to scores: normalised progress, weighted means, final scores with extended comfort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navforge.metric_cache.scene import Devkit
+from navforge.scoring.metrics import EGO_PROGRESS
+from navforge.scoring.protocols import Protocol
+
+Float = NDArray[np.float64]
+Values = Mapping[str, Float]
+
+PROGRESS_THRESHOLD_M = 5.0
+
+
+def gate(values: Values, protocol: Protocol) -> Float:
+    """(N,) product of the multiplicative sub-scores."""
+    product = np.ones(len(values[protocol.multiplicative[0].name]))
+    for metric in protocol.multiplicative:
+        product = product * values[metric.name]
+    return product
+
+
+def normalised_progress(progress_m: Float, gates: Float, best_m: Float | float, protocol: Protocol) -> Float:
+    """Ego progress (N,) in [0, 1] from raw progress, gates and the best gated progress of those compared.
+
+    v2: raw progress over the best, clipped; 1 for all if the best is at most 5 m. v1.1: gated progress over the best;
+    if the best is at most 5 m, 1 for all but those gated to 0. Source: `PDMScorer._aggregate_pdm_scores`.
+    """
+    best = np.broadcast_to(np.asarray(best_m, dtype=np.float64), progress_m.shape)
+    far = best > PROGRESS_THRESHOLD_M
+    divisor = np.where(far, best, 1.0)
+    if protocol.devkit is Devkit.V1:
+        return np.where(far, progress_m * gates / divisor, np.where(gates == 0.0, 0.0, 1.0))
+    return np.where(far, np.clip(progress_m / divisor, 0.0, 1.0), 1.0)
+
+
+def weighted_mean(
+    values: Values, protocol: Protocol, extended: Float | None = None, defined: NDArray[np.bool_] | None = None
+) -> Float:
+    """(N,) weighted mean of the weighted sub-scores, with extended comfort where it is `defined`."""
+    total = np.zeros(len(values[EGO_PROGRESS.name]))
+    weight = np.zeros_like(total)
+    for metric in protocol.weighted:
+        total = total + metric.weight * values[metric.name]
+        weight = weight + metric.weight
+    if extended is not None and protocol.two_frame is not None:
+        known = np.ones(len(total), dtype=bool) if defined is None else defined
+        total = total + np.where(known, protocol.two_frame.weight * np.where(known, extended, 0.0), 0.0)
+        weight = weight + np.where(known, protocol.two_frame.weight, 0.0)
+    return total / weight
+
+
+def score(
+    values: Values, protocol: Protocol, extended: Float | None = None, defined: NDArray[np.bool_] | None = None
+) -> Float:
+    """(N,) final score: gates times weighted mean.
+
+    Args:
+        values: sub-scores (N,) by column name that enter the score (`PlanScores.scored`).
+        protocol: the rules.
+        extended: (N,) two-frame extended comfort; None where no plan has one.
+        defined: (N,) where extended comfort is defined; elsewhere its weight is dropped. None: everywhere.
+    """
+    return gate(values, protocol) * weighted_mean(values, protocol, extended, defined)

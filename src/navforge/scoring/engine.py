@@ -1,0 +1,244 @@
+"""Score proposals: the one engine behind evaluation, teacher stores, rewards and PDM-Closed.
+
+A new sub-score computed per scene is described in `metrics.py` and read from the kernel's result in `_sub_scores`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navforge.core.errors import DataError
+from navforge.geometry.columns import STATE_SIZE
+from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.scoring import aggregate, metrics
+from navforge.scoring import protocols as protocols_module
+from navforge.scoring.kernels import COLUMNS, Column, score_batch
+from navforge.scoring.prepare import PreparedScene, prepare
+from navforge.scoring.protocols import Protocol
+from navforge.simulation.plans import to_reference_poses
+from navforge.simulation.rollout import simulate
+from navforge.simulation.tracker import STEPS
+
+Float = NDArray[np.float64]
+
+TTC_LAST_STEP = {Devkit.V1: 40, Devkit.V2: 31}
+"""v1.1 knows objects for 5 s and looks ahead from every step; v2 stops where 0.9 s ahead leaves its 4 s."""
+RASTER_FROM_PROPOSALS = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProposalScores:
+    """Sub-scores of N proposals scored together."""
+
+    protocol: str
+    values: dict[str, Float]
+    """(N,) by column name; ego progress normalised over the batch."""
+    progress_m: Float
+    """(N,) raw progress along the centreline, m."""
+    score: Float
+    """(N,) without extended comfort."""
+    collision_step: NDArray[np.int16]
+    """(N,) first step of an at-fault collision, -1 if none."""
+    ttc_step: NDArray[np.int16]
+    """(N,) first step that violates time to collision, -1 if none."""
+    ego_areas: NDArray[np.bool_] | None
+    """(N, 41, 3) `scoring.arrays.EgoArea`, if asked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanScores:
+    """Sub-scores of N plans of one scene, each compared with the PDM-Closed reference alone, as the benchmark does."""
+
+    protocol: str
+    values: dict[str, Float]
+    """(N,) by column name, as reported: after the human filter where it applies."""
+    scored: dict[str, Float]
+    """The sub-scores that enter the score; others than `values` only before the human-filter fix."""
+    progress_m: Float
+    """(N,) raw progress along the centreline, m."""
+    score: Float
+    """(N,) without extended comfort (its weight dropped)."""
+    reference_progress_m: float
+    """Raw progress of the PDM-Closed reference, m."""
+    collision_step: NDArray[np.int16]
+    """(N,) first step of an at-fault collision, -1 if none."""
+    ttc_step: NDArray[np.int16]
+    """(N,) first step that violates time to collision, -1 if none."""
+    states: Float
+    """(N, 41, 11) simulated states, global frame; `scoring.extended_comfort` compares those of consecutive scenes."""
+
+
+def score_proposals(
+    prepared: PreparedScene, states: Float, protocol: Protocol | str, *, with_areas: bool = False
+) -> ProposalScores:
+    """Score simulated proposals together.
+
+    Args:
+        prepared: `scoring.prepare.prepare` of the scene.
+        states: (N, 41, 11) simulated states, global frame (`simulation.rollout.simulate`).
+        protocol: the rules, or their name.
+        with_areas: also return the areas the ego covers at each step.
+
+    Raises:
+        DataError: wrong shape, or the scene has too few frames for the protocol.
+    """
+    rules = _protocol(protocol)
+    result, events, ego_areas = _run_kernel(prepared, states, rules.devkit, with_areas)
+    values = _sub_scores(result, rules)
+    progress = result[:, Column.PROGRESS].copy()
+    gates = aggregate.gate(values, rules)
+    best = float((progress * gates).max()) if len(progress) else 0.0
+    values[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
+    return ProposalScores(
+        protocol=rules.name,
+        values=values,
+        progress_m=progress,
+        score=aggregate.score(values, rules),
+        collision_step=events[:, 0].copy(),
+        ttc_step=events[:, 1].copy(),
+        ego_areas=ego_areas if with_areas else None,
+    )
+
+
+def score_plans(
+    scene: CachedScene,
+    poses: Float,
+    interval_s: float,
+    protocols: Sequence[Protocol | str],
+    human_filter: bool | None = None,
+    prepared: PreparedScene | None = None,
+) -> dict[str, PlanScores]:
+    """Simulate and score plans of one scene, each against the PDM-Closed reference alone.
+
+    Args:
+        scene: the cached scene.
+        poses: (N, T, 3) plans in the ego frame, the current pose left out.
+        interval_s: time between poses.
+        protocols: rules, or their names; the plans are simulated once for all.
+        human_filter: forgive what the human driver also fails; None: where the protocol's benchmark does. A synthetic
+            scene has no human driver and is never filtered.
+        prepared: `prepare(scene)`, if the caller has it already.
+
+    Returns:
+        By protocol name.
+
+    Raises:
+        DataError: malformed plans, or a scene that lacks what a protocol needs.
+    """
+    rules = [_protocol(chosen) for chosen in protocols]
+    states = simulate(scene.ego_state, to_reference_poses(scene, poses, interval_s))
+    if prepared is None:
+        prepared = prepare(scene, raster=len(states) >= RASTER_FROM_PROPOSALS)
+    references = simulate(scene.ego_state, scene.pdm_reference_input)
+    return {one.name: _compare(scene, prepared, states, references, one, human_filter) for one in rules}
+
+
+def human_scores(scene: CachedScene, prepared: PreparedScene, protocol: Protocol) -> dict[str, float] | None:
+    """Sub-scores of the human driver alone, as the human filter sees them; None for a synthetic scene.
+
+    The filter's run gives the scorer no history, so history comfort is 1; alone in its batch, the human also has
+    ego progress 1.
+    """
+    if scene.human_poses is None or scene.synthetic:
+        return None
+    states = simulate(scene.ego_state, to_reference_poses(scene, scene.human_poses[None], HUMAN_INTERVAL_S))
+    scores = score_proposals(prepared, states, protocol)
+    human = {name: float(value[0]) for name, value in scores.values.items()}
+    human[metrics.HISTORY_COMFORT.name] = 1.0
+    return human
+
+
+HUMAN_INTERVAL_S = 0.5
+
+
+def _compare(
+    scene: CachedScene,
+    prepared: PreparedScene,
+    states: Float,
+    references: Float,
+    rules: Protocol,
+    human_filter: bool | None,
+) -> PlanScores:
+    reference = references[rules.devkit][None]
+    both, events, _ = _run_kernel(prepared, np.concatenate([reference, states]), rules.devkit, False)
+    reference_values = _sub_scores(both[:1], rules)
+    reference_progress = both[:1, Column.PROGRESS]
+    reference_best = float((reference_progress * aggregate.gate(reference_values, rules))[0])
+    values = _sub_scores(both[1:], rules)
+    progress = both[1:, Column.PROGRESS].copy()
+    gates = aggregate.gate(values, rules)
+    best = np.maximum(progress * gates, reference_best)
+    values[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
+    shown = values
+    if rules.human_filter if human_filter is None else human_filter:
+        shown = _forgive(values, human_scores(scene, prepared, rules))
+    scored = shown if rules.filter_enters_score or not rules.human_filter else values
+    return PlanScores(
+        protocol=rules.name,
+        values=shown,
+        scored=scored,
+        progress_m=progress,
+        score=aggregate.score(scored, rules),
+        reference_progress_m=float(reference_progress[0]),
+        collision_step=events[1:, 0].copy(),
+        ttc_step=events[1:, 1].copy(),
+        states=states,
+    )
+
+
+def _forgive(values: dict[str, Float], human: dict[str, float] | None) -> dict[str, Float]:
+    """Sub-scores with 1 where the human driver scores exactly 0 (0.5 is not forgiven)."""
+    if human is None:
+        return values
+    return {name: np.ones_like(value) if human[name] == 0.0 else value for name, value in values.items()}
+
+
+def _run_kernel(
+    prepared: PreparedScene, states: Float, devkit: Devkit, with_areas: bool
+) -> tuple[Float, NDArray[np.int16], NDArray[np.bool_]]:
+    states = np.asarray(states, dtype=np.float64)
+    if states.ndim != 3 or states.shape[1:] != (STEPS, STATE_SIZE):
+        raise DataError(f"states must have shape (N, {STEPS}, {STATE_SIZE}), got {states.shape}")
+    count = len(states)
+    result = np.empty((count, COLUMNS))
+    events = np.empty((count, 2), dtype=np.int16)
+    ego_areas = np.zeros((count if with_areas else 0, STEPS, 3), dtype=np.bool_)
+    score_batch(
+        np.ascontiguousarray(states.transpose(2, 1, 0)),
+        prepared.ego_state[:3].copy(),
+        prepared.areas,
+        prepared.path,
+        prepared.traffic_of(devkit),
+        prepared.lights,
+        prepared.comfort[devkit],
+        devkit is Devkit.V2,
+        TTC_LAST_STEP[devkit],
+        result,
+        events,
+        ego_areas,
+    )
+    return result, events, ego_areas
+
+
+def _sub_scores(result: Float, rules: Protocol) -> dict[str, Float]:
+    """(N,) sub-scores by column name; ego progress is filled in by the caller, who knows what it is compared with."""
+    columns = {
+        metrics.NO_AT_FAULT_COLLISIONS.name: Column.COLLISION,
+        metrics.DRIVABLE_AREA_COMPLIANCE.name: Column.DRIVABLE,
+        metrics.DRIVING_DIRECTION_COMPLIANCE.name: Column.DIRECTION,
+        metrics.TRAFFIC_LIGHT_COMPLIANCE.name: Column.LIGHTS,
+        metrics.EGO_PROGRESS.name: Column.PROGRESS,
+        metrics.TIME_TO_COLLISION.name: Column.TTC,
+        metrics.LANE_KEEPING.name: Column.LANE,
+        metrics.HISTORY_COMFORT.name: Column.COMFORT,
+        metrics.COMFORT.name: Column.COMFORT,
+    }
+    return {metric.name: result[:, columns[metric.name]].copy() for metric in rules.metrics}
+
+
+def _protocol(protocol: Protocol | str) -> Protocol:
+    return protocols_module.protocol(protocol) if isinstance(protocol, str) else protocol
