@@ -62,7 +62,7 @@ class Split:
         return data.log_root() / self.folders[log_name] / f"{log_name}.pkl"
 
     def one_log(self, log_name: str) -> Split:
-        """The part of the split in one log, light enough to hand to a worker process (the full token lists stay here)."""
+        """The part of the split in one log, light enough to hand to a worker process."""
         if log_name not in self.logs:
             raise DataError(f"split {self.name} has no log {log_name!r}")
         light = _windows_only(self.filter)

@@ -14,6 +14,7 @@ from navforge.maps.geopackage import map_path, read_crs, read_layer
 from navforge.maps.graph import LaneEdge, Roadblock
 from navforge.maps.layers import LayerTable
 from navforge.maps.schema import LOCATION_ALIASES, SCHEMAS, Layer
+from navforge.maps.ties import first_in_quicksort
 
 
 class Map:
@@ -68,7 +69,7 @@ class Map:
         return len(self.layer(layer).rows_containing(x, y)) > 0
 
     def nearest(self, layer: Layer, x: float, y: float) -> tuple[int, float]:
-        """Feature nearest to a point, and its distance in m (0 inside); the first of equals.
+        """Feature nearest to a point, and its distance in m (0 inside); among equals the devkit's choice.
 
         Source: `NuPlanMap.get_distance_to_nearest_map_object`.
         """
@@ -76,7 +77,7 @@ class Map:
         if not len(table):
             raise DataError(f"{self.path}: layer {layer.value} is empty")
         distance = shapely.distance(shapely.Point(x, y), table.geometry)
-        row = int(np.argmin(distance))
+        row = first_in_quicksort(distance)
         return int(table.fid[row]), float(distance[row])
 
     def lane(self, fid: int) -> LaneEdge:
