@@ -153,7 +153,7 @@ def objects_v1(realdata: Path, log_name: str, token: str) -> ObjectTracks:
     for k in range(11):
         frame = frames[now + k]
         qw, qx, qy, qz = frame["ego2global_rotation"]
-        heading = np.arctan2(2 * (qw * qz + qx * qy), 1 - 2 * (qy * qy + qz * qz))
+        heading = np.arctan2(2 * (qw * qz - qx * qy), 1 - 2 * (qy * qy + qz * qz))  # as pyquaternion
         c, s = np.cos(heading), np.sin(heading)
         x0, y0 = frame["ego2global_translation"][:2]
         anns = frame["anns"]
