@@ -27,7 +27,8 @@ FINE = 4
 DASH_M, DASH_PERIOD_M = 3.0, 9.0
 STRIPE_M, STRIPE_PERIOD_M = 0.5, 1.0
 KERB_M = 0.25
-DOUBLE_GAP_M = 0.30
+DOUBLE_SHARE = 0.3
+"""Width of each line of a double one, as a share of the whole."""
 
 
 class Soil(IntEnum):
@@ -177,8 +178,8 @@ def _draw_painted(plan: _Plan, painted: PaintedLine) -> None:
         case Paint.SOLID_YELLOW:
             plan.ribbon(painted.line, painted.width, Soil.YELLOW)
         case Paint.DOUBLE_YELLOW:
-            for side in (-0.5, 0.5):
-                plan.ribbon(painted.line, painted.width, Soil.YELLOW, side * (DOUBLE_GAP_M + painted.width) / 1.5)
+            for side in (-1, 1):
+                plan.ribbon(painted.line, DOUBLE_SHARE * painted.width, Soil.YELLOW, side * 0.35 * painted.width)
         case _:
             plan.ribbon(painted.line, painted.width, Soil.WHITE)
 

@@ -41,8 +41,8 @@ def town() -> TownMap:
         rectangle(36.5, 43.5, -90, -7),
     ]
     lines = [
-        PaintedLine(line=straight((-120, 0), (33, 0)), kind=Paint.DOUBLE_YELLOW, width=0.12),
-        PaintedLine(line=straight((47, 0), (120, 0)), kind=Paint.DOUBLE_YELLOW, width=0.12),
+        PaintedLine(line=straight((-120, 0), (33, 0)), kind=Paint.DOUBLE_YELLOW, width=0.4),
+        PaintedLine(line=straight((47, 0), (120, 0)), kind=Paint.DOUBLE_YELLOW, width=0.4),
         PaintedLine(line=straight((40, 7), (40, 90)), kind=Paint.SOLID_YELLOW, width=0.15),
         PaintedLine(line=straight((31, -6.8), (31, -0.2)), kind=Paint.STOP_LINE, width=0.5),
     ]
