@@ -1,1 +1,1 @@
-"""Lightning module, data module, callbacks and checkpoints."""
+"""From scenes to a trained planner: the one input path, targets, the Lightning module, checkpoints, runs."""

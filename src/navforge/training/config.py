@@ -1,0 +1,39 @@
+"""How a planner is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from navforge.core.config import key
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Random changes of training images; drawn per image."""
+
+    brightness: float = key(0.0, "largest relative change of brightness", low=0.0, high=1.0)
+    contrast: float = key(0.0, "largest relative change of contrast", low=0.0, high=1.0)
+    saturation: float = key(0.0, "largest relative change of saturation", low=0.0, high=1.0)
+    noise: float = key(0.0, "standard deviation of pixel noise, images being in [0, 1]", low=0.0, high=0.5)
+    status_dropout: float = key(0.0, "probability that velocity and acceleration are hidden", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Optimiser, schedule, loader and machine of a training run."""
+
+    epochs: int = key(20, "passes over the split", low=1)
+    batch_size: int = key(32, "scenes per step", low=1)
+    learning_rate: float = key(1e-4, "peak learning rate", low=0.0)
+    encoder_factor: float = key(1.0, "learning rate of the encoder relative to the head's", low=0.0)
+    weight_decay: float = key(0.0, "decoupled weight decay (AdamW); norms and biases excepted", low=0.0)
+    schedule: str = key("constant", "learning rate over the run", choices=("constant", "one_cycle", "cosine"))
+    warmup: float = key(0.2, "share of the run in which one_cycle and cosine rise", low=0.0, high=0.9)
+    clip_gradient: float = key(0.0, "largest gradient norm; 0 for no limit", low=0.0)
+    seed: int = key(0, "of weights, order and augmentation", low=0)
+    precision: str = key("32-true", "arithmetic", choices=("32-true", "16-mixed", "bf16-mixed"))
+    accelerator: str = key("auto", "where to train", choices=("auto", "cpu", "gpu"))
+    keep_inputs: bool = key(True, "hold decoded inputs in memory instead of decoding them every epoch")
+    loader_workers: int = key(0, "processes that prepare batches; 0 in the training process", low=0)
+    smoke_scenes: int = key(3, "scenes planned and scored by the untrained planner before the first step", low=0)
+    augment: AugmentConfig = key(AugmentConfig)

@@ -1,0 +1,196 @@
+"""Score every vocabulary entry on every scene of a split into a `TeacherStore`; resumable, log by log."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import navforge
+from navforge.core import parallel
+from navforge.core.errors import DataError
+from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json, write_text
+from navforge.data.splits import Split
+from navforge.metric_cache.scene import CachedScene
+from navforge.metric_cache.store import MetricCache
+from navforge.scoring import aggregate
+from navforge.scoring.engine import human_scores, score_proposals
+from navforge.scoring.metrics import EGO_PROGRESS
+from navforge.scoring.prepare import prepare
+from navforge.scoring.protocols import Protocol, protocol
+from navforge.simulation.plans import to_reference_poses
+from navforge.simulation.rollout import simulate
+from navforge.vocabulary.teacher import FORMAT, HEADER, PROGRESS, SCORE, TOKENS, TeacherStore, encode, encoding_of
+from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
+
+Float = NDArray[np.float64]
+
+EP_RULE = "gated, against PDM-Closed alone"
+"""Planner specifications 3.3: with q = progress x product of the multiplicative sub-scores,
+EP = q / max(q, q of PDM-Closed) where that maximum exceeds 5 m, else 1."""
+
+CODE = ("geometry", "metric_cache", "scoring", "simulation", "vocabulary")
+"""Packages whose code decides a teacher's values."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every worker needs."""
+
+    cache: Path
+    protocol: str
+    human_filter: bool
+    poses: NDArray[np.float32]
+    parts: Path
+    key: str
+
+
+def teach(
+    vocabulary: Vocabulary,
+    split: Split,
+    cache: Path,
+    out: Path,
+    *,
+    protocol_name: str,
+    human_filter: bool,
+    workers: int = 0,
+) -> TeacherStore:
+    """Build the store, or finish one that was interrupted; a finished one that fits is opened as it is.
+
+    Raises:
+        DataError: `out` holds a store of something else, scenes are not in the cache, or a log failed.
+    """
+    found = MetricCache.open(cache)
+    absent = [token for token in split.tokens if token not in set(found.tokens)]
+    if absent:
+        raise DataError(
+            f"metric cache {cache} lacks {len(absent)} of {len(split)} scenes of {split.name}, {absent[0]} for one; "
+            "run navforge cache on this split"
+        )
+    header = _header(vocabulary, split, found.fingerprint, protocol(protocol_name), human_filter)
+    if (out / HEADER).is_file():
+        return _reopen(out, vocabulary, header)
+    work = _Work(cache, protocol_name, human_filter, vocabulary.poses, out / "parts", header["fingerprint"])
+    items = [(log_name, tokens) for log_name, tokens in split.logs.items()]
+    failures = []
+    for outcome in parallel.run(partial(_score_log, work=work), items, workers=workers, label="teaching"):
+        if not outcome.ok:
+            failures.append(f"log {outcome.item[0]}: {outcome.error}\n{outcome.traceback}")
+    if failures:
+        raise DataError(f"{len(failures)} of {len(items)} logs could not be scored; the first: {failures[0]}")
+    _join(work, split, out, header)
+    return TeacherStore.open(out, vocabulary)
+
+
+def score_entries(
+    scene: CachedScene, poses: Float, interval_s: float, rules: Protocol, *, human_filter: bool
+) -> dict[str, Float]:
+    """Teacher values (N,) of plans of one scene, by column; `EP_RULE` says how progress is normalised.
+
+    Args:
+        scene: cached scene.
+        poses: (N, T, 3) ego frame.
+        interval_s: time between poses.
+        rules: the protocol.
+        human_filter: forgive what the human driver also fails (scores exactly 0).
+
+    Returns:
+        The protocol's sub-scores, `score` (the benchmark's, without extended comfort) and `progress_m`.
+    """
+    states = simulate(scene.ego_state, to_reference_poses(scene, poses, interval_s))
+    reference = simulate(scene.ego_state, scene.pdm_reference_input)[rules.devkit]
+    prepared = prepare(scene, raster=len(states) >= 16)
+    together = score_proposals(prepared, np.concatenate([reference[None], states]), rules)
+    gates = aggregate.gate(together.values, rules)
+    gated = together.progress_m * gates
+    best = np.maximum(gated, gated[0])
+    benchmark_ep = aggregate.normalised_progress(together.progress_m, gates, best, rules)[1:]
+    teacher_ep = np.where(
+        best > aggregate.PROGRESS_THRESHOLD_M, gated / np.maximum(best, aggregate.PROGRESS_THRESHOLD_M), 1.0
+    )[1:]
+    values = {name: value[1:] for name, value in together.values.items()}
+    human = human_scores(scene, prepared, rules) if human_filter else None
+    forgiven = {name for name, value in (human or {}).items() if value == 0.0}
+    scored = {name: np.ones_like(v) if name in forgiven else v for name, v in values.items()}
+    scored[EGO_PROGRESS.name] = benchmark_ep
+    score = aggregate.score(scored, rules)
+    scored[EGO_PROGRESS.name] = teacher_ep
+    return {**scored, SCORE: score, PROGRESS: np.maximum(together.progress_m[1:], 0.0)}
+
+
+def _header(vocabulary: Vocabulary, split: Split, cache: str, rules: Protocol, human_filter: bool) -> dict[str, Any]:
+    columns = {name: asdict(encoding_of(name)) for name in (*rules.columns, SCORE, PROGRESS)}
+    decided_by = {
+        "format": FORMAT,
+        "fingerprints": {"vocabulary": vocabulary.fingerprint, "cache": cache, "split": split.hash},
+        "protocol": rules.name,
+        "human_filter": human_filter,
+        "ep_rule": EP_RULE,
+        "code": _code_fingerprint(),
+        "columns": columns,
+    }
+    about = {"split": split.name, "scenes": len(split), "missing_scenes": len(split.missing)}
+    return {"fingerprint": fingerprint(decided_by), **decided_by, **about, "entries": vocabulary.size}
+
+
+def _code_fingerprint() -> str:
+    root = Path(navforge.__file__).parent
+    return fingerprint([file_fingerprint(file) for part in CODE for file in sorted((root / part).rglob("*.py"))])
+
+
+def _reopen(out: Path, vocabulary: Vocabulary, header: dict[str, Any]) -> TeacherStore:
+    store = TeacherStore.open(out, vocabulary)
+    if store.fingerprint != header["fingerprint"]:
+        names = [n for n in header if n != "fingerprint" and store.header.get(n) != header[n]]
+        raise DataError(
+            f"{out} holds another teacher store (differs in {', '.join(names)}); give another out= or delete it"
+        )
+    return store
+
+
+def _score_log(item: tuple[str, tuple[str, ...]], work: _Work) -> None:
+    log_name, tokens = item
+    part = work.parts / f"{log_name}.npz"
+    if _part_fits(part, tokens, work):
+        return
+    rules = protocol(work.protocol)
+    wanted = set(tokens)
+    scenes = {s.token: s for s in MetricCache.open(work.cache).load_log(log_name) if s.token in wanted}
+    poses = work.poses.astype(np.float64)
+    rows = [score_entries(scenes[token], poses, INTERVAL_S, rules, human_filter=work.human_filter) for token in tokens]
+    columns = {name: np.stack([encode(row[name], encoding_of(name), name) for row in rows]) for name in rows[0]}
+    with atomic_path(part) as temporary, open(temporary, "wb") as file:
+        np.savez(file, key=np.array(work.key), tokens=np.array(tokens), **columns)
+
+
+def _part_fits(part: Path, tokens: tuple[str, ...], work: _Work) -> bool:
+    try:
+        with np.load(part, allow_pickle=False) as found:
+            whole = all(found[name].shape == (len(tokens), len(work.poses)) for name in found.files[2:])
+            return whole and str(found["key"]) == work.key and tuple(found["tokens"]) == tokens
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return False
+
+
+def _join(work: _Work, split: Split, out: Path, header: dict[str, Any]) -> None:
+    """One file per column from the parts; the header, written last, makes the store whole."""
+    shape = (len(split), header["entries"])
+    for name, about in header["columns"].items():
+        with atomic_path(out / f"{name}.npy") as temporary:
+            joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=about["dtype"], shape=shape)
+            row = 0
+            for log_name, tokens in split.logs.items():
+                with np.load(work.parts / f"{log_name}.npz", allow_pickle=False) as part:
+                    joined[row : row + len(tokens)] = part[name]
+                row += len(tokens)
+            joined.flush()
+            del joined
+    write_text(out / TOKENS, "\n".join(split.tokens) + "\n")
+    write_json(out / HEADER, header)
+    shutil.rmtree(work.parts)
