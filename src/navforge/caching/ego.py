@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import shapely
@@ -25,17 +26,19 @@ def center(poses: Float) -> Float:
 
 
 def rear_axle(poses: Float) -> Float:
-    """Poses (..., 3) as nuPlan's `EgoState.rear_axle` returns them: it stores the centre and steps back from there,
-    which costs the last bits of a large coordinate."""
+    """Poses (..., 3) as nuPlan's `EgoState.rear_axle` returns them.
+
+    It stores the centre and steps back from there, which costs the last bits of a large coordinate.
+    """
     return _along(center(poses), -REAR_AXLE_TO_CENTER_M)
 
 
-def boxes(poses: Float) -> NDArray[np.object_]:
-    """Footprints (...,) as shapely polygons from poses (..., 3) of the rear axle."""
+def boxes(poses: Float) -> Any:
+    """Footprints (...,) as shapely polygons from poses (..., 3) of the rear axle; one polygon for one pose."""
     return box_polygons(center(poses), EGO_LENGTH_M, EGO_WIDTH_M)
 
 
-def box_polygons(poses: Float, length_m: Float | float, width_m: Float | float) -> NDArray[np.object_]:
+def box_polygons(poses: Float, length_m: Float | float, width_m: Float | float) -> Any:
     """Oriented boxes (...,) as shapely polygons from poses (..., 3) of the centre."""
     return shapely.polygons(box_corners(poses, length_m, width_m))
 
@@ -92,8 +95,10 @@ def comfort_history(past: Float, times_us: NDArray[np.int64]) -> Float:
 
 
 def resample(states: Float, times_us: NDArray[np.int64], at_us: NDArray[np.int64]) -> Float:
-    """States or poses (T, 3 or more) at other times: linear, heading unwrapped first and in [-pi, pi) after
-    (nuPlan's `InterpolatedTrajectory`)."""
+    """States or poses (T, 3 or more) at other times: linear, heading unwrapped first and in [-pi, pi) after.
+
+    Source: nuPlan's `InterpolatedTrajectory`.
+    """
     unwrapped = states.copy()
     unwrapped[:, Pose.HEADING] = np.unwrap(unwrapped[:, Pose.HEADING])
     high = np.clip(np.searchsorted(times_us, at_us), 1, len(times_us) - 1)

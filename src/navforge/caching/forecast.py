@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import shapely
@@ -56,12 +57,13 @@ class Forecast:
         moved = corners + delay_s[:, None, None, None] * self.drift[:, None]
         lights = np.empty((_SAMPLES, len(self.lights)), dtype=object)
         lights[:] = self.lights
-        return np.concatenate([shapely.polygons(moved), lights], axis=1)
+        objects: Any = shapely.polygons(moved)
+        return np.concatenate([objects, lights], axis=1)
 
     @cached_property
     def centroids(self) -> NDArray[np.object_]:
         """(sample, O + L) centroids as shapely points."""
-        return shapely.centroid(self.polygons)
+        return np.asarray(shapely.centroid(self.polygons), dtype=object)
 
     @cached_property
     def collided(self) -> NDArray[np.bool_]:
@@ -76,8 +78,10 @@ class Forecast:
         return [shapely.STRtree(row, _NODE_CAPACITY) for row in self.polygons]
 
     def meeting(self, step: int, area: shapely.Geometry) -> NDArray[np.int64]:
-        """Obstacles that touch an area at a step, without the collided ones, in the order of the devkit's search
-        tree (which decides between equally near leaders)."""
+        """Obstacles that touch an area at a step, without the collided ones.
+
+        They come in the order of the devkit's search tree, which decides between equally near leaders.
+        """
         found = self._trees[step // _STEPS_PER_SAMPLE].query(area, predicate="intersects")
         return found[~self.collided[found]]
 
@@ -86,8 +90,10 @@ class Forecast:
         return step // _STEPS_PER_SAMPLE
 
     def tracks(self, steps: int) -> ObjectTracks:
-        """The objects as tracks to score proposals with; those that touch the ego now are left out, because neither
-        collision nor TTC counts them."""
+        """The objects as tracks to score proposals with.
+
+        Those that touch the ego now are left out, because neither collision nor TTC counts them.
+        """
         kept = ~self.collided[: len(self.drift)]
         objects, drift = self.objects, self.drift[kept]
         delay_s = np.arange(steps) // _STEPS_PER_SAMPLE * _STEPS_PER_SAMPLE * _STEP_S

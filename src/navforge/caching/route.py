@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -167,7 +168,7 @@ def _reach_start(graph: RoadGraph, blocks: list[int], start: int, candidates: li
 
 def _link(graph: RoadGraph, blocks: list[int]) -> list[int]:
     linked = blocks[:1]
-    for block, following in zip(blocks, blocks[1:], strict=False):
+    for block, following in pairwise(blocks):
         if block not in graph.previous_blocks(following):
             path = search_blocks(block, [following], graph.next_blocks, _DEPTH_FORWARD)
             if path is not None:
@@ -187,9 +188,7 @@ def _cut_loop(graph: RoadGraph, blocks: list[int]) -> list[int]:
             others = np.array(list(earlier.values()), dtype=object)
             boxes = shapely.bounds(others)
             x_min, y_min, x_max, y_max = polygon.bounds
-            touching = (
-                (boxes[:, 0] <= x_max) & (boxes[:, 2] >= x_min) & (boxes[:, 1] <= y_max) & (boxes[:, 3] >= y_min)
-            )
+            touching = (boxes[:, 0] <= x_max) & (boxes[:, 2] >= x_min) & (boxes[:, 1] <= y_max) & (boxes[:, 3] >= y_min)
             try:
                 areas = shapely.area(shapely.intersection(others[touching], polygon))
             except shapely.GEOSException as error:

@@ -43,7 +43,7 @@ class RoutePath:
     @cached_property
     def line(self) -> shapely.LineString:
         """The path as a line, for projections."""
-        return shapely.linestrings(self.poses[:, :2])
+        return shapely.LineString(self.poses[:, :2])
 
     @property
     def length(self) -> float:
@@ -81,13 +81,15 @@ class RoutePath:
         return poses
 
     def between(self, start_m: float, end_m: float) -> Any:
-        """The part of the line from one arc length to another: the poses in between, or where there are fewer than
-        two, the exact sub-line (a point where the ends coincide)."""
+        """The part of the line from one arc length to another, as shapely geometry.
+
+        The poses in between; where there are fewer than two, the exact sub-line (a point where the ends coincide).
+        """
         start_m = float(np.clip(start_m, 0.0, self.length))
         end_m = float(np.clip(end_m, 0.0, self.length))
         inside = (start_m <= self.progress) & (self.progress <= end_m)
         if np.count_nonzero(inside) > 1:
-            return shapely.linestrings(self.poses[inside, :2])
+            return shapely.LineString(self.poses[inside, :2])
         return substring(self.line, start_m, end_m)
 
     def shifted(self, offset_m: float) -> RoutePath:

@@ -41,9 +41,7 @@ class FrameObjects:
 
     def __getitem__(self, rows: NDArray[Any]) -> FrameObjects:
         """The objects of some rows (indices or mask)."""
-        return FrameObjects(
-            self.token[rows], self.type[rows], self.extent[rows], self.pose[rows], self.velocity[rows]
-        )
+        return FrameObjects(self.token[rows], self.type[rows], self.extent[rows], self.pose[rows], self.velocity[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ def interpolate(seen: ObjectFrames, devkit: Devkit) -> ObjectTracks:
 
 
 @njit(cache=True)
-def _interpolate(start, time, pose, velocity, horizon, out_pose, out_velocity, valid, first_heading, first_velocity):  # noqa: PLR0912
+def _interpolate(start, time, pose, velocity, horizon, out_pose, out_velocity, valid, first_heading, first_velocity):
     """Linear interpolation as scipy's `interp1d` and numpy's `unwrap` do it; fills the `out` arrays in place."""
     for o in range(len(start) - 1):
         low = start[o]

@@ -1,0 +1,184 @@
+"""From logged scenes and maps to cached scenes, and to the file of one log."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from navforge.caching import ego
+from navforge.caching.centerline import centerline_lanes, centerline_poses, starting_lane
+from navforge.caching.drivable import drivable_map
+from navforge.caching.forecast import forecast
+from navforge.caching.lights import held_lights, red_connectors, replayed_lights
+from navforge.caching.objects import global_objects
+from navforge.caching.pdm_closed import PdmClosed, plan, reference_times_us, simulator_input
+from navforge.caching.road_graph import MapGraph, RoadGraph
+from navforge.caching.route import Route, correct_route, load_route
+from navforge.caching.route_path import RoutePath
+from navforge.core.errors import DataError, NavforgeError
+from navforge.core.files import file_fingerprint
+from navforge.data.paths import DataConfig
+from navforge.data.scenes import Scene, read_scenes
+from navforge.data.splits import Split
+from navforge.geometry.columns import State
+from navforge.maps.geopackage import map_path
+from navforge.maps.map import Map, read_map
+from navforge.metric_cache.log_file import LogRecord, SceneRecord, write_log
+from navforge.metric_cache.scene import SCORED_STEPS, CachedScene, Devkit
+from navforge.metric_cache.tracks import interpolate, sightings
+
+FUTURE_FRAMES = (SCORED_STEPS - 1) // 5
+"""Future frames that every protocol needs: 4 s."""
+
+_HUMAN_POSES = 8
+_SYNTHETIC_TOKEN_LENGTH = 17
+
+
+@dataclass(frozen=True)
+class BuiltScene:
+    """A cached scene with the results on the way to it."""
+
+    record: SceneRecord
+    logged_route: Route
+    route: Route
+    centerline: RoutePath
+    pdm_closed: PdmClosed
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one scene could not be cached."""
+
+    token: str
+    cause: str
+    traceback: str
+
+
+@dataclass
+class BuiltLog:
+    """Outcome of one log."""
+
+    record: LogRecord
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
+    """Everything the scores of one scene depend on.
+
+    Args:
+        scene: logged frames; at least 4 up to the current one and 8 after it.
+        road_map: map of the scene's location.
+        record: of the scene's log; objects of the scene's frames and baselines of its lanes are added to it.
+
+    Raises:
+        DataError: the scene does not fit the map or lacks frames.
+    """
+    if len(scene.future) < FUTURE_FRAMES:
+        raise DataError(f"{FUTURE_FRAMES} future frames are needed, there are {len(scene.future)}")
+    graph = MapGraph(road_map)
+    ahead = (scene.current, *scene.future)
+    history = ego.states(scene.history)
+    state = history[-1]
+    pose, center, box = _ego_geometry(state)
+    for frame in ahead:
+        if frame.index not in record.frame_objects:
+            record.frame_objects[frame.index] = global_objects(frame, ego.states([frame])[0, : State.HEADING + 1])
+    seen = sightings([record.frame_objects[frame.index] for frame in ahead])
+    times_us = np.array([frame.timestamp_us for frame in scene.history], np.int64)
+
+    logged_route = load_route(graph, _route_ids(scene))
+    route = correct_route(graph, logged_route, pose)
+    drivable = drivable_map(road_map, float(center[0]), float(center[1]))
+    start = starting_lane(graph, route, drivable, pose, center, box)
+    lanes = centerline_lanes(graph, route, start)
+    record.lane_paths.update((lane, graph.lane_path(lane)) for lane in lanes)
+    centerline = RoutePath(centerline_poses(graph, lanes))
+    synthetic = len(scene.token) == _SYNTHETIC_TOKEN_LENGTH
+    unplanned = CachedScene(
+        token=scene.token,
+        log_name=scene.log_name,
+        map_location=scene.map_location,
+        time_us=scene.current.timestamp_us,
+        synthetic=synthetic,
+        ego_state=state,
+        history_states=ego.comfort_history(history, times_us),
+        human_poses=None if synthetic else scene.human_poses(_HUMAN_POSES),
+        pdm_reference=np.zeros((len(Devkit), 0, 3)),
+        pdm_reference_input=np.zeros((len(Devkit), 0, 3)),
+        pdm_times_us=reference_times_us(scene.current.timestamp_us),
+        centerline=centerline.poses,
+        centerline_progress=centerline.progress,
+        route_lane_ids=tuple(map(str, route.lanes)),
+        polygons=drivable.flat(route.lanes),
+        objects_v1=interpolate(seen, Devkit.V1) if len(ahead) > (Devkit.V1.observation_steps - 1) // 5 else None,
+        objects_v2=interpolate(seen, Devkit.V2),
+        red_lights=replayed_lights(graph, ahead, logged_route.lanes),
+    )
+    around = forecast(record.frame_objects[scene.current.index], center, box, _light_polygons(graph, scene, route))
+    lights = held_lights(graph, scene.current, route.lanes)
+    planned = plan(unplanned, centerline, around, lights, graph.speed_limit(start))
+    cached = _with_reference(unplanned, planned)
+    entry = SceneRecord(cached, tuple(frame.index for frame in ahead), tuple(lanes))
+    return BuiltScene(entry, logged_route, route, centerline, planned)
+
+
+def build_log(split: Split, data: DataConfig, log_name: str) -> BuiltLog:
+    """All scenes of a split in one log; what goes wrong with a scene is recorded and the others go on."""
+    started = time.perf_counter()
+    built = BuiltLog(LogRecord(log_name))
+    for scene in read_scenes(split, data, log_name):
+        try:
+            road_map = read_map(data.map_root(), scene.map_location)
+            built.record.scenes.append(build_scene(scene, road_map, built.record).record)
+        except Exception as error:  # the boundary of one scene: recorded and reported by the caller
+            cause = str(error) if isinstance(error, NavforgeError) else f"{type(error).__name__}: {error}"
+            built.failures.append(Failure(scene.token, cause, traceback.format_exc()))
+    built.seconds = time.perf_counter() - started
+    return built
+
+
+def map_fingerprints(data: DataConfig, locations: set[str]) -> dict[str, str]:
+    """Fingerprint of the map file of each location."""
+    return {location: _map_fingerprint(*_identity(map_path(data.map_root(), location))) for location in locations}
+
+
+def _identity(path: Path) -> tuple[Path, int, int]:
+    stat = path.stat()
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=16)
+def _map_fingerprint(path: Path, size: int, mtime_ns: int) -> str:
+    return file_fingerprint(path)
+
+
+def _ego_geometry(state: np.ndarray) -> tuple[np.ndarray, np.ndarray, shapely.Polygon]:
+    """Pose of the rear axle (3,), pose of the centre (3,), footprint."""
+    pose = state[: State.HEADING + 1]
+    return pose, ego.center(pose), ego.boxes(pose)
+
+
+def _route_ids(scene: Scene) -> list[int]:
+    try:
+        return [int(block) for block in scene.current.roadblock_ids]
+    except ValueError as error:
+        raise DataError(f"route with a roadblock id that is not a number: {scene.current.roadblock_ids}") from error
+
+
+def _light_polygons(graph: RoadGraph, scene: Scene, route: Route) -> np.ndarray:
+    red = red_connectors(scene.current, set(route.lanes))
+    polygons = np.empty(len(red), dtype=object)
+    polygons[:] = [graph.lane_polygon(fid) for fid in red]
+    return polygons
+
+
+def _with_reference(scene: CachedScene, planned: PdmClosed) -> CachedScene:
+    inputs = [simulator_input(trajectory, scene.time_us) for trajectory in planned.trajectory]
+    return replace(scene, pdm_reference=planned.trajectory, pdm_reference_input=np.stack(inputs))
