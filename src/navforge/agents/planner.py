@@ -1,0 +1,85 @@
+"""A trained planner as an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from navforge.agents.contract import Agent
+from navforge.core.errors import ConfigError
+from navforge.core.files import file_fingerprint
+from navforge.data.paths import DataConfig
+from navforge.data.scenes import Scene
+from navforge.models.contract import Inputs
+from navforge.models.planner import Planner, load_planner
+from navforge.training.inference import plan_scenes
+
+CAMERA_INPUT = "panorama"
+
+
+class PlannerAgent(Agent):
+    """Plans with the weights of a checkpoint, through the input path training uses."""
+
+    def __init__(
+        self,
+        name: str,
+        checkpoint: Path,
+        data: DataConfig,
+        *,
+        device: str = "auto",
+        batch_size: int = 32,
+        blank_camera: bool = False,
+    ) -> None:
+        """Load and check the checkpoint.
+
+        Args:
+            name: the planner the checkpoint must hold.
+            checkpoint: file `navforge train` wrote.
+            data: where sensor files are.
+            device: auto (a GPU if there is one), cpu or cuda.
+            batch_size: scenes per forward pass.
+            blank_camera: show the planner black images.
+
+        Raises:
+            DataError: the checkpoint cannot be read.
+            ConfigError: it holds another planner, the device is not there, or there is no camera to blank.
+        """
+        self.fingerprint = None
+        self.planner = load_planner(checkpoint, pick_device(device))
+        held = self.planner.config
+        if held.name != name:
+            raise ConfigError(f"{checkpoint} holds planner {held.name}, not {name}; give agent={held.name}")
+        if blank_camera:
+            if held.panorama is None:
+                raise ConfigError(f"blank_camera: {name} reads no camera")
+            self.planner.register_forward_pre_hook(_blank)
+        self.name = f"{name} (camera blanked)" if blank_camera else name
+        self.fingerprint = file_fingerprint(checkpoint)
+        self._data = data
+        self._batch_size = batch_size
+
+    def plan(self, scenes: Sequence[Scene]) -> tuple[NDArray[np.float64], float]:
+        """See `Agent.plan`."""
+        return plan_scenes(self.planner, scenes, self._data, batch_size=self._batch_size)
+
+
+def pick_device(name: str) -> str:
+    """`cpu` or `cuda` for auto, cpu or cuda.
+
+    Raises:
+        ConfigError: cuda is asked for and there is none.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda: torch sees no GPU here; use device=cpu or auto")
+    return name
+
+
+def _blank(planner: Planner, args: tuple[Inputs]) -> tuple[Inputs]:
+    inputs = args[0]
+    return ({**inputs, CAMERA_INPUT: torch.zeros_like(inputs[CAMERA_INPUT])},)

@@ -1,0 +1,118 @@
+"""`navforge evaluate`: an agent on a split, scored by the benchmark's rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from navforge import agents
+from navforge.core import provenance
+from navforge.core.config import key
+from navforge.core.errors import DataError
+from navforge.core.files import write_json
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+from navforge.evaluation import summary, tables, trajectories
+from navforge.evaluation.failures import ScenesFailedError
+from navforge.evaluation.official import OfficialTable, disagreements, read_official
+from navforge.evaluation.run import SWITCH, Evaluation, evaluate_agent, parse_protocols
+from navforge.evaluation.tables import subscores
+
+SUMMARY = "Plan with an agent on a split and score it: per-scene table, summary with 95 % intervals"
+SCORES, PLANS, RESULT, FAILURES = "scores.parquet", "plans.npz", "summary.json", "failures.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge evaluate`."""
+
+    agent: str = key(help=f"{', '.join(agents.names())}")
+    checkpoint: Path | None = key(None, "trained weights of a planner (navforge train); none for reference agents")
+    split: str = key(help="folder under data.logs or path of a scene-filter .yaml")
+    cache: Path = key(help="metric cache of the split (navforge cache)")
+    protocol: str = key("epdms_v2", "pdms_v1, epdms_v2 or epdms_v2_before_fix; several separated by commas")
+    out: Path = key(help=f"folder for {SCORES}, {PLANS} and {RESULT}")
+    human_filter: str = key("auto", "forgive what the human also fails; auto: the protocol's own rule", choices=SWITCH)
+    blank_camera: bool = key(False, "show a planner black images: what does it get from its cameras?")
+    official: Path | None = key(None, "result table (CSV) of the official devkit to print beside ours")
+    data: DataConfig = key(DataConfig, "where logs and sensor files are")
+    allow_missing: bool = key(False, "go on without scenes of the split that are not on disk; every result says so")
+    device: str = key("auto", "where a planner runs", choices=("auto", "cpu", "cuda"))
+    batch_size: int = key(16, "scenes planned for at once", unit="scenes", low=1)
+    workers: int = key(0, "processes that score; 0: one per CPU", low=0)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an unknown protocol or agent."""
+        parse_protocols(self.protocol)
+        agents.check_name(self.agent, self.checkpoint, blank_camera=self.blank_camera)
+
+
+def run(config: Config) -> None:
+    """Evaluate, write and print; a failed scene leaves `failures.json` and no score."""
+    official = _official(config)
+    for name in (SCORES, PLANS, RESULT, FAILURES):
+        (config.out / name).unlink(missing_ok=True)
+    try:
+        found = evaluate(config)
+    except ScenesFailedError as failed:
+        failed.write(config.out / FAILURES)
+        raise
+    publish(found, config)
+    _print(found, official)
+
+
+def evaluate(config: Config) -> Evaluation:
+    """Plan and score, without writing."""
+    agent = agents.build(
+        config.agent,
+        config.checkpoint,
+        data=config.data,
+        device=config.device,
+        batch_size=config.batch_size,
+        blank_camera=config.blank_camera,
+    )
+    split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    return evaluate_agent(
+        agent,
+        split,
+        config.data,
+        config.cache,
+        parse_protocols(config.protocol),
+        human_filter=config.human_filter,
+        workers=config.workers,
+    )
+
+
+def publish(found: Evaluation, config: Config) -> None:
+    """Write plans, table and, last, the summary: its presence says that the others are whole."""
+    trajectories.write(config.out / PLANS, found.trajectories)
+    tables.write(config.out / SCORES, found.table)
+    provenance.record(config.out, config, name="evaluate")
+    result = summary.to_json(found.table, summary.summarise(found.table), provenance.collect())
+    write_json(config.out / RESULT, result)
+
+
+def _print(found: Evaluation, official: OfficialTable | None) -> None:
+    console = Console()
+    console.print(found.table.meta.coverage(), highlight=False)
+    for name, one in summary.summarise(found.table).items():
+        fits = official is not None and official.fits(subscores(name))
+        title = found.table.meta.agent or ""
+        for printed in summary.render({name: one}, title, official.means if official is not None and fits else None):
+            console.print(printed)
+        if official is not None and fits:
+            cells = disagreements(found.table.of(name), official)
+            console.print(f"{name}: {cells.height} cells differ from the official table by more than 1e-4")
+            for token, column, ours, theirs in cells.head(20).rows():
+                console.print(f"  {token} {column}: {ours} here, {theirs} official", highlight=False)
+
+
+def _official(config: Config) -> OfficialTable | None:
+    if config.official is None:
+        return None
+    table = read_official(config.official)
+    if not any(table.fits(subscores(name)) for name in parse_protocols(config.protocol)):
+        raise DataError(f"official={config.official} has the columns of none of the protocols {config.protocol}")
+    return table

@@ -1,0 +1,90 @@
+"""`navforge score`: score trajectories from a file, without an agent."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from navforge.core import provenance
+from navforge.core.config import key
+from navforge.core.errors import ConfigError
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+from navforge.evaluation import summary, tables, trajectories
+from navforge.evaluation.failures import ScenesFailedError
+from navforge.evaluation.run import SWITCH, parse_protocols, score_split
+from navforge.evaluation.tables import ScoreTable
+
+SUMMARY = "Score any trajectories (an npz file) against the benchmark's rules: one row per scene and trajectory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge score`."""
+
+    split: str = key(help="folder under data.logs or path of a scene-filter .yaml the trajectories belong to")
+    cache: Path = key(help="metric cache of the split (navforge cache)")
+    trajectories: Path = key(
+        help="npz file: tokens (S,), poses (S, N, T, 3) x m, y m, heading rad in the ego rear-axle frame, interval_s"
+    )
+    protocol: str = key("epdms_v2", "pdms_v1, epdms_v2 or epdms_v2_before_fix; several separated by commas")
+    human_filter: str = key("auto", "forgive what the human also fails; auto: the protocol's own rule", choices=SWITCH)
+    extended_comfort: str = key(
+        "auto",
+        "compare trajectory n of a scene with n of the scene before; auto: if there is one trajectory per scene",
+        choices=SWITCH,
+    )
+    out: Path = key(help="score table to write, .parquet")
+    data: DataConfig = key(DataConfig, "where logs are")
+    allow_missing: bool = key(False, "go on without scenes of the split that are not on disk; the table says so")
+    workers: int = key(0, "processes; 0: one per CPU", low=0)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an unknown protocol or an `out` that is no Parquet file."""
+        parse_protocols(self.protocol)
+        if self.out.suffix != ".parquet":
+            raise ConfigError(f"out: expected a path ending in .parquet, got {str(self.out)!r}")
+
+
+def run(config: Config) -> None:
+    """Read, check, score and write; nothing is written if any scene fails."""
+    given = trajectories.read(config.trajectories)
+    split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    config.out.unlink(missing_ok=True)
+    failures = config.out.with_suffix(".failures.json")
+    failures.unlink(missing_ok=True)
+    try:
+        table = score_split(
+            given,
+            split,
+            config.cache,
+            parse_protocols(config.protocol),
+            human_filter=config.human_filter,
+            extended_comfort=config.extended_comfort,
+            workers=config.workers,
+        )
+    except ScenesFailedError as failed:
+        failed.write(failures)
+        raise
+    tables.write(config.out, table)
+    provenance.record(config.out.parent, config, name=f"{config.out.stem}.score")
+    _report(table, given.per_scene, config.out)
+
+
+def _report(table: ScoreTable, per_scene: int, out: Path) -> None:
+    console = Console()
+    console.print(f"{out}: {table.frame.height} rows, {per_scene} trajectories per scene, {table.meta.coverage()}")
+    if not table.meta.complete:
+        print(f"navforge: warning: not the whole split was scored: {table.meta.coverage()}", file=sys.stderr)
+    if per_scene > 1:
+        means = table.frame.group_by("protocol", maintain_order=True).mean().select("protocol", "score").rows()
+        for name, mean in means:
+            console.print(f"{name}: mean score of all trajectories {mean:.4f}", highlight=False)
+        if not table.meta.extended_comfort:
+            console.print("extended comfort is undefined for alternatives without a previous plan: weight dropped")
+        return
+    for printed in summary.render(summary.summarise(table), "trajectories"):
+        console.print(printed)

@@ -1,0 +1,129 @@
+"""A chain of stages that picks up where it stopped: what the demo runs.
+
+A stage that ran leaves a stamp: what went into it (its config, the source of the packages it runs, the stamps of the
+stages before it) and the files it made. It is skipped as long as all of that is unchanged and the files are whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import navforge
+from navforge.core import config as configs
+from navforge.core.files import fingerprint, write_json
+
+_IRRELEVANT = ("workers", "batch_size", "device")
+"""Keys that change how fast a stage is, not what it makes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step: a verb's function with its config."""
+
+    name: str
+    run: Callable[[Any], object]
+    config: Any
+    outputs: tuple[Path, ...]
+    """Files and folders it makes; at least one."""
+    packages: tuple[str, ...]
+    """Packages of navforge whose code decides what it makes."""
+    needs: tuple[str, ...] = ()
+    """Names of earlier stages whose output it reads."""
+    resumable: bool = False
+    """The verb itself goes on from partial output; otherwise that is deleted first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How one stage went."""
+
+    name: str
+    seconds: float
+    """What it took when it ran."""
+    skipped: bool
+
+
+def run_stages(stages: Sequence[Stage], stamps: Path, console: Console) -> list[Timing]:
+    """Run the stages in order, each unless its stamp in the folder `stamps` still fits."""
+    keys: dict[str, str] = {}
+    timings = []
+    for number, stage in enumerate(stages, 1):
+        keys[stage.name] = _key(stage, keys)
+        stamp = stamps / f"{stage.name}.json"
+        seconds = _done(stage, stamp, keys[stage.name])
+        label = f"[{number}/{len(stages)}] {stage.name}"
+        if seconds is not None:
+            console.print(f"{label}: done before ({seconds:.0f} s)", markup=False, highlight=False)
+            timings.append(Timing(name=stage.name, seconds=seconds, skipped=True))
+            continue
+        console.print(f"{label} ...", markup=False, highlight=False)
+        stamp.unlink(missing_ok=True)
+        if not stage.resumable:
+            _delete(stage.outputs)
+        start = time.perf_counter()
+        stage.run(stage.config)
+        seconds = time.perf_counter() - start
+        made = {str(path): _contents(path) for path in stage.outputs}
+        absent = [path for path, contents in made.items() if contents is None]
+        if absent:
+            raise RuntimeError(f"stage {stage.name} ended without making {', '.join(absent)}")
+        write_json(stamp, {"key": keys[stage.name], "seconds": seconds, "outputs": made})
+        console.print(f"{label}: {seconds:.0f} s", markup=False, highlight=False)
+        timings.append(Timing(name=stage.name, seconds=seconds, skipped=False))
+    return timings
+
+
+def timing_table(timings: Sequence[Timing]) -> Table:
+    """Stages with their seconds, and the sum of what ran now."""
+    table = Table("stage", "seconds", "", title="time per stage", title_justify="left")
+    for timing in timings:
+        table.add_row(timing.name, f"{timing.seconds:.1f}", "earlier run" if timing.skipped else "")
+    table.add_row("this run", f"{sum(t.seconds for t in timings if not t.skipped):.1f}", "", style="bold")
+    return table
+
+
+def _key(stage: Stage, keys: dict[str, str]) -> str:
+    values = {name: value for name, value in configs.to_dict(stage.config).items() if name not in _IRRELEVANT}
+    before = [keys[name] for name in stage.needs]
+    return fingerprint(stage.name, values, _source(stage.packages), before)
+
+
+def _source(packages: tuple[str, ...]) -> str:
+    root = Path(navforge.__file__).parent
+    files = [path for package in sorted(packages) for path in sorted((root / package).rglob("*.py"))]
+    return fingerprint([(str(path.relative_to(root)), path.read_bytes()) for path in files])
+
+
+def _done(stage: Stage, stamp: Path, key: str) -> float | None:
+    """Seconds of the run that made the outputs, if they are whole and fit; else None."""
+    try:
+        found = json.loads(stamp.read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+    if found["key"] != key or set(found["outputs"]) != {str(path) for path in stage.outputs}:
+        return None
+    whole = all(_contents(Path(path)) == contents for path, contents in found["outputs"].items())
+    return float(found["seconds"]) if whole else None
+
+
+def _contents(path: Path) -> list[int] | None:
+    """[files, bytes] of a file or folder; None if it is not there or empty."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return [len(files), sum(p.stat().st_size for p in files)] if files else None
+
+
+def _delete(outputs: tuple[Path, ...]) -> None:
+    for path in outputs:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,127 @@
+"""Trajectories or an agent in, a checked score table out: what `navforge score`, `evaluate` and the demo call."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+
+from navforge.agents.contract import Agent
+from navforge.core.errors import ConfigError, DataError
+from navforge.data.paths import DataConfig
+from navforge.data.splits import Split
+from navforge.evaluation.inference import plan_split
+from navforge.evaluation.pool import Rules, score_trajectories
+from navforge.evaluation.tables import ScoreTable, TableMeta, missing_hash
+from navforge.evaluation.trajectories import Trajectories, listing
+from navforge.metric_cache.store import MetricCache
+from navforge.scoring.protocols import PROTOCOLS, protocol
+
+SWITCH = ("auto", "on", "off")
+_SWITCHES = {"auto": None, "on": True, "off": False}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An agent's plans and their scores."""
+
+    table: ScoreTable
+    trajectories: Trajectories
+
+
+def parse_protocols(text: str) -> tuple[str, ...]:
+    """`epdms_v2`, `pdms_v1,epdms_v2` or `[pdms_v1,epdms_v2]` as checked names.
+
+    Raises:
+        ConfigError: an unknown or repeated name, or none.
+    """
+    names = tuple(name.strip() for name in text.strip().strip("[]()").split(",") if name.strip())
+    known = [one.name for one in PROTOCOLS]
+    if not names or len(set(names)) != len(names) or not set(names) <= set(known):
+        raise ConfigError(f"protocol: expected one or several of {', '.join(known)}, each once, got {text!r}")
+    return names
+
+
+def score_split(
+    trajectories: Trajectories,
+    split: Split,
+    cache: Path,
+    protocols: tuple[str, ...],
+    *,
+    human_filter: str = "auto",
+    extended_comfort: str = "auto",
+    agent: Agent | None = None,
+    workers: int = 0,
+) -> ScoreTable:
+    """Score trajectories for scenes of a split.
+
+    Args:
+        trajectories: for some or all scenes of the split; the table says how many it lacks.
+        split: the scenes they belong to.
+        cache: folder of the metric cache.
+        protocols: names of the rules.
+        human_filter: auto (each protocol's own rule), on or off.
+        extended_comfort: whether trajectory n of a scene and trajectory n of the scene before are plans of one
+            planner, as extended comfort needs. auto: yes for one trajectory per scene, no for several, which are
+            alternatives to each other (a vocabulary, say) and follow no previous plan.
+        agent: who planned, for the metadata.
+        workers: processes; 0 means one per CPU.
+
+    Raises:
+        DataError: a trajectory of no scene of the split, or scenes the cache lacks.
+        ScenesFailedError: some scenes could not be scored.
+    """
+    log_of = {token: log for log, tokens in split.logs.items() for token in tokens}
+    strangers = [token for token in trajectories.tokens if token not in log_of]
+    if strangers:
+        raise DataError(
+            f"{len(strangers)} of {len(trajectories.tokens)} tokens are no scenes of split {split.name}: "
+            f"{listing(strangers)}"
+        )
+    paired = _SWITCHES[extended_comfort]
+    rules = Rules(
+        protocols=protocols,
+        human_filter=_SWITCHES[human_filter],
+        extended_comfort=trajectories.per_scene == 1 if paired is None else paired,
+    )
+    store = MetricCache.open(cache)
+    frame = score_trajectories(trajectories, log_of, store, rules, workers=workers)
+    absent = sorted(set(split.tokens) - set(trajectories.tokens)) + list(split.missing)
+    meta = TableMeta(
+        protocols=protocols,
+        split=split.name,
+        split_hash=split.hash,
+        split_scenes=len(split) + len(split.missing),
+        missing=len(absent),
+        missing_hash=missing_hash(absent),
+        missing_logs=len(split.missing_logs),
+        human_filter=human_filter,
+        extended_comfort=rules.extended_comfort and any(protocol(name).two_frame for name in protocols),
+        cache=store.fingerprint,
+        trajectories=trajectories.fingerprint,
+        agent=None if agent is None else agent.name,
+        checkpoint=None if agent is None else agent.fingerprint,
+        navforge=importlib.metadata.version("navforge"),
+    )
+    return ScoreTable(frame, meta)
+
+
+def evaluate_agent(
+    agent: Agent,
+    split: Split,
+    data: DataConfig,
+    cache: Path,
+    protocols: tuple[str, ...],
+    *,
+    human_filter: str = "auto",
+    workers: int = 0,
+) -> Evaluation:
+    """Plan for every scene of a split once, then score the plans under every protocol.
+
+    Raises:
+        DataError: scenes the cache lacks.
+        ScenesFailedError: the agent or the scoring failed on some scenes.
+    """
+    trajectories = plan_split(agent, split, data)
+    table = score_split(trajectories, split, cache, protocols, human_filter=human_filter, agent=agent, workers=workers)
+    return Evaluation(table, trajectories)
