@@ -72,9 +72,10 @@ def _print_verbs() -> None:
 
 def _print_help(verb: str, module: ModuleType, words: list[str]) -> None:
     template = module.template(words) if hasattr(module, "template") else module.Config
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(f"navforge {verb} key=value ...\n{module.SUMMARY}\n", highlight=False, markup=False)
     table = Table("key", "type", "default", "meaning", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     for row in configs.describe(template):
         table.add_row(*(cell.replace("[", "\\[") for cell in row))
     console.print(table)
