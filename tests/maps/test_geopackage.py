@@ -1,0 +1,102 @@
+"""Damaged and odd map files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+
+from navforge.core.errors import DataError
+from navforge.maps import Layer, read_map
+from navforge.maps.geopackage import locations, read_crs, read_layer
+from navforge.maps.schema import NO_FID, SCHEMAS
+from tests.maps.tiny_map import CRS, LOCATION, ORIGIN, box, line, tiny_features, write_map
+
+
+def read(path, layer):
+    return read_layer(path, SCHEMAS[layer], CRS)
+
+
+def test_index_lists_versions(tiny_map_root):
+    assert locations(tiny_map_root) == {LOCATION: "1.0"}
+
+
+def test_missing_and_damaged_index(tmp_path):
+    with pytest.raises(DataError, match=r"nuplan-maps-v1\.0\.json cannot be read.*data\.maps"):
+        locations(tmp_path)
+    (tmp_path / "nuplan-maps-v1.0.json").write_text('{"a": 3}')
+    with pytest.raises(DataError, match="damaged"):
+        locations(tmp_path)
+
+
+def test_missing_layer_is_named(tmp_path):
+    path = write_map(tmp_path, {Layer.INTERSECTION: [(1, box(0, 0, 1, 1), {})]})
+    with pytest.raises(DataError, match="no layer 'lanes_polygons'"):
+        read(path, Layer.LANE)
+
+
+def test_missing_column_is_named(tmp_path):
+    features = tiny_features()
+    for _, _, attributes in features[Layer.LANE]:
+        del attributes["lane_group_fid"]
+    path = write_map(tmp_path, features)
+    with pytest.raises(DataError, match=r"lanes_polygons lacks column\(s\) lane_group_fid"):
+        read(path, Layer.LANE)
+
+
+def test_missing_optional_column_is_named_when_asked_for(tmp_path):
+    path = write_map(tmp_path)
+    with pytest.raises(DataError, match="no column 'lane_type_fid'"):
+        read(path, Layer.LANE).column("lane_type_fid")
+
+
+def test_missing_crs(tmp_path):
+    path = write_map(tmp_path, meta={"source": "nowhere"})
+    with pytest.raises(DataError, match="projectedCoordSystem"):
+        read_crs(path)
+
+
+def test_truncated_file_is_named(tmp_path):
+    path = write_map(tmp_path)
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(DataError, match=r"map\.gpkg"):
+        read_map(tmp_path, LOCATION).layer(Layer.LANE)
+
+
+def test_null_values(tiny_map):
+    paths = tiny_map.layer(Layer.BASELINE_PATH)
+    assert paths.column("lane_fid").tolist() == [NO_FID, NO_FID, 31, 32, 33, 34]
+    assert paths.column("lane_fid").dtype == np.int64
+    assert np.isnan(tiny_map.layer(Layer.LANE).column("speed_limit_mps")).tolist() == [False, True, False, True]
+
+
+def test_single_part_multipolygons_read_as_polygons(tmp_path):
+    multi = shapely.MultiPolygon([box(0, 0, 2, 1)])
+    path = write_map(tmp_path, {Layer.INTERSECTION: [(1, multi, {}), (2, box(5, 5, 6, 6), {})]})
+    flat = read(path, Layer.INTERSECTION).polygons
+    assert len(flat) == 2
+    assert flat.exterior(0)[2] - ORIGIN == pytest.approx([2, 1], abs=1e-6)
+
+
+def test_two_parts_are_refused_where_one_is_needed(tmp_path):
+    multi = shapely.MultiPolygon([box(0, 0, 2, 1), box(5, 5, 6, 6)])
+    path = write_map(tmp_path, {Layer.INTERSECTION: [(1, multi, {})]})
+    table = read(path, Layer.INTERSECTION)
+    assert table.rows_containing(ORIGIN[0] + 5.5, ORIGIN[1] + 5.5).tolist() == [0]
+    with pytest.raises(DataError, match="MultiPolygon"):
+        _ = table.polygons
+
+
+def test_heights_are_dropped(tmp_path):
+    tall = shapely.Polygon([(0, 0, 5), (1, 0, 5), (1, 1, 5)])
+    path = write_map(tmp_path, {Layer.INTERSECTION: [(1, tall, {})]})
+    assert read(path, Layer.INTERSECTION).polygons.xy.shape == (4, 2)
+
+
+def test_flat_lines_keep_every_vertex(tmp_path):
+    path = write_map(
+        tmp_path, {Layer.BOUNDARY: [(1, line((0, 0), (1, 0), (1, 0), (2, 5)), {}), (2, line((3, 3), (4, 4)), {})]}
+    )
+    lines = read(path, Layer.BOUNDARY).lines
+    assert lines.start.tolist() == [0, 4, 6]
+    np.testing.assert_allclose(lines.line(0) - ORIGIN, [[0, 0], [1, 0], [1, 0], [2, 5]], atol=1e-6)
