@@ -81,9 +81,17 @@ PATH_BLOCK = 8
 
 
 class TrafficArrays(NamedTuple):
-    """Boxes of other road users by step: boxes of step t are `start[t]:start[t + 1]`."""
+    """Boxes of other road users, ordered by step and, within a step, by x.
 
-    start: Int
+    Strip i of the plane holds the points with `(x - strip_low) * strip_scale` in [i, i + 1); the first and the last
+    strip reach to infinity.
+    """
+
+    strip: Int
+    """(T, strips, 2) by step: first box, and one past the last box, that may meet an ego box centred in the strip."""
+    strip_low: float
+    strip_scale: float
+    """Strips per m."""
     x: Float
     y: Float
     cos: Float

@@ -9,7 +9,16 @@ import numpy as np
 from numba import njit
 
 from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
-from navforge.scoring.kernels_area import DRIVABLE, ON_ROUTE, corner, in_area, in_multiple_lanes
+from navforge.scoring.kernels_area import (
+    DRIVABLE,
+    ON_ROUTE,
+    RASTER_OUTSIDE,
+    RASTER_TEST,
+    corner,
+    in_area_exact,
+    in_multiple_lanes,
+    raster_code,
+)
 from navforge.scoring.kernels_comfort import comfortable
 from navforge.scoring.kernels_path import driving_direction, lane_keeping, progress
 from navforge.scoring.kernels_traffic import (
@@ -75,20 +84,34 @@ def place(states, n, steps, origin, motion):
 
 @njit(cache=True)
 def find_areas(areas, motion, steps, flags):
-    """Set the flags NON_DRIVABLE (a corner off the drivable area) and ONCOMING (centre off the route's lanes)."""
+    """Set the flags NON_DRIVABLE (a corner off the drivable area) and ONCOMING (centre off the route's lanes).
+
+    Returns whether the ego ever leaves the drivable area.
+    """
+    raster = areas.raster
+    low_x = areas.raster_grid[0]
+    low_y = areas.raster_grid[1]
+    scale = 1.0 / areas.raster_grid[2]
     left_drivable = False
     for t in range(steps):
         x = motion[CENTER_X, t]
         y = motion[CENTER_Y, t]
-        flags[t] = 0
-        if not in_area(areas, ON_ROUTE, x, y):
-            flags[t] |= ONCOMING
+        c = motion[COS, t]
+        s = motion[SIN, t]
+        flag = 0
+        code = (raster_code(raster, low_x, low_y, scale, x, y) >> (2 * ON_ROUTE)) & 3
+        if code == RASTER_OUTSIDE or (code == RASTER_TEST and not in_area_exact(areas, ON_ROUTE, x, y)):
+            flag |= ONCOMING
         for k in range(4):
-            corner_x, corner_y = corner(x, y, motion[COS, t], motion[SIN, t], HALF_LENGTH, HALF_WIDTH, k)
-            if not in_area(areas, DRIVABLE, corner_x, corner_y):
-                flags[t] |= NON_DRIVABLE
+            corner_x, corner_y = corner(x, y, c, s, HALF_LENGTH, HALF_WIDTH, k)
+            code = (raster_code(raster, low_x, low_y, scale, corner_x, corner_y) >> (2 * DRIVABLE)) & 3
+            if code == RASTER_OUTSIDE or (
+                code == RASTER_TEST and not in_area_exact(areas, DRIVABLE, corner_x, corner_y)
+            ):
+                flag |= NON_DRIVABLE
                 left_drivable = True
                 break
+        flags[t] = flag
     return left_drivable
 
 
@@ -121,12 +144,13 @@ def score_batch(states, origin, areas, path, traffic, lights, comfort, is_v2, tt
     history = comfort.history.shape[0]
     motion = np.empty((MOTION_ROWS, steps))
     flags = np.empty(steps, dtype=np.int64)
-    work = np.empty(steps)
-    series = np.empty((4, history + steps))
+    way = np.empty(steps)
+    series = np.empty((5, history + steps))
     longitudinal = series[0]
     magnitude = series[1]
     heading = series[2]
-    smooth = series[3]
+    work = series[3]
+    out = series[4]
     ignored = np.full(traffic.is_agent.shape[0], -1, dtype=np.int64)
     for n in range(states.shape[2]):
         place(states, n, steps, origin, motion)
@@ -140,9 +164,9 @@ def score_batch(states, origin, areas, path, traffic, lights, comfort, is_v2, tt
         result[n, TTC] = 1.0 if step == NEVER else 0.0
         events[n, 1] = step
         result[n, DAC] = 0.0 if left_drivable else 1.0
-        result[n, DDC] = driving_direction(areas, motion, flags, steps, is_v2, work)
+        result[n, DDC] = driving_direction(areas, motion, flags, steps, is_v2, way)
         result[n, TLC] = 0.0 if is_v2 and meets_red_light(lights, motion, steps) else 1.0
         result[n, LANE_KEEPING] = lane_keeping(path, areas, motion, steps) if is_v2 else 1.0
-        is_comfortable = comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, smooth)
+        is_comfortable = comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, work, out)
         result[n, COMFORT] = 1.0 if is_comfortable else 0.0
         result[n, PROGRESS] = progress(path, motion, steps)

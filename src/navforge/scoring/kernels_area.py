@@ -13,6 +13,7 @@ DRIVABLE, ON_ROUTE, INTERSECTION, LANE = range(4)
 CLASSES = 4
 RASTER_CLASSES = 3
 RASTER_OUTSIDE, RASTER_INSIDE, RASTER_TEST = 0, 1, 2
+RASTER_ALL_TEST = np.uint8(0b101010)
 
 
 @njit(cache=True)
@@ -60,18 +61,24 @@ def in_area_exact(areas, area, x, y):
     return False
 
 
+@njit(cache=True, inline="always")
+def raster_code(raster, low_x, low_y, scale, x, y):
+    """Raster byte of a point, or all classes to be tested where the raster does not reach. `scale` is cells per m."""
+    column = math.floor((x - low_x) * scale)
+    row = math.floor((y - low_y) * scale)
+    if 0 <= row < raster.shape[0] and 0 <= column < raster.shape[1]:
+        return raster[int(row), int(column)]
+    return RASTER_ALL_TEST
+
+
 @njit(cache=True)
 def in_area(areas, area, x, y):
     """As `in_area_exact`, by the raster where that decides (not for class LANE)."""
-    rows = areas.raster.shape[0]
-    if rows > 0:
-        column = math.floor((x - areas.raster_grid[0]) / areas.raster_grid[2])
-        row = math.floor((y - areas.raster_grid[1]) / areas.raster_grid[2])
-        if 0 <= row < rows and 0 <= column < areas.raster.shape[1]:
-            code = (areas.raster[int(row), int(column)] >> (2 * area)) & 3
-            if code != RASTER_TEST:
-                return code == RASTER_INSIDE
-    return in_area_exact(areas, area, x, y)
+    grid = areas.raster_grid
+    code = (raster_code(areas.raster, grid[0], grid[1], 1.0 / grid[2], x, y) >> (2 * area)) & 3
+    if code == RASTER_TEST:
+        return in_area_exact(areas, area, x, y)
+    return code == RASTER_INSIDE
 
 
 @njit(cache=True)

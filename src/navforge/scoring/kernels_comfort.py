@@ -26,28 +26,42 @@ def rounded(value):
 
 
 @njit(cache=True)
-def filtered(start, weights, samples, i):
-    """Sample i of a filtered series, rounded."""
-    total = 0.0
-    first = start[i]
-    for j in range(weights.shape[1]):
-        total += weights[i, j] * samples[first + j]
-    return rounded(total)
-
-
-@njit(cache=True)
-def within(start, weights, samples, count, low, high):
-    """Whether the filtered series stays strictly between two bounds."""
+def smooth(start, weights, samples, count, out):
+    """Filter a series and round it. All rows but the first and last half window share their weights."""
+    window = weights.shape[1]
+    half = window // 2
+    end = count - half
+    for i in range(half, end):
+        out[i] = 0.0
+    if half < end:
+        offset = start[half] - half
+        for j in range(window):
+            weight = weights[half, j]
+            for i in range(half, end):
+                out[i] += weight * samples[i + offset + j]
+    for edge in range(2 * half):
+        i = edge if edge < half else end + edge - half
+        total = 0.0
+        for j in range(window):
+            total += weights[i, j] * samples[start[i] + j]
+        out[i] = total
     for i in range(count):
-        value = filtered(start, weights, samples, i)
-        if not low < value < high:
-            return False
-    return True
+        out[i] = rounded(out[i])
 
 
 @njit(cache=True)
-def comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, smooth):
-    """Comfort of proposal n of states (11, T, N); the last four arguments are work space of (H + steps,)."""
+def within(start, weights, samples, count, low, high, out):
+    """Whether the filtered series stays strictly between two bounds; `out` (count,) receives it."""
+    smooth(start, weights, samples, count, out)
+    outside = 0
+    for i in range(count):
+        outside += out[i] <= low or out[i] >= high
+    return outside == 0
+
+
+@njit(cache=True)
+def comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, work, out):
+    """Comfort of proposal n of states (11, T, N); the last five arguments are work space of (H + steps,)."""
     if not comfort.enabled:
         return True
     if not comfort.lateral_ok:
@@ -55,6 +69,7 @@ def comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, smo
     history = comfort.history.shape[0]
     count = history + steps
     turns = 0.0
+    before = 0.0
     for i in range(count):
         if i < history:
             ax = comfort.history[i, AX]
@@ -71,11 +86,11 @@ def comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, smo
             angle = states[HEADING, t, n]
         longitudinal[i] = ax + comfort.lever_m * (yaw_rate * yaw_rate) + comfort.lever_m * yaw_acceleration
         magnitude[i] = math.hypot(ax, ay)
-        smooth[i] = angle
         if i > 0:
-            turns += np.rint((angle - smooth[i - 1]) / TWO_PI)
+            turns += np.rint((angle - before) / TWO_PI)
+        before = angle
         heading[i] = angle - TWO_PI * turns
-    if not within(comfort.yaw_rate_start, comfort.yaw_rate, heading, count, -MAX_YAW_RATE, MAX_YAW_RATE):
+    if not within(comfort.yaw_rate_start, comfort.yaw_rate, heading, count, -MAX_YAW_RATE, MAX_YAW_RATE, out):
         return False
     if not within(
         comfort.yaw_acceleration_start,
@@ -84,6 +99,7 @@ def comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, smo
         count,
         -MAX_YAW_ACCELERATION,
         MAX_YAW_ACCELERATION,
+        out,
     ):
         return False
     if not within(
@@ -93,12 +109,13 @@ def comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, smo
         count,
         MIN_LONGITUDINAL_ACCELERATION,
         MAX_LONGITUDINAL_ACCELERATION,
+        out,
     ):
         return False
-    for i in range(count):
-        smooth[i] = filtered(comfort.acceleration_start, comfort.acceleration, magnitude, i)
-    if not within(comfort.jerk_start, comfort.jerk, smooth, count, -MAX_JERK, MAX_JERK):
+    smooth(comfort.acceleration_start, comfort.acceleration, magnitude, count, work)
+    if not within(comfort.jerk_start, comfort.jerk, work, count, -MAX_JERK, MAX_JERK, out):
         return False
-    for i in range(count):
-        smooth[i] = filtered(comfort.acceleration_start, comfort.acceleration, longitudinal, i)
-    return within(comfort.jerk_start, comfort.jerk, smooth, count, -MAX_LONGITUDINAL_JERK, MAX_LONGITUDINAL_JERK)
+    smooth(comfort.acceleration_start, comfort.acceleration, longitudinal, count, work)
+    return within(
+        comfort.jerk_start, comfort.jerk, work, count, -MAX_LONGITUDINAL_JERK, MAX_LONGITUDINAL_JERK, out
+    )

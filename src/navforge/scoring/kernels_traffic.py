@@ -30,18 +30,13 @@ MOTION_ROWS = 7
 NON_DRIVABLE, ONCOMING, LANES_KNOWN, MULTIPLE_LANES = 1, 2, 4, 8
 
 
-@njit(cache=True)
-def near(traffic, first, last, x, y):
-    """How many boxes of a step are near enough to meet the ego's box."""
-    count = 0
-    for j in range(first, last):
-        dx = traffic.x[j] - x
-        dy = traffic.y[j] - y
-        count += dx * dx + dy * dy <= traffic.reach_squared[j]
-    return count
+@njit(cache=True, inline="always")
+def strip_of(low, scale, strips, x):
+    """Strip along x of a point; the outer strips reach to infinity."""
+    return min(max(int(math.floor((x - low) * scale)), 0), strips - 1)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def meets(traffic, j, x, y, c, s):
     """Whether traffic box j and the ego's box at (x, y) share a point."""
     dx = traffic.x[j] - x
@@ -125,14 +120,18 @@ def collision_score(traffic, areas, motion, flags, steps, ignored, stamp):
     """
     score = 1.0
     first_step = NEVER
+    low = traffic.strip_low
+    scale = traffic.strip_scale
+    strip = traffic.strip
     for t in range(steps):
         x = motion[CENTER_X, t]
         y = motion[CENTER_Y, t]
-        if near(traffic, traffic.start[t], traffic.start[t + 1], x, y) == 0:
-            continue
-        for j in range(traffic.start[t], traffic.start[t + 1]):
+        at = strip_of(low, scale, strip.shape[1], x)
+        for j in range(strip[t, at, 0], strip[t, at, 1]):
+            if not meets(traffic, j, x, y, motion[COS, t], motion[SIN, t]):
+                continue
             other = traffic.object[j]
-            if ignored[other] == stamp or not meets(traffic, j, x, y, motion[COS, t], motion[SIN, t]):
+            if ignored[other] == stamp:
                 continue
             if not at_fault(traffic, j, areas, motion, flags, t):
                 ignored[other] = stamp
@@ -148,6 +147,9 @@ def collision_score(traffic, areas, motion, flags, steps, ignored, stamp):
 @njit(cache=True)
 def collision_ahead_step(traffic, areas, motion, flags, last_step, ignored, stamp):
     """First step at which a projection of up to 0.9 s at constant velocity meets an object ahead, or NEVER."""
+    low = traffic.strip_low
+    scale = traffic.strip_scale
+    strip = traffic.strip
     for t in range(last_step + 1):
         speed = motion[SPEED, t]
         if speed < TTC_STOPPED_SPEED_MPS:
@@ -158,13 +160,12 @@ def collision_ahead_step(traffic, areas, motion, flags, last_step, ignored, stam
             ahead = look * TTC_LOOK_AHEAD_STEPS
             x = motion[CENTER_X, t] + c * speed * (ahead * STEP_S)
             y = motion[CENTER_Y, t] + s * speed * (ahead * STEP_S)
-            first = traffic.start[t + ahead]
-            last = traffic.start[t + ahead + 1]
-            if near(traffic, first, last, x, y) == 0:
-                continue
-            for j in range(first, last):
+            at = strip_of(low, scale, strip.shape[1], x)
+            for j in range(strip[t + ahead, at, 0], strip[t + ahead, at, 1]):
+                if not meets(traffic, j, x, y, c, s):
+                    continue
                 other = traffic.object[j]
-                if ignored[other] == stamp or not meets(traffic, j, x, y, c, s):
+                if ignored[other] == stamp:
                     continue
                 angle = bearing(traffic, j, motion, t)
                 if angle < AHEAD_RAD:

@@ -39,6 +39,9 @@ RASTER_SIDE_M = 0.5
 RASTER_LOW_M = (-24.0, -52.0)
 RASTER_HIGH_M = (88.0, 52.0)
 """Extent of the raster in the ego frame; points outside take the exact test."""
+STRIP_LOW_M = -32.0
+STRIP_SIDE_M = 2.0
+STRIP_COUNT = 64
 MARGIN_M = 1e-6
 """Slack of broad phases against rounding: what is this near is tested exactly."""
 
@@ -184,13 +187,16 @@ def prepare_traffic(objects: ObjectTracks, origin: Float, *, drop_overlapping: b
     if drop_overlapping and count:
         keep = ~(objects.valid[:, 0] & _meets_ego(xy[:, 0], heading[:, 0], half))
     step, obj = np.nonzero((objects.valid & keep[:, None]).T)
-    start = np.searchsorted(step, np.arange(steps + 1)).astype(np.int32)
+    order = np.lexsort((xy[obj, step, 0], step))
+    step, obj = step[order], obj[order]
     agent = np.isin(objects.type, AGENT_TYPES)
     speed = np.hypot(objects.first_velocity[:, 0], objects.first_velocity[:, 1])
     radius = np.hypot(half[:, 0], half[:, 1]) + EGO_RADIUS_M + MARGIN_M
     at_heading = heading[obj, step]
     return TrafficArrays(
-        start=start,
+        strip=_strips(step, xy[obj, step, 0], steps, float(radius.max(initial=0.0))),
+        strip_low=STRIP_LOW_M,
+        strip_scale=1.0 / STRIP_SIDE_M,
         x=np.ascontiguousarray(xy[obj, step, 0]),
         y=np.ascontiguousarray(xy[obj, step, 1]),
         cos=np.cos(at_heading),
@@ -202,6 +208,20 @@ def prepare_traffic(objects: ObjectTracks, origin: Float, *, drop_overlapping: b
         is_agent=agent,
         is_stopped=~agent | (speed <= STOPPED_OBJECT_SPEED_MPS),
     )
+
+
+def _strips(step: NDArray[np.int64], x: Float, steps: int, reach: float) -> NDArray[np.int32]:
+    """(steps, strips, 2) range of the boxes, ordered by step and x, within `reach` of each strip."""
+    edges = STRIP_LOW_M + STRIP_SIDE_M * np.arange(STRIP_COUNT + 1)
+    low, high = edges[:-1] - reach, edges[1:] + reach
+    low[0], high[-1] = -np.inf, np.inf
+    ranges = np.empty((steps, STRIP_COUNT, 2), dtype=np.int32)
+    start = np.searchsorted(step, np.arange(steps + 1))
+    for t in range(steps):
+        own = x[start[t] : start[t + 1]]
+        ranges[t, :, 0] = start[t] + np.searchsorted(own, low)
+        ranges[t, :, 1] = start[t] + np.searchsorted(own, high, side="right")
+    return ranges
 
 
 def _meets_ego(xy: Float, heading: Float, half: Float) -> NDArray[np.bool_]:
