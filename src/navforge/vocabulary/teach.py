@@ -165,8 +165,9 @@ def _score_log(item: tuple[str, tuple[str, ...]], work: _Work) -> None:
     poses = work.poses.astype(np.float64)
     rows = [score_entries(scenes[token], poses, INTERVAL_S, rules, human_filter=work.human_filter) for token in tokens]
     columns = {name: np.stack([encode(row[name], encoding_of(name), name) for row in rows]) for name in rows[0]}
+    arrays: dict[str, Any] = {"key": np.array(work.key), "tokens": np.array(tokens), **columns}
     with atomic_path(part) as temporary, open(temporary, "wb") as file:
-        np.savez(file, key=np.array(work.key), tokens=np.array(tokens), **columns)
+        np.savez(file, **arrays)
 
 
 def _part_fits(part: Path, tokens: tuple[str, ...], work: _Work) -> bool:
