@@ -29,7 +29,7 @@ from navforge.data.splits import Split
 from navforge.geometry.columns import State
 from navforge.maps.geopackage import map_path
 from navforge.maps.map import Map, read_map
-from navforge.metric_cache.log_file import LogRecord, SceneRecord, write_log
+from navforge.metric_cache.log_file import LogRecord, SceneRecord
 from navforge.metric_cache.scene import SCORED_STEPS, CachedScene, Devkit
 from navforge.metric_cache.tracks import interpolate, sightings
 

@@ -1,0 +1,76 @@
+"""`navforge cache`: build or update the metric cache of a split."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from navforge.caching.pool import FAILURES, CacheReport, cache_split
+from navforge.core import provenance
+from navforge.core.config import key
+from navforge.core.errors import DataError
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+
+SUMMARY = "build the metric cache of a split: what scoring needs of every scene, one file per log; resumes"
+
+_LISTED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge cache`."""
+
+    split: str = key(help="folder name under data.logs, or path of a scene-filter YAML")
+    out: Path = key(help="folder of the cache; files in it that are up to date are kept")
+    data: DataConfig = key(DataConfig)
+    workers: int = key(0, "processes; 0: one per CPU", low=0)
+    allow_missing: bool = key(
+        False, "leave out scenes that are not on disk or cannot be cached; results computed on them say so"
+    )
+
+
+def run(config: Config) -> None:
+    """Cache every scene of the split; raise DataError if any failed."""
+    split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    if not split.complete:
+        print(f"warning: {split.describe_missing()}", file=sys.stderr)
+    provenance.record(config.out, config, name="cache")
+    report = cache_split(split, config.data, config.out, workers=config.workers, allow_missing=config.allow_missing)
+    print(describe(report, config.out))
+    if report.failures and not (config.allow_missing and report.complete):
+        raise DataError(
+            f"{len(report.failures)} of {len(split)} scenes of split {split.name} could not be cached "
+            f"(tracebacks: {config.out / FAILURES}):\n{_failures(report)}\n"
+            "the cache is not complete and cannot be opened; remove the causes and run the command again, "
+            "or leave these scenes out with allow_missing=true"
+        )
+    if report.failures:
+        print(f"warning: left out {len(report.failures)} scenes that failed:\n{_failures(report)}", file=sys.stderr)
+
+
+def describe(report: CacheReport, out: Path) -> str:
+    """What a run did, in words: counts, seconds and bytes per scene, and why old files were not kept."""
+    built, reused = report.scenes(reused=False), report.scenes(reused=True)
+    lines = [f"{out}: {built} scenes built, {reused} reused, {len(report.failures)} failed in {report.seconds:.1f} s"]
+    if built:
+        lines.append(f"{report.build_seconds / built:.3f} core seconds per scene built")
+    if built + reused:
+        lines.append(f"{report.bytes / (built + reused):.0f} bytes per scene on disk")
+    rebuilt = [outcome for outcome in report.outcomes if outcome.reason not in ("", "new")]
+    lines += [f"rebuilt {outcome.log_name}: {outcome.reason}" for outcome in rebuilt[:_LISTED]]
+    if len(rebuilt) > _LISTED:
+        lines.append(f"and {len(rebuilt) - _LISTED} more logs rebuilt")
+    return "\n".join(lines)
+
+
+def _failures(report: CacheReport) -> str:
+    """Failed scenes by log and cause."""
+    lines = [
+        f"  {failure.token} ({outcome.log_name}): {failure.cause}"
+        for outcome in report.outcomes
+        for failure in outcome.failures
+    ]
+    more = [f"  and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    return "\n".join(lines[:_LISTED] + more)
