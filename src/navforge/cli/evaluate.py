@@ -15,9 +15,10 @@ from navforge.core.files import write_json
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import summary, tables, trajectories
+from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.official import OfficialTable, disagreements, read_official
-from navforge.evaluation.run import SWITCH, Evaluation, evaluate_agent, parse_protocols
+from navforge.evaluation.score import SWITCH, parse_protocols
 from navforge.evaluation.tables import subscores
 
 SUMMARY = "Plan with an agent on a split and score it: per-scene table, summary with 95 % intervals"
@@ -81,6 +82,7 @@ def evaluate(config: Config) -> Evaluation:
         config.cache,
         parse_protocols(config.protocol),
         human_filter=config.human_filter,
+        allow_missing=config.allow_missing,
         workers=config.workers,
     )
 

@@ -15,7 +15,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.failures import ScenesFailedError
-from navforge.evaluation.run import SWITCH, parse_protocols, score_split
+from navforge.evaluation.score import SWITCH, parse_protocols, score_split
 from navforge.evaluation.tables import ScoreTable
 
 SUMMARY = "Score any trajectories (an npz file) against the benchmark's rules: one row per scene and trajectory"
@@ -64,6 +64,7 @@ def run(config: Config) -> None:
             parse_protocols(config.protocol),
             human_filter=config.human_filter,
             extended_comfort=config.extended_comfort,
+            allow_missing=config.allow_missing,
             workers=config.workers,
         )
     except ScenesFailedError as failed:

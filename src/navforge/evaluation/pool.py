@@ -76,13 +76,14 @@ def score_trajectories(
         ScenesFailedError: some scenes failed; the exception lists them.
     """
     check()
-    absent = sorted(set(trajectories.tokens) - set(cache.tokens))
+    absent = sorted(token for token in trajectories.tokens if token not in cache)
     if absent:
+        named = [f"{token} ({cache.failed[token]})" if token in cache.failed else token for token in absent]
         raise DataError(
-            f"{len(absent)} of {len(trajectories.tokens)} scenes are not in the metric cache {cache.path}: "
-            f"{listing(absent)}; build it for this split with navforge cache"
+            f"{len(absent)} of {len(trajectories.tokens)} scenes are not in the metric cache {cache.folder}: "
+            f"{listing(named)}; build it for this split with navforge cache"
         )
-    items = _items(trajectories, logs, cache.path, rules)
+    items = _items(trajectories, logs, cache.folder, rules)
     frames: list[pl.DataFrame] = []
     failures: list[Failure] = []
     for outcome in parallel.run(score_log, items, workers=workers, label="scoring"):

@@ -56,6 +56,17 @@ class Trajectories:
         """Hash of tokens, poses and interval."""
         return fingerprint(list(self.tokens), self.poses, self.interval_s)
 
+    def only(self, tokens: set[str]) -> Trajectories:
+        """Those of the given scenes.
+
+        Raises:
+            DataError: there is none.
+        """
+        rows = [row for row, token in enumerate(self.tokens) if token in tokens]
+        if not rows:
+            raise DataError(f"none of the {len(self.tokens)} scenes with trajectories can be scored")
+        return Trajectories(tuple(self.tokens[row] for row in rows), self.poses[rows], self.interval_s)
+
     @classmethod
     def make(cls, tokens: ArrayLike, poses: ArrayLike, interval_s: float) -> Trajectories:
         """Check and convert plain arrays."""

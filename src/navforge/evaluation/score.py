@@ -1,16 +1,12 @@
-"""Trajectories or an agent in, a checked score table out: what `navforge score`, `evaluate` and the demo call."""
+"""Trajectories of a split in, a checked score table out: what `navforge score` calls."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.agents.contract import Agent
 from navforge.core.errors import ConfigError, DataError
-from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
-from navforge.evaluation.inference import plan_split
 from navforge.evaluation.pool import Rules, score_trajectories
 from navforge.evaluation.tables import ScoreTable, TableMeta, missing_hash
 from navforge.evaluation.trajectories import Trajectories, listing
@@ -19,14 +15,6 @@ from navforge.scoring.protocols import PROTOCOLS, protocol
 
 SWITCH = ("auto", "on", "off")
 _SWITCHES = {"auto": None, "on": True, "off": False}
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """An agent's plans and their scores."""
-
-    table: ScoreTable
-    trajectories: Trajectories
 
 
 def parse_protocols(text: str) -> tuple[str, ...]:
@@ -50,7 +38,9 @@ def score_split(
     *,
     human_filter: str = "auto",
     extended_comfort: str = "auto",
-    agent: Agent | None = None,
+    agent: str | None = None,
+    checkpoint: str | None = None,
+    allow_missing: bool = False,
     workers: int = 0,
 ) -> ScoreTable:
     """Score trajectories for scenes of a split.
@@ -64,7 +54,9 @@ def score_split(
         extended_comfort: whether trajectory n of a scene and trajectory n of the scene before are plans of one
             planner, as extended comfort needs. auto: yes for one trajectory per scene, no for several, which are
             alternatives to each other (a vocabulary, say) and follow no previous plan.
-        agent: who planned, for the metadata.
+        agent: name of who planned, for the metadata.
+        checkpoint: fingerprint of the weights behind it, for the metadata.
+        allow_missing: leave out scenes the cache lacks; they count as missing in the table.
         workers: processes; 0 means one per CPU.
 
     Raises:
@@ -85,6 +77,8 @@ def score_split(
         extended_comfort=trajectories.per_scene == 1 if paired is None else paired,
     )
     store = MetricCache.open(cache)
+    if allow_missing:
+        trajectories = trajectories.only(set(store.tokens))
     frame = score_trajectories(trajectories, log_of, store, rules, workers=workers)
     absent = sorted(set(split.tokens) - set(trajectories.tokens)) + list(split.missing)
     meta = TableMeta(
@@ -99,29 +93,8 @@ def score_split(
         extended_comfort=rules.extended_comfort and any(protocol(name).two_frame for name in protocols),
         cache=store.fingerprint,
         trajectories=trajectories.fingerprint,
-        agent=None if agent is None else agent.name,
-        checkpoint=None if agent is None else agent.fingerprint,
+        agent=agent,
+        checkpoint=checkpoint,
         navforge=importlib.metadata.version("navforge"),
     )
     return ScoreTable(frame, meta)
-
-
-def evaluate_agent(
-    agent: Agent,
-    split: Split,
-    data: DataConfig,
-    cache: Path,
-    protocols: tuple[str, ...],
-    *,
-    human_filter: str = "auto",
-    workers: int = 0,
-) -> Evaluation:
-    """Plan for every scene of a split once, then score the plans under every protocol.
-
-    Raises:
-        DataError: scenes the cache lacks.
-        ScenesFailedError: the agent or the scoring failed on some scenes.
-    """
-    trajectories = plan_split(agent, split, data)
-    table = score_split(trajectories, split, cache, protocols, human_filter=human_filter, agent=agent, workers=workers)
-    return Evaluation(table, trajectories)

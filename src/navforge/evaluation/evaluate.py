@@ -1,0 +1,64 @@
+"""An agent on a split: plans once, scores under every protocol; what `navforge evaluate` and the demo call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from navforge.agents.contract import Agent
+from navforge.data.paths import DataConfig
+from navforge.data.splits import Split
+from navforge.evaluation.inference import plan_split
+from navforge.evaluation.score import score_split
+from navforge.evaluation.tables import ScoreTable
+from navforge.evaluation.trajectories import Trajectories
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An agent's plans and their scores."""
+
+    table: ScoreTable
+    trajectories: Trajectories
+
+
+def evaluate_agent(
+    agent: Agent,
+    split: Split,
+    data: DataConfig,
+    cache: Path,
+    protocols: tuple[str, ...],
+    *,
+    human_filter: str = "auto",
+    allow_missing: bool = False,
+    workers: int = 0,
+) -> Evaluation:
+    """Plan for every scene of a split once, then score the plans under every protocol.
+
+    Args:
+        agent: who plans.
+        split: the scenes.
+        data: where logs and sensor files are.
+        cache: folder of the metric cache.
+        protocols: names of the rules.
+        human_filter: auto (each protocol's own rule), on or off.
+        allow_missing: leave out scenes the cache lacks; they count as missing in the table.
+        workers: processes that score; 0 means one per CPU.
+
+    Raises:
+        DataError: scenes the cache lacks.
+        ScenesFailedError: the agent or the scoring failed on some scenes.
+    """
+    trajectories = plan_split(agent, split, data)
+    table = score_split(
+        trajectories,
+        split,
+        cache,
+        protocols,
+        human_filter=human_filter,
+        agent=agent.name,
+        checkpoint=agent.fingerprint,
+        allow_missing=allow_missing,
+        workers=workers,
+    )
+    return Evaluation(table, trajectories)
