@@ -61,11 +61,6 @@ class Forecast:
         return np.concatenate([objects, lights], axis=1)
 
     @cached_property
-    def centroids(self) -> NDArray[np.object_]:
-        """(sample, O + L) centroids as shapely points."""
-        return np.asarray(shapely.centroid(self.polygons), dtype=object)
-
-    @cached_property
     def collided(self) -> NDArray[np.bool_]:
         """(O + L,) obstacles that touch the ego now; of red lights only those that hold the ego entirely."""
         now = self.polygons[0]

@@ -7,6 +7,7 @@ front of a red light, the rear length of free driving) is taken over.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,18 +107,19 @@ class Proposals:
         path, around = self._paths[number], self._around
         found = around.meeting(step, self._corridors[number])
         sample = around.at(step)
-        progress = path.project(around.centroids[sample, found])
+        progress = path.project(shapely.centroid(around.polygons[sample, found]))
+        boxes = ego.boxes(self.poses[rows, step - 1])
         shared = np.zeros(len(Leader))
-        for row in rows:
+        for row, box in zip(rows, boxes, strict=True):
             own_progress = self.motion[row, step - 1, Motion.PROGRESS]
             ahead = found[progress > own_progress]
             if len(ahead):
-                pose = self.poses[row, step - 1]
-                distance = shapely.distance(ego.boxes(pose), around.polygons[sample, ahead])
+                distance = shapely.distance(box, around.polygons[sample, ahead])
                 nearest = int(np.argmin(distance))
                 shared[Leader.PROGRESS] = own_progress + distance[nearest]
                 if ahead[nearest] < len(around.drift):
-                    shared[Leader.SPEED] = self._speed_along(int(ahead[nearest]), float(pose[Pose.HEADING]))
+                    heading = float(self.poses[row, step - 1, Pose.HEADING])
+                    shared[Leader.SPEED] = self._speed_along(int(ahead[nearest]), heading)
             else:
                 shared[Leader.PROGRESS] = path.line.length
                 shared[Leader.REAR] = EGO_LENGTH_M / 2
@@ -128,6 +130,6 @@ class Proposals:
         objects = self._around.objects
         if objects.type[obstacle] not in AGENTS:
             return 0.0
-        turn = objects.pose[obstacle, Pose.HEADING] - heading
-        speed = np.hypot(*objects.velocity[obstacle])
-        return float(speed * np.cos(np.arctan2(np.sin(turn), np.cos(turn))))
+        turn = float(objects.pose[obstacle, Pose.HEADING]) - heading
+        vx, vy = objects.velocity[obstacle].tolist()
+        return math.hypot(vx, vy) * math.cos(math.atan2(math.sin(turn), math.cos(turn)))

@@ -31,7 +31,7 @@ Float = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _STEP_US = 100_000
-_RAGGED = ("frames", "history_states", "centerline_lanes", "route_lanes", "polygon", "light_step", "light_polygon")
+_RAGGED = ("frames", "history_states", "centerline_lanes", "route_lanes", "polygons", "light_step", "light_polygon")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def write_log(path: Path | str, record: LogRecord, meta: Mapping[str, Any]) -> i
         ragged["history_states"].append(scene.history_states)
         ragged["centerline_lanes"].append(np.array([lane_row[lane] for lane in entry.centerline_lanes], np.int32))
         ragged["route_lanes"].append(np.array(list(map(int, scene.route_lane_ids)), np.int64))
-        ragged["polygon"].append(polygons.add(scene.map_location, scene.polygons))
+        ragged["polygons"].append(polygons.add(scene.map_location, scene.polygons))
         ragged["light_step"].append(scene.red_lights.step)
         ragged["light_polygon"].append(polygons.add_lights(scene.map_location, scene.red_lights))
     arrays: Arrays = {
@@ -138,7 +138,7 @@ class LogFile:
             centerline=centerline,
             centerline_progress=arc_length(centerline),
             route_lane_ids=tuple(map(str, route.tolist())),
-            polygons=self._polygons(self._part("polygon", row), route),
+            polygons=self._polygons(self._part("polygons", row), route),
             objects_v1=interpolate(seen, Devkit.V1) if has_v1 else None,
             objects_v2=interpolate(seen, Devkit.V2),
             red_lights=self._lights(self._part("light_step", row), self._part("light_polygon", row)),
