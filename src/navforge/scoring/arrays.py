@@ -63,7 +63,8 @@ class AreaArrays(NamedTuple):
     raster_grid: Float
     """(3,) x, y of the lower corner and side of the raster's cells, m."""
     raster: NDArray[np.uint8]
-    """(rows, columns) two bits for each of the first three classes: 0 outside, 1 inside, 2 to be tested. May be empty."""
+    """(rows, columns) two bits for each of the first three classes: 0 outside, 1 inside, 2 to be tested.
+    May be empty."""
 
 
 class PathArrays(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def previous_scenes(log_names: Sequence[str], times_us: Sequence[int]) -> NDArra
     """
     previous = np.full(len(times_us), -1, dtype=np.int64)
     order = sorted(range(len(times_us)), key=lambda i: (log_names[i], times_us[i]))
-    for before, now in zip(order, order[1:], strict=False):
+    for before, now in pairwise(order):
         if log_names[before] == log_names[now] and (times_us[now] - times_us[before]) * 1e-6 <= MAX_GAP_S:
             previous[now] = before
     return previous

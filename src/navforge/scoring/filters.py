@@ -15,7 +15,7 @@ Float = NDArray[np.float64]
 def savgol_rows(
     count: int, window: int, polynomial: int, derivative: int = 0, step: float = 1.0
 ) -> tuple[NDArray[np.int32], Float]:
-    """Filter of `count` samples as (start (count,), weights (count, window)): y[i] = weights[i] @ x[start[i]:][:window].
+    """Filter as (start (count,), weights (count, window)): y[i] = weights[i] @ x[start[i] : start[i] + window].
 
     Equal to `scipy.signal.savgol_filter(x, window, polynomial, derivative, step)` with its default edges (a polynomial
     through the first or last window), even windows included: those are evaluated half a sample after sample i.

@@ -133,7 +133,11 @@ def score_batch(states, origin, areas, path, traffic, lights, comfort, is_v2, tt
     Args:
         states: (11, T, N) in the frame of `origin`'s coordinates.
         origin: (3,) pose whose frame the scene's arrays are in.
-        areas, path, traffic, lights, comfort: `scoring.arrays`.
+        areas: `scoring.arrays.AreaArrays`, in the ego frame of `origin`, as are the next three.
+        path: `PathArrays`.
+        traffic: `TrafficArrays`.
+        lights: `LightArrays`.
+        comfort: `ComfortArrays`.
         is_v2: rules of v2 (intersections forgive driving direction; lights and lane keeping count) or v1.1.
         ttc_last_step: last step from which collisions are looked for ahead.
         result: (N, 8) `Column`, written.

@@ -19,11 +19,11 @@ RASTER_ALL_TEST = np.uint8(0b101010)
 @njit(cache=True)
 def bin_of(areas, x, y):
     """Index (row * bins + column) of the bin of a point, or -1 outside the bins."""
-    column = math.floor((x - areas.bin_grid[0]) / areas.bin_grid[2])
-    row = math.floor((y - areas.bin_grid[1]) / areas.bin_grid[2])
-    if column < 0 or row < 0 or column >= areas.bin_count or row >= areas.bin_count:
-        return -1
-    return int(row) * areas.bin_count + int(column)
+    column = (x - areas.bin_grid[0]) / areas.bin_grid[2]
+    row = (y - areas.bin_grid[1]) / areas.bin_grid[2]
+    if 0.0 <= column < areas.bin_count and 0.0 <= row < areas.bin_count:
+        return int(row) * areas.bin_count + int(column)
+    return -1
 
 
 @njit(cache=True)
@@ -64,9 +64,9 @@ def in_area_exact(areas, area, x, y):
 @njit(cache=True, inline="always")
 def raster_code(raster, low_x, low_y, scale, x, y):
     """Raster byte of a point, or all classes to be tested where the raster does not reach. `scale` is cells per m."""
-    column = math.floor((x - low_x) * scale)
-    row = math.floor((y - low_y) * scale)
-    if 0 <= row < raster.shape[0] and 0 <= column < raster.shape[1]:
+    column = (x - low_x) * scale
+    row = (y - low_y) * scale
+    if 0.0 <= row < raster.shape[0] and 0.0 <= column < raster.shape[1]:
         return raster[int(row), int(column)]
     return RASTER_ALL_TEST
 
@@ -126,10 +126,10 @@ def fill_bins(bounds, member_start, members, grid, count, start, items):
     for area in range(CLASSES):
         for m in range(member_start[area], member_start[area + 1]):
             p = members[m]
-            low_column = min(max(int(math.floor((bounds[p, 0] - grid[0]) / grid[2])), 0), count)
-            low_row = min(max(int(math.floor((bounds[p, 1] - grid[1]) / grid[2])), 0), count)
-            high_column = min(max(int(math.floor((bounds[p, 2] - grid[0]) / grid[2])), -1), count - 1)
-            high_row = min(max(int(math.floor((bounds[p, 3] - grid[1]) / grid[2])), -1), count - 1)
+            low_column = min(max(math.floor((bounds[p, 0] - grid[0]) / grid[2]), 0), count)
+            low_row = min(max(math.floor((bounds[p, 1] - grid[1]) / grid[2]), 0), count)
+            high_column = min(max(math.floor((bounds[p, 2] - grid[0]) / grid[2]), -1), count - 1)
+            high_row = min(max(math.floor((bounds[p, 3] - grid[1]) / grid[2]), -1), count - 1)
             for row in range(low_row, high_row + 1):
                 for column in range(low_column, high_column + 1):
                     at = area * cells + row * count + column
@@ -151,8 +151,8 @@ def mark_edges(xy, first, last, grid, margin, stamp, mark):
         ax, ay, bx, by = xy[i, 0], xy[i, 1], xy[i + 1, 0], xy[i + 1, 1]
         if ay > by:
             ax, ay, bx, by = bx, by, ax, ay
-        low = max(int(math.floor((ay - margin - grid[1]) / side)), 0)
-        high = min(int(math.floor((by + margin - grid[1]) / side)), rows - 1)
+        low = max(math.floor((ay - margin - grid[1]) / side), 0)
+        high = min((math.floor((by + margin - grid[1]) / side)), rows - 1)
         for row in range(low, high + 1):
             y0 = max(grid[1] + row * side - margin, ay)
             y1 = min(grid[1] + (row + 1) * side + margin, by)
@@ -164,8 +164,8 @@ def mark_edges(xy, first, last, grid, margin, stamp, mark):
                     x0 = ax + slope * (y0 - ay)
                 if y1 < by:
                     x1 = ax + slope * (y1 - ay)
-            left = max(int(math.floor((min(x0, x1) - margin - grid[0]) / side)), 0)
-            right = min(int(math.floor((max(x0, x1) + margin - grid[0]) / side)), columns - 1)
+            left = max(math.floor((min(x0, x1) - margin - grid[0]) / side), 0)
+            right = min((math.floor((max(x0, x1) + margin - grid[0]) / side)), columns - 1)
             for column in range(left, right + 1):
                 stamp[row, column] = mark
 
@@ -185,10 +185,10 @@ def fill_raster(shapes, member_start, members, grid, margin, raster):
         shift = 2 * area
         for m in range(member_start[area], member_start[area + 1]):
             p = members[m]
-            left = max(int(math.floor((shapes.bounds[p, 0] - grid[0]) / side)) - 1, 0)
-            right = min(int(math.floor((shapes.bounds[p, 2] - grid[0]) / side)) + 1, columns - 1)
-            low = max(int(math.floor((shapes.bounds[p, 1] - grid[1]) / side)) - 1, 0)
-            high = min(int(math.floor((shapes.bounds[p, 3] - grid[1]) / side)) + 1, rows - 1)
+            left = max(math.floor((shapes.bounds[p, 0] - grid[0]) / side) - 1, 0)
+            right = min((math.floor((shapes.bounds[p, 2] - grid[0]) / side)) + 1, columns - 1)
+            low = max(math.floor((shapes.bounds[p, 1] - grid[1]) / side) - 1, 0)
+            high = min((math.floor((shapes.bounds[p, 3] - grid[1]) / side)) + 1, rows - 1)
             if left > right or low > high:
                 continue
             mark += 1
@@ -216,13 +216,13 @@ def toggle_rows(xy, i, grid, low, high, left, right, parity):
     side = grid[2]
     ay = xy[i, 1]
     by = xy[i + 1, 1]
-    first = max(int(math.floor((min(ay, by) - grid[1]) / side - 0.5)), low)
-    last = min(int(math.ceil((max(ay, by) - grid[1]) / side - 0.5)), high)
+    first = max(math.floor((min(ay, by) - grid[1]) / side - 0.5), low)
+    last = min((math.ceil((max(ay, by) - grid[1]) / side - 0.5)), high)
     for row in range(first, last + 1):
         y = grid[1] + (row + 0.5) * side
         if (ay > y) == (by > y):
             continue
         x = xy[i, 0] + (y - ay) / (by - ay) * (xy[i + 1, 0] - xy[i, 0])
-        column = int(math.ceil((x - grid[0]) / side - 0.5))
+        column = math.ceil((x - grid[0]) / side - 0.5)
         if column <= right:
             parity[row, max(column, left)] ^= 1

@@ -116,6 +116,4 @@ def comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, wor
     if not within(comfort.jerk_start, comfort.jerk, work, count, -MAX_JERK, MAX_JERK, out):
         return False
     smooth(comfort.acceleration_start, comfort.acceleration, longitudinal, count, work)
-    return within(
-        comfort.jerk_start, comfort.jerk, work, count, -MAX_LONGITUDINAL_JERK, MAX_LONGITUDINAL_JERK, out
-    )
+    return within(comfort.jerk_start, comfort.jerk, work, count, -MAX_LONGITUDINAL_JERK, MAX_LONGITUDINAL_JERK, out)

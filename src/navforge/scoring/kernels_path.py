@@ -99,9 +99,12 @@ def driving_direction(areas, motion, flags, steps, forgive_intersections, way):
         return 1.0
     worst = 0.0
     for t in range(steps):
-        if way[t] > 0.0 and forgive_intersections:
-            if in_area(areas, INTERSECTION, motion[CENTER_X, t], motion[CENTER_Y, t]):
-                way[t] = 0.0
+        if (
+            forgive_intersections
+            and way[t] > 0.0
+            and in_area(areas, INTERSECTION, motion[CENTER_X, t], motion[CENTER_Y, t])
+        ):
+            way[t] = 0.0
         window = 0.0
         for k in range(max(0, t - DIRECTION_HORIZON_STEPS), t + 1):
             window += way[k]

@@ -33,7 +33,7 @@ NON_DRIVABLE, ONCOMING, LANES_KNOWN, MULTIPLE_LANES = 1, 2, 4, 8
 @njit(cache=True, inline="always")
 def strip_of(low, scale, strips, x):
     """Strip along x of a point; the outer strips reach to infinity."""
-    return min(max(int(math.floor((x - low) * scale)), 0), strips - 1)
+    return int(min(max((x - low) * scale, 0.0), strips - 1.0))
 
 
 @njit(cache=True, inline="always")

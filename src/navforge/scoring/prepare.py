@@ -154,9 +154,7 @@ def prepare_areas(polygons: MapPolygons, origin: Float, *, raster: bool) -> Area
         )
         cells = np.zeros((rows, columns), dtype=np.uint8)
         fill_raster(shapes, member_start, members, raster_grid, MARGIN_M, cells)
-    return AreaArrays(
-        shapes, member_start, members, bin_grid, BIN_COUNT, bin_start, bin_members, raster_grid, cells
-    )
+    return AreaArrays(shapes, member_start, members, bin_grid, BIN_COUNT, bin_start, bin_members, raster_grid, cells)
 
 
 def prepare_path(centerline: Float, origin: Float) -> PathArrays:

@@ -26,12 +26,12 @@ def check_plans(poses: Float, interval_s: float) -> Float:
         raise DataError(f"plans must have shape (N, T, 3) with T > 0 poses x, y, heading; got {poses.shape}")
     if not (np.isfinite(interval_s) and interval_s >= 1e-3):
         raise DataError(f"the interval between poses must be at least 0.001 s, got {interval_s}")
-    finite = np.isfinite(poses).all(axis=2)
+    finite = np.isfinite(poses).all(axis=-1)
     if not finite.all():
         plan, pose = (int(i) for i in np.argwhere(~finite)[0])
         raise DataError(
             f"plan {plan} has a pose that is not finite: pose {pose} is {poses[plan, pose].tolist()}; "
-            f"{int((~finite.all(axis=1)).sum())} of {len(poses)} plans have such poses"
+            f"{int((~finite.all(axis=-1)).sum())} of {len(poses)} plans have such poses"
         )
     return poses
 

@@ -2,8 +2,8 @@
 
 The official tracker (`BatchLQRTracker`, nuPlan's and NAVSIM's) estimates the speed along a plan by regularised least
 squares: with `d` (40,) the displacements along the heading, `L` (40, 40) the matrix that maps (initial speed, 39
-accelerations) to them, and `R` the penalty rows, it solves `min |L x - d|^2 + jerk_penalty |R x|^2`. Headings drop out of
-the normal matrix (cos^2 + sin^2 = 1), so the fitted profile is one constant matrix times `d`: no pseudo-inverse.
+accelerations) to them, and `R` the penalty rows, it solves `min |L x - d|^2 + jerk_penalty |R x|^2`. Headings drop out
+of the normal matrix (cos^2 + sin^2 = 1), so the fitted profile is one constant matrix times `d`: no pseudo-inverse.
 
 `R` is what the official code does, not what its documentation says: its banded difference matrix is filled with +1
 and then overwritten by the -1 band, so it penalises the accelerations 1..37 themselves, and one last difference.
