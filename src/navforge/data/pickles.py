@@ -111,6 +111,28 @@ class _Encode(_Guard):
         return text.encode("latin1")
 
 
+class _Bytes(_Guard):
+    """`bytes` of given content; the call with a number, which would allocate, is refused."""
+
+    __slots__ = ()
+
+    def __call__(self, content: Any = b"", encoding: Any = "latin1") -> bytes:
+        if isinstance(content, str):
+            return _Encode()(content, encoding)
+        if not isinstance(content, bytes):
+            raise TypeError(f"bytes of a {type(content).__name__}")
+        return content
+
+
+class _Bytearray(_Bytes):
+    """`bytearray`, likewise."""
+
+    __slots__ = ()
+
+    def __call__(self, content: Any = b"", encoding: Any = "latin1") -> bytearray:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return bytearray(super().__call__(content, encoding))
+
+
 _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _ArrayType(),
     ("numpy", "dtype"): _Dtype(),
@@ -126,9 +148,15 @@ _ADMITTED: dict[tuple[str, str], Any] = {
         )
     },
     **{
-        (module, kind.__name__): kind
+        (module, name): guard
         for module in ("builtins", "__builtin__")
-        for kind in (set, frozenset, bytearray, complex)
+        for name, guard in (
+            ("set", set),
+            ("frozenset", frozenset),
+            ("complex", complex),
+            ("bytes", _Bytes()),
+            ("bytearray", _Bytearray()),
+        )
     },
 }
 
