@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from navforge.geometry.vehicle import EGO_WIDTH_M
 from navforge.town import curves
+from navforge.town.kernels import blocking_boxes as _blocking
 from navforge.town.paths import SPACING_M, DrivingLine, LaneGraph, Leg, Style, around_obstacles
 from navforge.town.pedestrians import Crosser, Pedestrians, Walker
 from navforge.town.traffic import Driver, Manner, make_driver, make_ego
@@ -74,9 +76,9 @@ def assemble(town: TownMap, graph: LaneGraph, rng: np.random.Generator) -> Cast:
     near = _nearness(plain, start)
     stills = _parked(town, near, rng)
     stills += _obstructions(town, plain, start, rng)
-    boxes = np.array([still.box for still in stills]).reshape(-1, 5)
     wander = _wander(plain, rng)
-    line = around_obstacles(plain, boxes, 1.15, style, drift=wander)
+    line, stills = _passable(plain, stills, style, wander)
+    boxes = np.array([still.box for still in stills]).reshape(-1, 5)
     manner = Manner(
         acceleration=float(rng.uniform(1.5, 2.1)),
         braking=float(rng.uniform(1.6, 2.2)),
@@ -87,6 +89,18 @@ def assemble(town: TownMap, graph: LaneGraph, rng: np.random.Generator) -> Cast:
     ego = make_ego(line, manner, start, float(line.speed[int(start)]) * float(rng.uniform(0.5, 0.9)))
     drivers = [ego, *_others(town, graph, route, plain, start, near, boxes, rng)]
     return Cast(drivers, stills, _people(town, near, rng), route)
+
+
+def _passable(plain: DrivingLine, stills: list[Still], style: Style, wander: Float) -> tuple[DrivingLine, list[Still]]:
+    """Ego's line around everything, after removing what leaves no room to pass."""
+    for _ in range(8):
+        boxes = np.array([still.box for still in stills]).reshape(-1, 5)
+        line = around_obstacles(plain, boxes, EGO_WIDTH_M / 2, style, drift=wander)
+        blocking = blocking_boxes(line, boxes, EGO_WIDTH_M / 2 + 0.3)
+        if not blocking.any():
+            break
+        stills = [still for still, bad in zip(stills, blocking, strict=True) if not bad]
+    return line, stills
 
 
 def _ego_route(town: TownMap, graph: LaneGraph, rng: np.random.Generator) -> tuple[list[Leg], float]:
@@ -121,6 +135,11 @@ def _strip_lines(park: CarPark) -> tuple[Float, Float]:
     """Outer and inner edge of a parking strip, in driving direction."""
     half = len(park.polygon) // 2
     return park.polygon[:half], park.polygon[half:][::-1]
+
+
+def blocking_boxes(line: DrivingLine, boxes: Float, half_width: float) -> NDArray[np.bool_]:
+    """(N,) which boxes reach into the corridor of a line."""
+    return _blocking(np.ascontiguousarray(line.pose[:, :2]), boxes, half_width)
 
 
 def _parked(town: TownMap, near: Callable[[Float], NDArray[np.bool_]], rng: np.random.Generator) -> list[Still]:
@@ -238,8 +257,9 @@ def _others(
     if rng.random() < 0.6:
         ahead = start + float(rng.uniform(16.0, 34.0))
         leader = _leader(graph, route, ahead, boxes, rng)
-        drivers.append(leader)
-        taken.append(leader.line.at(leader.s)[:2])
+        if leader is not None:
+            drivers.append(leader)
+            taken.append(leader.line.at(leader.s)[:2])
     density = float(rng.uniform(0.12, 0.4))
     for lane in town.lanes.values():
         along = curves.arc_length(lane.centre)
@@ -253,8 +273,10 @@ def _others(
                 continue
             if len(boxes) and _occupied(boxes, spot):
                 continue
-            taken.append(spot)
-            drivers.append(_driver(town, graph, lane, float(s), boxes, rng))
+            driver = _driver(town, graph, lane, float(s), boxes, rng)
+            if driver is not None:
+                taken.append(spot)
+                drivers.append(driver)
     return drivers
 
 
@@ -269,10 +291,12 @@ def _blocks(boxes: Float, spot: Float) -> bool:
     return bool(((along < boxes[:, 3] / 2 + 5.0) & (across < boxes[:, 4] / 2 + 1.2)).any())
 
 
-def _leader(graph: LaneGraph, route: list[Leg], ahead: float, boxes: Float, rng: np.random.Generator) -> Driver:
+def _leader(graph: LaneGraph, route: list[Leg], ahead: float, boxes: Float, rng: np.random.Generator) -> Driver | None:
     style = Style(speed_factor=float(rng.uniform(0.5, 0.95)), lateral_mps2=2.2)
     kind, size = _vehicle(rng)
     line = around_obstacles(graph.line(route, style), boxes, size[1] / 2, style)
+    if blocking_boxes(line, boxes, size[1] / 2 + 0.25).any():
+        return None
     driver = make_driver(kind, size, line, _manner(rng), ahead, 0.0, int(rng.integers(1 << 31)))
     driver.v = 0.8 * float(line.speed[int(ahead)])
     if rng.random() < 0.5:
@@ -282,7 +306,7 @@ def _leader(graph: LaneGraph, route: list[Leg], ahead: float, boxes: Float, rng:
 
 def _driver(
     town: TownMap, graph: LaneGraph, lane: Lane, s: float, boxes: Float, rng: np.random.Generator
-) -> Driver:
+) -> Driver | None:
     rightmost = lane.fid == town.roadblocks[lane.roadblock].lanes[-1]
     route = graph.random_route(lane.fid, 5, rng, change_lanes=False)
     if rightmost and rng.random() < 0.1:
@@ -292,6 +316,8 @@ def _driver(
         style = Style(speed_factor=float(rng.uniform(0.75, 1.05)), lateral_mps2=float(rng.uniform(1.9, 2.8)))
         (kind, size), shift = _vehicle(rng), 0.0
     line = around_obstacles(graph.line(route, style, shift=shift), boxes, size[1] / 2, style)
+    if blocking_boxes(line, boxes, size[1] / 2 + 0.25).any():
+        return None
     driver = make_driver(kind, size, line, _manner(rng), s, 0.0, int(rng.integers(1 << 31)))
     driver.v = 0.8 * float(line.speed[int(s)])
     return driver

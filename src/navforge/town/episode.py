@@ -18,6 +18,7 @@ from navforge.town.world import ActorKind, Actors, Light, Snapshot, TownMap
 Float = NDArray[np.float64]
 
 FRAME_S = 0.5
+TOUCH_M = 0.12
 STEPS_PER_FRAME = round(FRAME_S / STEP_S)
 PERSON_HEIGHT_M = 1.75
 BRAKE_LIGHT_MPS2 = -0.6
@@ -58,9 +59,8 @@ class Episode:
     """(T, 6) at 10 Hz: x, y, heading, speed, acceleration, arc length."""
     touched: NDArray[np.bool_]
     """(T,) ego's box comes closer than `TOUCH_M` to another."""
-
-
-TOUCH_M = 0.12
+    hindered: NDArray[np.bool_]
+    """(T,) something on the road, not just the road itself, keeps ego from driving on freely."""
 
 
 def play(stage: Stage, seed: tuple[int, ...], duration_s: float) -> Episode:
@@ -79,7 +79,7 @@ def play(stage: Stage, seed: tuple[int, ...], duration_s: float) -> Episode:
         gate_roadblock,
         np.random.default_rng([*seed, 9]),
     )
-    takes, motion, touched = [], [], []
+    takes, motion, touched, hindered = [], [], [], []
     for step in range(round(duration_s / STEP_S) + 1):
         if step:
             traffic.step()
@@ -93,9 +93,10 @@ def play(stage: Stage, seed: tuple[int, ...], duration_s: float) -> Episode:
         present = np.array([not driver.gone for driver in traffic.drivers])[1:]
         around = np.concatenate([boxes[1:][present], stills, people])
         touched.append(bool(boxes_overlap(boxes[EGO], around, TOUCH_M).any()))
+        hindered.append(traffic.ego_hindered)
         if step % STEPS_PER_FRAME == 0:
             takes.append(_take(traffic, cast, poses, boxes, step * STEP_S))
-    return Episode(takes, cast.drivers[EGO].line, np.array(motion), np.array(touched))
+    return Episode(takes, cast.drivers[EGO].line, np.array(motion), np.array(touched), np.array(hindered))
 
 
 def _take(traffic: Traffic, cast: Cast, poses: Float, boxes: Float, time: float) -> Take:

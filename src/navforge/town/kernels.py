@@ -97,3 +97,19 @@ def _overlap(a: Float, b: Float, margin: float) -> bool:
     if abs(ca * dx + sa * dy) > al + bl * c + bw * s or abs(ca * dy - sa * dx) > aw + bl * s + bw * c:
         return False
     return not (abs(cb * dx + sb * dy) > bl + al * c + aw * s or abs(cb * dy - sb * dx) > bw + al * s + aw * c)
+
+
+@njit(cache=True)
+def blocking_boxes(line: Float, boxes: Float, half_width: float) -> NDArray[np.bool_]:
+    """Which boxes (N, 5) come closer than `half_width` to a vertex of the line (P, 2)."""
+    result = np.zeros(len(boxes), np.bool_)
+    for n in range(len(boxes)):
+        c, s = cos(boxes[n, 2]), sin(boxes[n, 2])
+        for p in range(len(line)):
+            dx, dy = line[p, 0] - boxes[n, 0], line[p, 1] - boxes[n, 1]
+            along = abs(c * dx + s * dy) - boxes[n, 3] / 2
+            across = abs(c * dy - s * dx) - boxes[n, 4] / 2
+            if hypot(max(along, 0.0), max(across, 0.0)) < half_width:
+                result[n] = True
+                break
+    return result

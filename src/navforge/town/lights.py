@@ -8,11 +8,11 @@ import numpy as np
 
 from navforge.town.world import Intersection, Light, TownMap
 
-YELLOW_S = 2.6
-ALL_RED_S = 1.4
-LEAST_GREEN_S = 5.0
-MOST_GREEN_S = 14.0
-PHANTOM_PER_S = 0.04
+YELLOW_S = 2.4
+ALL_RED_S = 1.0
+LEAST_GREEN_S = 4.0
+MOST_GREEN_S = 9.0
+PHANTOM_PER_S = 0.03
 """Rate of demand on an arm without a vehicle, as from pedestrian buttons."""
 
 
@@ -47,13 +47,14 @@ class Lights:
         arm = int(self._rng.integers(len(area.arms)))
         return _Signal(area.arms, arm, Light.GREEN, float(self._rng.uniform(0, 6)), LEAST_GREEN_S, set())
 
-    def step(self, dt: float, waiting: set[int], near: set[int]) -> None:
+    def step(self, dt: float, waiting: set[int], near: set[int], urgent: frozenset[int] = frozenset()) -> None:
         """Advance all signals.
 
         Args:
             dt: s.
             waiting: roadblocks whose vehicles are coming near their stop line or wait there: they want green.
             near: roadblocks with a vehicle so close that a change to yellow would be unkind.
+            urgent: roadblocks that come next wherever they wait (a log should not be all standing still).
         """
         for signal in self._signals.values():
             signal.clock += dt
@@ -71,9 +72,10 @@ class Lights:
             elif signal.state == Light.RED and signal.clock >= ALL_RED_S:
                 count = len(signal.arms)
                 order = [(signal.arm + k) % count for k in range(1, count + 1)]
+                order.sort(key=lambda k: signal.arms[k] not in urgent)
                 signal.arm = next((k for k in order if k in signal.wanted), signal.arm)
                 signal.state, signal.clock = Light.GREEN, 0.0
-                signal.least = LEAST_GREEN_S + float(self._rng.uniform(0.0, 4.0))
+                signal.least = LEAST_GREEN_S + float(self._rng.uniform(0.0, 3.0))
         self._publish()
 
     def _publish(self) -> None:

@@ -109,7 +109,9 @@ class Pedestrians:
             unit = step / np.hypot(*step)
             if not crosser.walking:
                 crosser.walking = (
-                    self.time >= crosser.start_after and allowed(crosser.arm) and self._free(crosser, vehicles, velocity)
+                    self.time >= crosser.start_after
+                    and allowed(crosser.arm)
+                    and self._free(crosser, vehicles, velocity)
                 )
             if not crosser.walking:
                 continue

@@ -77,5 +77,3 @@ class RightOfWay:
         """The vehicle has left the junction or turned away from it."""
         self._holders.get(junction, {}).pop(vehicle, None)
         self._queue.get(junction, {}).pop(vehicle, None)
-
-

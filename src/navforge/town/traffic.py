@@ -59,6 +59,8 @@ class Driver:
     to_rear: float = 0.0
     gate: int = 0
     """Index of the next gate whose exit has not been passed."""
+    released: int = 0
+    """Gates before this one have been given free for others."""
     committed: int = -1
     """Gate it will pass although the light turned yellow."""
     standing_until: float = -1.0
@@ -81,7 +83,13 @@ class Driver:
 
 
 def make_driver(
-    kind: ActorKind, size: tuple[float, float, float], line: DrivingLine, manner: Manner, s: float, v: float, colour: int
+    kind: ActorKind,
+    size: tuple[float, float, float],
+    line: DrivingLine,
+    manner: Manner,
+    s: float,
+    v: float,
+    colour: int,
 ) -> Driver:
     """A driver whose box centre follows its line."""
     length, width, height = size
@@ -124,6 +132,8 @@ class Traffic:
         """
         self.drivers, self.pedestrians, self.lights = drivers, pedestrians, lights
         self.time = 0.0
+        self.ego_hindered = False
+        """Something else than the road itself slows ego down in this step."""
         self._way = right_of_way
         self._statics = statics
         self._gate_roadblock = gate_roadblock
@@ -141,7 +151,7 @@ class Traffic:
         driver = self.drivers[number]
         for gate in driver.line.gates[driver.gate :]:
             self._way.release(number, gate.intersection)
-        driver.line, driver.s, driver.gate, driver.committed = line, s, 0, -1
+        driver.line, driver.s, driver.gate, driver.released, driver.committed = line, s, 0, 0, -1
         self._pack()
 
     def poses(self) -> Float:
@@ -198,7 +208,9 @@ class Traffic:
                 waiting.add(self._gate_roadblock[gate.connector])
             if -1.0 < away < 9.0 + 1.3 * driver.v:
                 near.add(self._gate_roadblock[gate.connector])
-        self.lights.step(STEP_S, waiting, near)
+        ego = self.drivers[EGO].next_gate()
+        urgent = frozenset() if ego is None else frozenset({self._gate_roadblock[ego.connector]})
+        self.lights.step(STEP_S, waiting, near, urgent)
 
     def _crossing_allowed(self, roadblock: int) -> bool:
         """Whether pedestrians may start over the arm of this roadblock: its vehicles do not have green."""
@@ -212,11 +224,13 @@ class Traffic:
         place = min(int((driver.s + 0.7 * v) / SPACING_M), len(driver.line.speed) - 1)
         wanted = float(driver.line.speed[place])
         free = min(manner.acceleration * (1 - (v / max(wanted, 0.5)) ** 4), 1.1 * (wanted - v) + 0.3)
-        command = max(free, -2.4)
+        command = unhindered = max(free, -2.4)
         if hit != NOTHING:
             command = min(command, idm(manner, v, gap, max(ahead, 0.0), manner.standstill_m))
         command = min(command, self._at_gate(number, driver, gap, ahead if hit != NOTHING else None))
         command = min(command, self._at_halt(driver))
+        if number == EGO:
+            self.ego_hindered = command < unhindered - 0.5
         if driver.front > driver.line.length - 1.5:
             driver.gone = number != EGO
             self._leave(number, driver)
@@ -227,10 +241,10 @@ class Traffic:
             self._way.release(number, gate.intersection)
 
     def _at_gate(self, number: int, driver: Driver, gap: float, ahead: float | None) -> float:
-        passed = driver.gate
         gate = driver.next_gate()
-        for done in driver.line.gates[passed : driver.gate]:
+        for done in driver.line.gates[driver.released : driver.gate]:
             self._way.release(number, done.intersection)
+        driver.released = driver.gate
         if gate is None:
             return np.inf
         away = gate.stop - driver.front
@@ -280,12 +294,14 @@ class Traffic:
     def _move(self, number: int, driver: Driver, command: float) -> None:
         manner = driver.manner
         command = float(np.clip(command, -6.0, manner.acceleration))
+        if command > -3.5:
+            command = max(command, -0.45 - 1.1 * driver.v)  # let go of the brake just before standing
         if number == EGO:
             self._noise += STEP_S * (-0.5 * self._noise) + 0.14 * np.sqrt(STEP_S) * float(self._rng.standard_normal())
             if driver.v > 1.0 and command > -1.5:
                 command += float(np.clip(self._noise, -0.3, 0.3))
-        urgent = command < -2.8
-        down = STEP_S * (8.0 if urgent else 1.5 * manner.jerk)
+        urgent = command < -3.2
+        down = STEP_S * (7.0 if urgent else 1.3 * manner.jerk)
         up = STEP_S * (manner.jerk if driver.a >= 0 else 2.0 * manner.jerk)
         a = float(np.clip(command, driver.a - down, driver.a + up))
         v = driver.v + a * STEP_S
@@ -310,6 +326,7 @@ def idm(manner: Manner, v: float, gap: float, ahead: float, standstill: float) -
         standstill: gap kept when standing, m.
     """
     wish = standstill + max(
-        0.0, v * manner.headway_s * (ahead > 0.3) + v * (v - ahead) / (2 * np.sqrt(manner.acceleration * manner.braking))
+        0.0,
+        v * manner.headway_s * (ahead > 0.3) + v * (v - ahead) / (2 * np.sqrt(manner.acceleration * manner.braking)),
     )
     return manner.acceleration * (1 - (wish / max(gap, 0.1)) ** 2)
