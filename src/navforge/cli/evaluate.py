@@ -18,7 +18,7 @@ from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.official import OfficialTable, disagreements, read_official
-from navforge.evaluation.score import SWITCH, parse_protocols
+from navforge.evaluation.score import SWITCH, open_cache, parse_protocols
 from navforge.evaluation.tables import subscores
 
 SUMMARY = "Plan with an agent on a split and score it: per-scene table, summary with 95 % intervals"
@@ -66,6 +66,8 @@ def run(config: Config) -> None:
 
 def evaluate(config: Config) -> Evaluation:
     """Plan and score, without writing."""
+    split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    cache = open_cache(config.cache, split, allow_missing=config.allow_missing)
     agent = agents.build(
         config.agent,
         config.checkpoint,
@@ -74,12 +76,11 @@ def evaluate(config: Config) -> Evaluation:
         batch_size=config.batch_size,
         blank_camera=config.blank_camera,
     )
-    split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     return evaluate_agent(
         agent,
         split,
         config.data,
-        config.cache,
+        cache,
         parse_protocols(config.protocol),
         human_filter=config.human_filter,
         allow_missing=config.allow_missing,

@@ -15,7 +15,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.failures import ScenesFailedError
-from navforge.evaluation.score import SWITCH, parse_protocols, score_split
+from navforge.evaluation.score import SWITCH, open_cache, parse_protocols, score_split
 from navforge.evaluation.tables import ScoreTable
 
 SUMMARY = "Score any trajectories (an npz file) against the benchmark's rules: one row per scene and trajectory"
@@ -53,6 +53,7 @@ def run(config: Config) -> None:
     """Read, check, score and write; nothing is written if any scene fails."""
     given = trajectories.read(config.trajectories)
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    cache = open_cache(config.cache, split, allow_missing=True)
     config.out.unlink(missing_ok=True)
     failures = config.out.with_suffix(".failures.json")
     failures.unlink(missing_ok=True)
@@ -60,7 +61,7 @@ def run(config: Config) -> None:
         table = score_split(
             given,
             split,
-            config.cache,
+            cache,
             parse_protocols(config.protocol),
             human_filter=config.human_filter,
             extended_comfort=config.extended_comfort,

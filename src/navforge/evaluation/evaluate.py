@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from navforge.agents.contract import Agent
 from navforge.data.paths import DataConfig
@@ -12,6 +11,7 @@ from navforge.evaluation.inference import plan_split
 from navforge.evaluation.score import score_split
 from navforge.evaluation.tables import ScoreTable
 from navforge.evaluation.trajectories import Trajectories
+from navforge.metric_cache.store import MetricCache
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def evaluate_agent(
     agent: Agent,
     split: Split,
     data: DataConfig,
-    cache: Path,
+    cache: MetricCache,
     protocols: tuple[str, ...],
     *,
     human_filter: str = "auto",
@@ -39,14 +39,13 @@ def evaluate_agent(
         agent: who plans.
         split: the scenes.
         data: where logs and sensor files are.
-        cache: folder of the metric cache.
+        cache: metric cache of the split (`evaluation.score.open_cache`).
         protocols: names of the rules.
         human_filter: auto (each protocol's own rule), on or off.
         allow_missing: leave out scenes the cache lacks; they count as missing in the table.
         workers: processes that score; 0 means one per CPU.
 
     Raises:
-        DataError: scenes the cache lacks.
         ScenesFailedError: the agent or the scoring failed on some scenes.
     """
     trajectories = plan_split(agent, split, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,13 +77,7 @@ def score_trajectories(
         ScenesFailedError: some scenes failed; the exception lists them.
     """
     check()
-    absent = sorted(token for token in trajectories.tokens if token not in cache)
-    if absent:
-        named = [f"{token} ({cache.failed[token]})" if token in cache.failed else token for token in absent]
-        raise DataError(
-            f"{len(absent)} of {len(trajectories.tokens)} scenes are not in the metric cache {cache.folder}: "
-            f"{listing(named)}; build it for this split with navforge cache"
-        )
+    check_cached(trajectories.tokens, cache)
     items = _items(trajectories, logs, cache.folder, rules)
     frames: list[pl.DataFrame] = []
     failures: list[Failure] = []
@@ -96,6 +91,17 @@ def score_trajectories(
     if failures:
         raise ScenesFailedError("scoring", failures, len(trajectories.tokens))
     return pl.concat(frames)
+
+
+def check_cached(tokens: Sequence[str], cache: MetricCache) -> None:
+    """Raise DataError naming the scenes that are not in the cache, with the cause where it is known."""
+    absent = [token for token in tokens if token not in cache]
+    if absent:
+        named = [f"{token} ({cache.failed[token]})" if token in cache.failed else token for token in absent]
+        raise DataError(
+            f"{len(absent)} of {len(tokens)} scenes are not in the metric cache {cache.folder}: {listing(named)}; "
+            "build it for this split with navforge cache, or give allow_missing=true to leave them out"
+        )
 
 
 def score_log(item: LogItem) -> LogScores:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.data.splits import Split
-from navforge.evaluation.pool import Rules, score_trajectories
+from navforge.evaluation.pool import Rules, check_cached, score_trajectories
 from navforge.evaluation.tables import ScoreTable, TableMeta, missing_hash
 from navforge.evaluation.trajectories import Trajectories, listing
 from navforge.metric_cache.store import MetricCache
@@ -30,10 +30,23 @@ def parse_protocols(text: str) -> tuple[str, ...]:
     return names
 
 
+def open_cache(folder: Path, split: Split, *, allow_missing: bool = False) -> MetricCache:
+    """The metric cache, checked to hold every scene of the split unless `allow_missing`.
+
+    Raises:
+        DataError: no complete cache, one made by other code, or one that lacks scenes; those that could not be cached
+            are named with the cause.
+    """
+    cache = MetricCache.open(folder)
+    if not allow_missing:
+        check_cached(split.tokens, cache)
+    return cache
+
+
 def score_split(
     trajectories: Trajectories,
     split: Split,
-    cache: Path,
+    cache: MetricCache,
     protocols: tuple[str, ...],
     *,
     human_filter: str = "auto",
@@ -48,7 +61,7 @@ def score_split(
     Args:
         trajectories: for some or all scenes of the split; the table says how many it lacks.
         split: the scenes they belong to.
-        cache: folder of the metric cache.
+        cache: metric cache of the split (`open_cache`).
         protocols: names of the rules.
         human_filter: auto (each protocol's own rule), on or off.
         extended_comfort: whether trajectory n of a scene and trajectory n of the scene before are plans of one
@@ -60,7 +73,7 @@ def score_split(
         workers: processes; 0 means one per CPU.
 
     Raises:
-        DataError: a trajectory of no scene of the split, or scenes the cache lacks.
+        DataError: a trajectory of no scene of the split, or of one the cache lacks.
         ScenesFailedError: some scenes could not be scored.
     """
     log_of = {token: log for log, tokens in split.logs.items() for token in tokens}
@@ -76,10 +89,9 @@ def score_split(
         human_filter=_SWITCHES[human_filter],
         extended_comfort=trajectories.per_scene == 1 if paired is None else paired,
     )
-    store = MetricCache.open(cache)
     if allow_missing:
-        trajectories = trajectories.only(set(store.tokens))
-    frame = score_trajectories(trajectories, log_of, store, rules, workers=workers)
+        trajectories = trajectories.only(set(cache.tokens))
+    frame = score_trajectories(trajectories, log_of, cache, rules, workers=workers)
     absent = sorted(set(split.tokens) - set(trajectories.tokens)) + list(split.missing)
     meta = TableMeta(
         protocols=protocols,
@@ -91,7 +103,7 @@ def score_split(
         missing_logs=len(split.missing_logs),
         human_filter=human_filter,
         extended_comfort=rules.extended_comfort and any(protocol(name).two_frame for name in protocols),
-        cache=store.fingerprint,
+        cache=cache.fingerprint,
         trajectories=trajectories.fingerprint,
         agent=agent,
         checkpoint=checkpoint,
