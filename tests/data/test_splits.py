@@ -1,0 +1,181 @@
+"""Splits: exact token sets, where logs are found, and what happens when something is missing."""
+
+from __future__ import annotations
+
+import os
+import pickle
+
+import pytest
+
+from navforge.core.errors import DataError
+from navforge.data.scenes import read_scenes
+from navforge.data.splits import load_split
+from tests.data.tiny_log import config, raw_frame, token, write_log, write_yaml
+
+FRAMES = "num_history_frames: 2\nnum_future_frames: 3\n"
+
+
+def frames(count: int, log: int = 0, no_route: tuple[int, ...] = ()) -> list[dict]:
+    return [raw_frame(i, log, route=i not in no_route) for i in range(count)]
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_log(tmp_path, "one", frames(8, 0), 0)
+    write_log(tmp_path, "one", frames(7, 1), 1)
+    write_log(tmp_path, "two", frames(6, 2), 2)
+    return tmp_path
+
+
+def tokens_of(split) -> dict[str, list[int]]:
+    return {log: [int(t[8:], 16) for t in tokens] for log, tokens in split.logs.items()}
+
+
+def by_yaml(root, text, **options):
+    return load_split(write_yaml(root / "mine.yaml", FRAMES + text), config(root), **options)
+
+
+def test_folder_split_takes_every_window_with_a_route(tmp_path):
+    write_log(tmp_path, "real", frames(17, 0, no_route=(4,)), 0)
+    write_log(tmp_path, "real", frames(13, 1), 1)  # too short for one window of 14
+    split = load_split("real", config(tmp_path))
+    assert tokens_of(split) == {"log0": [3, 5, 6]}
+    assert split.folders == {"log0": "real"}
+    assert (split.name, split.complete, len(split)) == ("real", True, 3)
+
+
+def test_real_logs(realdata):
+    split = load_split("real", config(realdata))
+    assert {log: len(tokens) for log, tokens in split.logs.items()} == {
+        "av2.3b3570b4-7b0b-3268-a571-b0889dbf40b6": 19,
+        "av2.adcf7d18-0510-35b0-a2fa-b4cea13a6d76": 19,
+    }
+    golden = {path.stem for path in (realdata / "golden" / "v2").glob("*/*.npz")}
+    assert set(split.tokens) == golden
+
+
+def test_yaml_finds_logs_in_any_folder(root):
+    split = by_yaml(root, "frame_interval: 1\nlog_names: [log2, log0]\n")
+    assert tokens_of(split) == {"log0": [1, 2, 3, 4], "log2": [1, 2]}
+    assert split.folders == {"log0": "one", "log2": "two"}
+    assert split.name == "mine"
+
+
+def test_without_an_interval_windows_do_not_overlap(root):
+    write_log(root, "one", frames(16, 0), 0)
+    assert tokens_of(by_yaml(root, "log_names: [log0]\n")) == {"log0": [1, 6, 11]}
+
+
+def test_interval_counts_frames_before_the_route_is_looked_at(root):
+    write_log(root, "one", frames(9, 0, no_route=(1, 3)), 0)
+    assert tokens_of(by_yaml(root, "log_names: [log0]\nframe_interval: 2\n")) == {"log0": [5]}
+    split = by_yaml(root, "log_names: [log0]\nframe_interval: 2\nhas_route: false\n")
+    assert tokens_of(split) == {"log0": [1, 3, 5]}
+
+
+def test_tokens_select_and_logs_without_any_drop_out(root):
+    split = by_yaml(root, f"frame_interval: 1\ntokens: ['{token(3, 0)}', '{token(2, 2)}']\n")
+    assert tokens_of(split) == {"log0": [3], "log2": [2]}
+
+
+def test_max_scenes_counts_over_logs_in_order_of_name(root):
+    assert tokens_of(by_yaml(root, "frame_interval: 1\nmax_scenes: 6\n")) == {"log0": [1, 2, 3, 4], "log1": [1, 2]}
+
+
+def test_hash_depends_on_the_token_set_alone(root):
+    a = by_yaml(root, "frame_interval: 1\nlog_names: [log0, log1]\n")
+    b = by_yaml(root, "frame_interval: 1\nlog_names: [log1, log0]\nmax_scenes: 7\n")
+    c = by_yaml(root, "frame_interval: 1\nlog_names: [log0, log1]\nmax_scenes: 6\n")
+    assert a.hash == b.hash != c.hash
+    assert len(a.hash) == 16
+
+
+def test_missing_scenes_are_counted_and_listed(root):
+    text = f"frame_interval: 1\nlog_names: [log0, gone]\ntokens: ['{token(1)}', 'feed', 'beef']\n"
+    with pytest.raises(DataError, match=r"2 of its 3 scenes are not on disk: beef, feed") as error:
+        by_yaml(root, text)
+    assert "1 of its 2 logs are not on disk or cannot be read: gone" in str(error.value)
+    assert "scenes found per log: log0 1" in str(error.value)
+    assert "allow_missing=true" in str(error.value)
+    split = by_yaml(root, text, allow_missing=True)
+    assert split.tokens == (token(1),)
+    assert split.missing == ("beef", "feed")
+    assert split.missing_logs == {"gone": "not found"}
+    assert not split.complete
+
+
+def test_long_lists_are_cut(root):
+    names = ", ".join(f"gone{i:02d}" for i in range(30))
+    with pytest.raises(DataError, match=r"gone19 and 10 more"):
+        by_yaml(root, f"frame_interval: 1\nlog_names: [log0, {names}]\n")
+
+
+def test_a_token_whose_window_is_cut_short_is_missing(root):
+    # Frame 6 of log0 has only one of three future frames.
+    with pytest.raises(DataError, match="1 of its 1 scenes are not on disk"):
+        by_yaml(root, f"frame_interval: 1\nlog_names: [log0]\ntokens: ['{token(6)}']\n")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "malicious", "key"])
+def test_damaged_log_is_named(root, damage):
+    path = write_log(root, "one", frames(8, 0), 0)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "malicious":
+        path.write_bytes(pickle.dumps([os.system]))
+    else:
+        broken = frames(8, 0)
+        del broken[2]["token"]
+        path.write_bytes(pickle.dumps(broken))
+    with pytest.raises(DataError, match=r"log0 \(DataError: .*log0\.pkl"):
+        by_yaml(root, "frame_interval: 1\n")
+    split = by_yaml(root, "frame_interval: 1\n", allow_missing=True)
+    assert set(split.logs) == {"log1", "log2"}
+    assert set(split.missing_logs) == {"log0"}
+
+
+def test_token_in_two_logs(root):
+    write_log(root, "one", frames(8, 0), 5)
+    with pytest.raises(DataError, match=r"scene \w+ occurs in log log0 and again in log5"):
+        by_yaml(root, "frame_interval: 1\n")
+
+
+def test_log_in_two_folders_comes_from_the_fuller_one(root):
+    write_log(root, "aaa", frames(8, 0), 0)
+    assert by_yaml(root, "frame_interval: 1\n").folders["log0"] == "one"
+
+
+def test_second_stage_scenes_are_refused_until_left_out(root):
+    text = "frame_interval: 1\ninclude_synthetic_scenes: true\nsynthetic_scene_tokens: [aaaa, bbbb]\n"
+    with pytest.raises(DataError, match=r"2 second-stage \(rendered\) scenes are not supported yet: aaaa, bbbb"):
+        by_yaml(root, text)
+    split = by_yaml(root, text, allow_missing=True)
+    assert len(split) == 4 + 3 + 2
+    assert split.missing == ("aaaa", "bbbb")
+
+
+def test_unknown_folder_lists_the_folders(root):
+    with pytest.raises(DataError, match=r"split 'three'.*there: one, two"):
+        load_split("three", config(root))
+    with pytest.raises(DataError, match="no folder of that name"):
+        load_split("../navsim_logs/one", config(root))
+
+
+def test_empty_split(root):
+    with pytest.raises(DataError, match="no scene found"):
+        load_split("one", config(root))  # logs of 8 and 7 frames hold no window of 14
+
+
+def test_pooled_scan_finds_the_same(root):
+    assert by_yaml(root, "frame_interval: 1\n", workers=2).logs == by_yaml(root, "frame_interval: 1\n").logs
+
+
+def test_one_log_is_light_and_reads_the_same_scenes(root):
+    split = by_yaml(root, f"frame_interval: 1\ntokens: ['{token(1, 0)}', '{token(3, 0)}', '{token(2, 2)}']\n")
+    part = split.one_log("log0")
+    assert part.filter.tokens is None
+    assert part.tokens == (token(1), token(3))
+    whole = read_scenes(split, config(root), "log0")
+    assert [s.token for s in read_scenes(part, config(root), "log0")] == [s.token for s in whole]
+    with pytest.raises(DataError, match="has no log 'log9'"):
+        split.one_log("log9")
