@@ -1,0 +1,216 @@
+"""Building, resuming and opening teacher stores; the teacher's rules against the engine's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from navforge.core.errors import DataError
+from navforge.data.filters import SceneFilter
+from navforge.data.splits import Split
+from navforge.scoring.protocols import protocol
+from navforge.vocabulary import teach as module
+from navforge.vocabulary.teach import score_entries, teach
+from navforge.vocabulary.teacher import LEVELS, METRES, UNIT, TeacherStore, encode
+from navforge.vocabulary.vocabulary import Vocabulary
+
+LOGS = {"log_a": ("a1", "a2"), "log_b": ("b1",), "log_c": ("c1", "c2", "c3")}
+SPLIT = Split(name="some", filter=SceneFilter(), logs=LOGS, folders=dict.fromkeys(LOGS, "some"))
+RULES = protocol("epdms_v2")
+
+
+@dataclass
+class FakeScene:
+    token: str
+
+
+class FakeCache:
+    """Stands for a metric cache; counts which logs were read."""
+
+    read: ClassVar[list[str]] = []
+    fingerprint = "cafe"
+    tokens = SPLIT.tokens
+
+    @classmethod
+    def open(cls, path: Path) -> FakeCache:
+        return cls()
+
+    def load_log(self, log_name: str) -> list[FakeScene]:
+        FakeCache.read.append(log_name)
+        return [FakeScene(token) for token in reversed(LOGS[log_name])]
+
+
+def fake_scores(scene: FakeScene, poses: np.ndarray, *_: object, **__: object) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(list(scene.token.encode()))
+    values = {name: generator.integers(0, 3, len(poses)) / 2 for name in RULES.columns}
+    values["ego_progress"] = generator.random(len(poses))
+    return {**values, "score": generator.random(len(poses)), "progress_m": 60 * generator.random(len(poses))}
+
+
+@pytest.fixture(autouse=True)
+def fakes(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    FakeCache.read = []
+    if "realdata" not in request.fixturenames:
+        monkeypatch.setattr(module, "MetricCache", FakeCache)
+        monkeypatch.setattr(module, "score_entries", fake_scores)
+
+
+def vocabulary(seed: int = 0) -> Vocabulary:
+    return Vocabulary(np.random.default_rng(seed).normal(size=(7, 40, 3)).astype(np.float32))
+
+
+def build(out: Path, **changes: object) -> TeacherStore:
+    arguments = {"protocol_name": "epdms_v2", "human_filter": True, "workers": 1, **changes}
+    return teach(vocabulary(), SPLIT, Path("cache"), out, **arguments)  # type: ignore[arg-type]
+
+
+def test_rows_hold_what_was_scored(tmp_path: Path) -> None:
+    store = build(tmp_path)
+    assert store.tokens == SPLIT.tokens
+    assert store.columns == (*RULES.columns, "score", "progress_m")
+    for token in store.tokens:
+        row, truth = store.row(token), fake_scores(FakeScene(token), vocabulary().poses)
+        assert all(values.dtype == np.float32 and values.shape == (7,) for values in row.values())
+        assert all(np.array_equal(row[name], truth[name]) for name in RULES.columns if name != "ego_progress")
+        assert np.abs(row["ego_progress"] - truth["ego_progress"]).max() < 1e-5
+        assert np.abs(row["progress_m"] - truth["progress_m"]).max() < 2e-3
+    assert not (tmp_path / "parts").exists()
+
+
+def test_discrete_columns_take_one_byte(tmp_path: Path) -> None:
+    store = build(tmp_path)
+    assert store.arrays["lane_keeping"].dtype == np.uint8 and store.arrays["ego_progress"].dtype == np.uint16
+
+
+def test_an_interrupted_store_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = build(tmp_path / "whole")
+    FakeCache.read = []
+
+    def fails_late(scene: FakeScene, poses: np.ndarray, *a: object, **k: object) -> dict[str, np.ndarray]:
+        if scene.token == "c2":
+            raise RuntimeError("power cut")
+        return fake_scores(scene, poses)
+
+    monkeypatch.setattr(module, "score_entries", fails_late)
+    with pytest.raises(DataError, match=r"1 of 3 logs .* log_c: RuntimeError: power cut"):
+        build(tmp_path / "again")
+    with pytest.raises(DataError, match="unfinished"):
+        TeacherStore.open(tmp_path / "again", vocabulary())
+    part = tmp_path / "again" / "parts" / "log_b.npz"
+    part.write_bytes(part.read_bytes()[:-50])
+    monkeypatch.setattr(module, "score_entries", fake_scores)
+    FakeCache.read = []
+    again = build(tmp_path / "again")
+    assert FakeCache.read == ["log_b", "log_c"]  # the truncated and the unfinished one
+    assert all(np.array_equal(whole.arrays[name], again.arrays[name]) for name in whole.columns)
+    FakeCache.read = []
+    build(tmp_path / "again")
+    assert FakeCache.read == []
+
+
+def test_parts_of_another_vocabulary_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path)
+    FakeCache.read = []
+    with pytest.raises(KeyboardInterrupt):
+        teach(vocabulary(1), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True, workers=1)
+    assert FakeCache.read == list(LOGS)
+
+
+def test_another_store_is_not_overwritten(tmp_path: Path) -> None:
+    build(tmp_path)
+    with pytest.raises(DataError, match="human_filter"):
+        build(tmp_path, human_filter=False)
+
+
+def test_another_vocabulary_is_refused_with_both_fingerprints(tmp_path: Path) -> None:
+    build(tmp_path)
+    other = vocabulary(1)
+    with pytest.raises(DataError) as caught:
+        TeacherStore.open(tmp_path, other)
+    assert vocabulary().fingerprint in str(caught.value) and other.fingerprint in str(caught.value)
+
+
+def test_truncated_column_is_refused(tmp_path: Path) -> None:
+    build(tmp_path)
+    column = tmp_path / "lane_keeping.npy"
+    column.write_bytes(column.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"lane_keeping\.npy is missing or truncated"):
+        TeacherStore.open(tmp_path, vocabulary())
+
+
+def test_column_of_another_shape_is_refused(tmp_path: Path) -> None:
+    build(tmp_path)
+    np.save(tmp_path / "lane_keeping.npy", np.zeros((6, 6), np.uint8))
+    with pytest.raises(DataError, match=r"holds \(6, 6\) uint8, the header says \(6, 7\)"):
+        TeacherStore.open(tmp_path, vocabulary())
+
+
+def test_damaged_header_is_refused(tmp_path: Path) -> None:
+    build(tmp_path)
+    (tmp_path / "header.json").write_text(json.dumps({"format": 1}))
+    with pytest.raises(DataError, match="damaged"):
+        TeacherStore.open(tmp_path, vocabulary())
+
+
+def test_require_names_what_does_not_fit(tmp_path: Path) -> None:
+    store = build(tmp_path)
+    good = {"tokens": ("a1",), "columns": ("lane_keeping",), "protocol": "epdms_v2", "cache": "cafe"}
+    store.require(**good)
+    for change, words in (
+        ({"tokens": ("a1", "z9")}, "lacks 1 of 2 scenes, z9"),
+        ({"columns": ("comfort",)}, "no column comfort"),
+        ({"protocol": "pdms_v1"}, "holds epdms_v2, the planner learns pdms_v1"),
+        ({"cache": "beef"}, "cache given is beef"),
+    ):
+        with pytest.raises(DataError, match=words):
+            store.require(**{**good, **change})
+    with pytest.raises(DataError, match="scene z9 is not in"):
+        store.row("z9")
+
+
+def test_scenes_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeCache, "tokens", SPLIT.tokens[1:])
+    with pytest.raises(DataError, match="lacks 1 of 6 scenes of some, a1"):
+        build(tmp_path)
+
+
+def test_encodings() -> None:
+    assert encode(np.array([0, 0.5, 1]), LEVELS, "x").tolist() == [0, 1, 2]
+    assert encode(np.array([0.0, 1.0]), UNIT, "x").tolist() == [0, 65535]
+    for values, encoding in (([0.25], LEVELS), ([1.1], UNIT), ([np.nan], UNIT), ([-0.1], METRES), ([200.0], METRES)):
+        with pytest.raises(DataError, match="cannot keep the value"):
+            encode(np.array(values), encoding, "x")
+
+
+def test_teacher_scores_are_the_engine_s(realdata: Path, navsim_files: Path) -> None:
+    """Where no gate is partial, EP is the benchmark's; the score always is; a gated-out entry has teacher EP 0."""
+    from navforge.scoring.engine import score_plans  # noqa: PLC0415
+    from tests.scoring.golden import golden_files, scene_from_golden  # noqa: PLC0415
+
+    poses = Vocabulary.load(navsim_files / "vocabulary_8192.npy").poses[::256].astype(np.float64)
+    partial = 0
+    for file in golden_files(realdata)[::9]:
+        scene = scene_from_golden(realdata, file.stem)
+        for name in ("epdms_v2", "pdms_v1"):
+            rules = protocol(name)
+            truth = score_plans(scene, poses, 0.1, (rules,), rules.human_filter)[name]
+            taught = score_entries(scene, poses, 0.1, rules, human_filter=rules.human_filter)
+            assert np.allclose(taught["score"], truth.score, atol=1e-12)
+            assert np.allclose(taught["progress_m"], truth.progress_m)
+            for column in rules.columns:
+                if column != "ego_progress":
+                    assert np.array_equal(taught[column], truth.values[column])
+            raw = score_entries(scene, poses, 0.1, rules, human_filter=False)
+            gates = np.prod([raw[metric.name] for metric in rules.multiplicative], axis=0)
+            assert np.allclose(taught["ego_progress"][gates == 1], truth.values["ego_progress"][gates == 1])
+            ruled_out = (gates == 0) & (truth.reference_progress_m > 5.0)
+            partial += ruled_out.sum()
+            assert (taught["ego_progress"][ruled_out] < 1e-9).all()
+    assert partial > 0
