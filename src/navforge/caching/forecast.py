@@ -125,7 +125,7 @@ def forecast(
     chosen = []
     for mask, most in groups:
         rows = np.flatnonzero(mask)
-        chosen.append(rows[np.argsort(np.sqrt(_square_distance(objects.pose[rows], ego_center)))][:most])
+        chosen.append(rows[np.argsort(np.sqrt(_square_distance(objects.pose[rows], ego_center)), kind="stable")][:most])
     kept = np.concatenate(chosen)
     near = objects[kept]
     return Forecast(near, _drift(near), lights, ego_box)
