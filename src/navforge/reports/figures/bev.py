@@ -60,8 +60,7 @@ def draw_bev(
     _draw_centers(axes, view, scene, around)
     _draw_objects(axes, view, scene.objects(Devkit.V2), around)
     _draw_ego(axes, view, around)
-    for trajectory in trajectories:
-        _draw_trajectory(axes, trajectory)
+    _draw_trajectories(axes, trajectories)
     _draw_scale(axes)
     return _png(figure)
 
@@ -160,13 +159,20 @@ def _draw_ego(axes: Axes, view: _View, around: Surroundings) -> None:
     axes.plot(nose[:, 0], nose[:, 1], color="white", linewidth=1.2, zorder=6)
 
 
-def _draw_trajectory(axes: Axes, trajectory: Trajectory) -> None:
-    points = upright(np.concatenate([np.zeros((1, 2)), np.asarray(trajectory.poses, np.float64)[:, :2]]))
-    look = trajectory.style
-    pattern = (0, look.dash) if look.dash else "-"
-    axes.plot(points[:, 0], points[:, 1], color="white", linewidth=4.2, alpha=0.75, solid_capstyle="round", zorder=7)
-    axes.plot(points[:, 0], points[:, 1], color=look.color, linewidth=2.3, linestyle=pattern, zorder=8)
-    axes.plot(points[-1:, 0], points[-1:, 1], marker="o", markersize=4.5, color=look.color, zorder=8)
+def _draw_trajectories(axes: Axes, trajectories: Sequence[Trajectory]) -> None:
+    """All lines over all halos, so that none hides another's colour."""
+    lines = [
+        upright(np.concatenate([np.zeros((1, 2)), np.asarray(trajectory.poses, np.float64)[:, :2]]))
+        for trajectory in trajectories
+    ]
+    for line, trajectory in zip(lines, trajectories, strict=True):
+        width = trajectory.style.points + 2.2
+        axes.plot(line[:, 0], line[:, 1], color="white", linewidth=width, solid_capstyle="round", zorder=7)
+    for line, trajectory in zip(lines, trajectories, strict=True):
+        look = trajectory.style
+        pattern = (0, look.dash) if look.dash else "-"
+        axes.plot(line[:, 0], line[:, 1], color=look.color, linewidth=look.points, linestyle=pattern, zorder=8)
+        axes.plot(line[-1:, 0], line[-1:, 1], marker="o", markersize=look.points + 2.2, color=look.color, zorder=8)
 
 
 def _draw_scale(axes: Axes) -> None:

@@ -20,14 +20,16 @@ class Style:
     color: str
     dash: tuple[float, ...] = ()
     """Lengths of dashes and gaps in line widths; empty for a solid line."""
-    width_m: float = 0.5
+    width_m: float = 0.35
     """Width of its ribbon in camera images."""
+    points: float = 2.0
+    """Width of its line in pictures from above."""
 
 
-HUMAN = Style(color="#009E73", dash=(3.0, 1.4), width_m=0.35)
-CHOSEN = Style(color="#D55E00", width_m=1.1)
-BEST = Style(color="#0072B2", dash=(1.0, 1.1), width_m=0.35)
-OTHER = Style(color="#CC79A7", dash=(5.0, 1.5, 1.0, 1.5), width_m=0.35)
+HUMAN = Style(color="#009E73", dash=(3.0, 1.4))
+CHOSEN = Style(color="#D55E00", width_m=1.1, points=3.6)
+BEST = Style(color="#0072B2", dash=(1.0, 1.1))
+OTHER = Style(color="#CC79A7", dash=(5.0, 1.5, 1.0, 1.5))
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """Colours of curves and agents, in order."""
