@@ -1,0 +1,137 @@
+"""`navforge data check` on a small split with planted faults."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from navforge.cli.main import main
+from navforge.data.check import check_split
+from navforge.data.lidar import encode_lidar
+from navforge.data.logs import CAMERAS
+from navforge.data.splits import load_split
+from tests.data.tiny_log import config, raw_frame, token, write_log
+from tests.maps.tiny_map import write_map
+
+
+@pytest.fixture
+def root(tmp_path):
+    """One log of 15 frames: 2 scenes, whose history and current frames are 0 to 4."""
+    write_log(tmp_path, "real", [raw_frame(i) for i in range(15)])
+    write_map(tmp_path / "maps")
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(buffer, "JPEG")
+    for index in range(5):
+        for name in CAMERAS:
+            place(tmp_path, f"{name}/{token(index)}.jpg", buffer.getvalue())
+        place(tmp_path, f"MergedPointCloud/{token(index)}.pcd", encode_lidar(np.zeros((3, 6), np.float32)))
+    return tmp_path
+
+
+def place(root, relative, content):
+    path = root / "sensor_blobs" / "real" / "log0" / relative
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def check(root, **options):
+    split = load_split("real", config(root), allow_missing=True)
+    return check_split(split, config(root), workers=1, **options)
+
+
+def words(root, *more):
+    return ["data", "check", f"data.logs={root}/navsim_logs", f"data.sensors={root}/sensor_blobs",
+            f"data.maps={root}/maps", "workers=1", *more]  # fmt: skip
+
+
+def test_complete_split(root):
+    found = check(root)
+    assert found.problems == []
+    assert found.frames == 5
+    assert found.locations == {"us-pa-pittsburgh-hazelwood": 2}
+    assert (found.files["camera"].present, found.files["camera"].expected) == (40, 40)
+    assert (found.files["lidar"].present, found.files["lidar"].decoded) == (5, 5)
+    assert found.files["lidar"].bytes == 5 * len(encode_lidar(np.zeros((3, 6), np.float32)))
+    assert found.log_bytes == (root / "navsim_logs/real/log0.pkl").stat().st_size
+
+
+def test_frames_to_look_at(root):
+    assert check(root, frames="current").files["camera"].expected == 16
+    assert check(root, frames="all").files["lidar"].missing[0].endswith(f"{token(5)}.pcd")
+
+
+def test_missing_and_corrupt_files_are_found(root):
+    blobs = root / "sensor_blobs" / "real" / "log0"
+    (blobs / "CAM_L2" / f"{token(2)}.jpg").unlink()
+    place(root, f"CAM_B0/{token(1)}.jpg", b"nonsense")
+    place(root, f"MergedPointCloud/{token(0)}.pcd", encode_lidar(np.ones((3, 6), np.float32))[:-1])
+    found = check(root, sample=None)
+    camera, lidar = found.files["camera"], found.files["lidar"]
+    assert (camera.present, camera.decoded, len(camera.missing), len(camera.corrupt)) == (39, 39, 1, 1)
+    assert f"CAM_B0/{token(1)}.jpg is damaged" in camera.corrupt[0]
+    assert "truncated" in lidar.corrupt[0]
+    assert len(found.problems) == 3
+
+
+def test_a_sample_decodes_that_many_and_always_the_same(root):
+    assert check(root, sample=7).files["camera"].decoded == 7
+    assert check(root, sample=0).files["camera"].decoded == 0
+    for name in CAMERAS[:4]:
+        place(root, f"{name}/{token(1)}.jpg", b"nonsense")
+    assert check(root, sample=10).files["camera"].corrupt == check(root, sample=10).files["camera"].corrupt
+
+
+def test_map_that_cannot_be_read(root):
+    path = root / "maps" / "us-pa-pittsburgh-hazelwood" / "1.0" / "map.gpkg"
+    path.write_bytes(b"nothing")
+    assert "map.gpkg" in check(root).map_problems["us-pa-pittsburgh-hazelwood"]
+
+
+def test_scene_that_cannot_be_read(root):
+    frames = [raw_frame(i) for i in range(15)]
+    del frames[4]["anns"]["gt_boxes"]
+    write_log(root, "real", frames)
+    assert check(root).problems == [
+        f"log log0: DataError: {root}/navsim_logs/real/log0.pkl, frame 4: missing key 'anns.gt_boxes'"
+    ]
+
+
+def test_verb_prints_a_table_and_writes_its_findings(root, capsys, tmp_path):
+    out = tmp_path / "out"
+    assert main(words(root, f"out={out}")) == 0
+    printed = capsys.readouterr().out
+    for text in ("split real", "scenes", "40 of 40 present, 0 missing, 0 corrupt of 40 decoded", "map readable"):
+        assert text in printed
+    (found,) = json.loads((out / "data_check.json").read_text())
+    assert found["scenes"] == 2
+    assert found["problems"] == []
+    assert (out / "data_check.provenance.json").exists()
+    assert (out / "data_check.config.yaml").exists()
+
+
+def test_verb_fails_on_missing_files_unless_allowed(root, capsys):
+    (root / "sensor_blobs" / "real" / "log0" / "CAM_F0" / f"{token(3)}.jpg").unlink()
+    assert main(words(root, "split=real")) == 2
+    captured = capsys.readouterr()
+    assert "39 of 40 present, 1 missing" in captured.out
+    assert f"1 of 40 camera files missing, first {root}" in captured.err
+    assert main(words(root, "split=real", "allow_missing=true")) == 0
+
+
+def test_verb_without_sensors_or_maps(root, capsys, monkeypatch):
+    monkeypatch.delenv("OPENSCENE_DATA_ROOT", raising=False)
+    monkeypatch.delenv("NUPLAN_MAPS_ROOT", raising=False)
+    assert main(["data", "check", f"data.logs={root}/navsim_logs", "workers=1"]) == 0
+    assert capsys.readouterr().out.count("not checked") == 3
+
+
+def test_verb_names_a_missing_sensor_folder_as_missing_files(root, capsys):
+    assert main(words(root, f"data.sensors={root}/nowhere")) == 2  # given twice
+    assert "given twice" in capsys.readouterr().err
+    (root / "sensor_blobs").rename(root / "elsewhere")
+    assert main(words(root)) == 2
+    assert "0 of 40 present, 40 missing" in capsys.readouterr().out
