@@ -1,8 +1,7 @@
 """Objects of 2 Hz key frames interpolated to 10 Hz as the devkit does (`_interpolate_gt_observation`).
 
 An object seen once exists at all steps; one with gaps is interpolated linearly across them; size and class come from
-its first sighting. A step's time is `step * 0.1` in floating point, so that step 30 (3.0000000000000004 s) lies after
-a last sighting at 3.0 s, as in the devkit.
+its first sighting.
 """
 
 from __future__ import annotations

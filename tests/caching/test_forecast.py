@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import shapely
+
+from navforge.caching import ego
+from navforge.caching.forecast import forecast
+from navforge.metric_cache.scene import ObjectType
+from navforge.metric_cache.tracks import FrameObjects
+
+POSE = np.array([0.0, 0.0, 0.0])
+NO_LIGHTS = np.empty(0, dtype=object)
+
+
+def objects(*rows):
+    """Rows (token, type, x, y, heading, vx, vy)."""
+    return FrameObjects(
+        token=np.array([row[0] for row in rows], dtype=np.str_),
+        type=np.array([row[1] for row in rows], np.uint8),
+        extent=np.tile([4.0, 2.0], (len(rows), 1)),
+        pose=np.array([row[2:5] for row in rows], np.float64).reshape(-1, 3),
+        velocity=np.array([row[5:7] for row in rows], np.float64).reshape(-1, 2),
+    )
+
+
+def around(found, lights=NO_LIGHTS):
+    return forecast(found, ego.center(POSE), ego.boxes(POSE), lights)
+
+
+def lights(*polygons):
+    array = np.empty(len(polygons), dtype=object)
+    array[:] = polygons
+    return array
+
+
+def test_objects_move_along_their_heading_in_steps_of_two():
+    seen = around(objects(("a", ObjectType.VEHICLE, 20, 0, 0.0, 3.0, 4.0)))
+    tracks = seen.tracks(51)
+    np.testing.assert_allclose(tracks.pose[0, [0, 1, 2, 3, 50], 0], [20, 20, 21, 21, 45], atol=1e-12)
+    np.testing.assert_allclose(tracks.pose[0, :, 1], 0, atol=1e-12)
+    np.testing.assert_allclose(tracks.velocity[0], np.tile([3.0, 4.0], (51, 1)))
+    for step in range(51):
+        assert seen.polygons[seen.at(step), 0].centroid.x == np.float64(tracks.pose[0, step, 0]).round(9) or np.isclose(
+            seen.polygons[seen.at(step), 0].centroid.x, tracks.pose[0, step, 0]
+        )
+
+
+def test_a_reversing_vehicle_moves_backwards():
+    tracks = around(objects(("a", ObjectType.VEHICLE, 20, 0, 0.0, -5.0, 0.0))).tracks(41)
+    assert tracks.pose[0, 40, 0] == np.float64(0.0) or np.isclose(tracks.pose[0, 40, 0], 0.0)
+
+
+def test_only_the_nearest_of_each_class_are_seen():
+    rows = [(f"p{i}", ObjectType.PEDESTRIAN, 10 + i, 0, 0, 0, 0) for i in range(40)]
+    rows += [(f"c{i}", ObjectType.TRAFFIC_CONE, 12 + i, 5, 0, 0, 0) for i in range(60)]
+    rows += [("far", ObjectType.VEHICLE, 102.0, 0, 0, 0, 0), ("near", ObjectType.VEHICLE, 100.0, 0, 0, 0, 0)]
+    seen = around(objects(*rows))
+    assert list(seen.objects.token) == [f"c{i}" for i in range(50)] + ["near"] + [f"p{i}" for i in range(25)]
+
+
+def test_what_touches_the_ego_now_is_ignored():
+    seen = around(objects(("in", ObjectType.VEHICLE, 2, 0, 0, 0, 0), ("out", ObjectType.VEHICLE, 20, 0, 0, 0, 0)))
+    assert seen.collided.tolist() == [True, False]
+    assert list(seen.tracks(41).token) == ["out"]
+    everywhere = shapely.box(-100, -100, 100, 100)
+    assert [seen.objects.token[i] for i in seen.meeting(10, everywhere)] == ["out"]
+
+
+def test_a_red_light_is_ignored_only_where_the_ego_stands_in_it_entirely():
+    seen = around(objects(), lights(shapely.box(-10, -5, 30, 5), shapely.box(2, -5, 30, 5), shapely.box(50, 0, 60, 5)))
+    assert seen.collided.tolist() == [True, False, False]
+
+
+def test_no_objects_and_no_lights():
+    seen = around(objects())
+    assert seen.polygons.shape == (26, 0)
+    assert len(seen.meeting(0, shapely.box(-1, -1, 1, 1))) == 0
+    assert seen.tracks(41).pose.shape == (0, 41, 3)

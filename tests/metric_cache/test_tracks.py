@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.interpolate import interp1d
+
+from navforge.metric_cache.scene import Devkit, ObjectType
+from navforge.metric_cache.tracks import FrameObjects, interpolate, sightings
+
+FRAMES = 11
+
+
+def frames(tracks, kinds=None):
+    """Frames from {token: {frame: (x, y, heading, vx, vy)}}."""
+    made = []
+    for number in range(FRAMES):
+        tokens = [token for token in tracks if number in tracks[token]]
+        tokens.sort(key=lambda token: (kinds or {}).get(token, 0))
+        rows = np.array([tracks[token][number] for token in tokens], np.float64).reshape(-1, 5)
+        made.append(
+            FrameObjects(
+                token=np.array(tokens, dtype=np.str_),
+                type=np.array([(kinds or {}).get(token, 0) for token in tokens], np.uint8),
+                extent=np.full((len(tokens), 2), [4.0 + number, 2.0]),
+                pose=rows[:, :3],
+                velocity=rows[:, 3:],
+            )
+        )
+    return made
+
+
+def tracks_of(tracks, devkit=Devkit.V2, kinds=None):
+    found = interpolate(sightings(frames(tracks, kinds)), devkit)
+    return {token: i for i, token in enumerate(found.token)}, found
+
+
+def test_object_seen_once_is_there_at_all_steps():
+    index, found = tracks_of({"a": {3: (1.0, 2.0, 0.5, 3.0, 4.0)}})
+    assert found.valid[index["a"]].all()
+    assert (found.pose[0] == [1.0, 2.0, 0.5]).all()
+    assert (found.velocity[0] == [3.0, 4.0]).all()
+    assert found.extent[0].tolist() == [7.0, 2.0]
+
+
+def test_gap_is_bridged_linearly_and_size_stays_that_of_the_first_sighting():
+    _, found = tracks_of({"a": {2: (0, 0, 0, 1, 0), 6: (8, 4, 0.4, 3, 0)}})
+    assert np.flatnonzero(found.valid[0]).tolist() == list(range(10, 31))
+    np.testing.assert_allclose(found.pose[0, 20], [4, 2, 0.2], atol=1e-12)
+    assert found.velocity[0, 20].tolist() == pytest.approx([2, 0])
+    assert found.extent[0, 0] == 6.0
+    assert found.first_velocity[0].tolist() == [1, 0]
+    assert (found.pose[0, 31:] == 0).all()
+
+
+@pytest.mark.parametrize("last", range(1, 9))
+def test_first_and_last_sightings_count(last):
+    """Of the steps' times, 0.1 times the step in floating point, those of key frames are exact."""
+    _, found = tracks_of({"a": {0: (0.0,) * 5, last: (1.0,) * 5}})
+    assert np.flatnonzero(found.valid[0]).tolist() == list(range(5 * last + 1))
+    assert found.pose[0, 5 * last].tolist() == pytest.approx([1.0, 1.0, 1.0])
+
+
+def test_heading_turns_the_short_way():
+    _, found = tracks_of({"a": {0: (0, 0, 3.1, 0, 0), 1: (0, 0, -3.1, 0, 0)}})
+    assert np.abs(found.pose[0, :6, 2]).min() > 3.09
+
+
+def test_the_two_releases_read_four_and_five_seconds():
+    seen = {
+        "late": {9: (5.0,) * 5},
+        "twice": {1: (0.0, 0, 0, 0, 0), 10: (9.0, 0, 0, 0, 0)},
+        "both": {0: (0.0,) * 5, 8: (8.0, 0, 0, 0, 0)},
+    }
+    old, v1 = tracks_of(seen, Devkit.V1)
+    new, v2 = tracks_of(seen, Devkit.V2)
+    assert set(new) == {"twice", "both"}
+    assert v1.pose.shape[1:] == (51, 3) and v2.pose.shape[1:] == (41, 3)
+    assert v1.valid[old["late"]].all()
+    assert v2.valid[new["twice"]].all() and (v2.pose[new["twice"], :, 0] == 0).all()
+    assert np.flatnonzero(v1.valid[old["twice"]]).tolist() == list(range(5, 51))
+    assert v1.pose[old["twice"], 25, 0] == pytest.approx(4.0)
+    np.testing.assert_array_equal(v1.pose[old["both"], :41], v2.pose[new["both"]])
+
+
+def test_order_is_first_step_then_class_then_first_sighting():
+    seen = {
+        "late_car": {1: (0,) * 5, 2: (0,) * 5},
+        "walker": {0: (0,) * 5, 1: (0,) * 5},
+        "car": {0: (0,) * 5, 1: (0,) * 5},
+        "once": {5: (0,) * 5},
+    }
+    kinds = {"walker": int(ObjectType.PEDESTRIAN)}
+    _, found = tracks_of(seen, kinds=kinds)
+    assert list(found.token) == ["car", "once", "walker", "late_car"]
+
+
+def test_too_few_frames_are_refused():
+    with pytest.raises(ValueError, match="11 key frames"):
+        interpolate(sightings(frames({"a": {0: (0,) * 5}})[:9]), Devkit.V1)
+
+
+def test_no_objects_at_all():
+    found = interpolate(sightings(frames({})), Devkit.V2)
+    assert found.pose.shape == (0, 41, 3) and found.token.shape == (0,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    numbers=st.lists(st.integers(0, 8), min_size=2, max_size=9, unique=True).map(sorted),
+    seed=st.integers(0, 2**31),
+)
+def test_agrees_with_scipy_and_numpy(numbers, seed):
+    values = np.random.default_rng(seed).uniform(-3.14, 3.14, (len(numbers), 5)) * [1e5, 1e6, 1, 10, 10]
+    _, found = tracks_of({"a": dict(zip(numbers, values, strict=True))})
+    times = np.array(numbers) * 0.5
+    unwrapped = values.copy()
+    unwrapped[:, 2] = np.unwrap(values[:, 2])
+    reference = interp1d(times, unwrapped, axis=0)
+    for step in range(41):
+        t = step * 0.1
+        inside = times[0] <= t <= times[-1]
+        assert found.valid[0, step] == inside
+        if inside:
+            expected = reference(t)
+            np.testing.assert_allclose(found.pose[0, step, :2], expected[:2], rtol=1e-14, atol=1e-9)
+            np.testing.assert_allclose(found.velocity[0, step], expected[3:], rtol=1e-13, atol=1e-13)
+            turn = found.pose[0, step, 2] - expected[2]
+            assert abs(np.arctan2(np.sin(turn), np.cos(turn))) < 1e-13
