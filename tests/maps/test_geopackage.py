@@ -87,6 +87,16 @@ def test_two_parts_are_refused_where_one_is_needed(tmp_path):
         _ = table.polygons
 
 
+def test_features_without_geometry_meet_nothing(tmp_path):
+    write_map(tmp_path, {Layer.INTERSECTION: [(1, box(0, 0, 1, 1), {}), (2, None, {}), (3, shapely.Polygon(), {})]})
+    found = read_map(tmp_path, LOCATION)
+    assert found.layer(Layer.INTERSECTION).fid.tolist() == [1, 2, 3]
+    assert found.near(Layer.INTERSECTION, *ORIGIN, 50.0).tolist() == [1]
+    assert found.nearest(Layer.INTERSECTION, ORIGIN[0] + 5, ORIGIN[1])[0] == 1
+    with pytest.raises(DataError, match="no geometry at row 1"):
+        _ = found.layer(Layer.INTERSECTION).polygons
+
+
 def test_heights_are_dropped(tmp_path):
     tall = shapely.Polygon([(0, 0, 5), (1, 0, 5), (1, 1, 5)])
     path = write_map(tmp_path, {Layer.INTERSECTION: [(1, tall, {})]})

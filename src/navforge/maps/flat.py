@@ -94,5 +94,6 @@ def _single_parts(geometry: Geometries, wanted: shapely.GeometryType) -> Geometr
     bad = (parts != 1) | (shapely.get_type_id(first) != wanted)
     if bad.any():
         index = int(np.flatnonzero(bad)[0])
-        raise DataError(f"expected one {wanted.name.lower()} each, found {geometry[index].geom_type} at row {index}")
+        found = "no geometry" if geometry[index] is None else geometry[index].geom_type
+        raise DataError(f"expected one {wanted.name.lower()} each, found {found} at row {index}")
     return first

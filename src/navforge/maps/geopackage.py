@@ -77,7 +77,7 @@ def read_layer(path: Path | str, schema: LayerSchema, crs: str) -> LayerTable:
         crs: metric CRS of the map.
 
     Raises:
-        DataError: the layer or a required column is missing, or a geometry is empty or cannot be projected.
+        DataError: the layer or a required column is missing, or a geometry cannot be projected.
     """
     names, values, geometry, fid, own_crs = _read_raw(path, schema.name, [column.name for column in schema.columns])
     present = dict(zip(names, values, strict=True))
@@ -85,7 +85,7 @@ def read_layer(path: Path | str, schema: LayerSchema, crs: str) -> LayerTable:
     if missing:
         raise DataError(f"{path}: layer {schema.name} lacks column(s) {', '.join(missing)}")
     columns = {c.name: _typed(present[c.name], c, path, schema) for c in schema.columns if c.name in present}
-    projected = _project(geometry, own_crs or GEOGRAPHIC_CRS, crs, f"{path}: layer {schema.name}", fid)
+    projected = _project(geometry, own_crs or GEOGRAPHIC_CRS, crs, f"{path}: layer {schema.name}")
     return LayerTable(str(path), schema, fid, projected, columns)
 
 
@@ -102,13 +102,10 @@ def _read_raw(
     return list(meta["fields"]), list(values), wkb, np.asarray(fid, np.int64), meta["crs"]
 
 
-def _project(wkb: Any, source_crs: str, target_crs: str, where: str, fid: NDArray[np.int64]) -> Geometries:
+def _project(wkb: Any, source_crs: str, target_crs: str, where: str) -> Geometries:
     if wkb is None:
         raise DataError(f"{where} holds no geometry")
     geometry: Any = shapely.force_2d(shapely.from_wkb(wkb))
-    empty = shapely.is_missing(geometry) | shapely.is_empty(geometry)
-    if empty.any():
-        raise DataError(f"{where}: feature {fid[empty][0]} has no geometry")
     transformer = pyproj.Transformer.from_crs(source_crs, target_crs, always_xy=True)
     xy = shapely.get_coordinates(geometry)
     projected = np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))

@@ -24,7 +24,7 @@ class LayerTable:
     fid: NDArray[np.int64]
     """(F,)"""
     geometry: Geometries = field(repr=False)
-    """(F,) shapely geometries, metric CRS, invalid ones as they are."""
+    """(F,) shapely geometries, metric CRS, invalid ones as they are, None where the file has none."""
     columns: dict[str, NDArray[np.generic]] = field(repr=False)
     """(F,) each: int64 with `NO_FID`, float64 with NaN, or text with '' where missing."""
 

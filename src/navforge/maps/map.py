@@ -77,6 +77,7 @@ class Map:
         if not len(table):
             raise DataError(f"{self.path}: layer {layer.value} is empty")
         distance = shapely.distance(shapely.Point(x, y), table.geometry)
+        distance = np.where(np.isnan(distance), np.inf, distance)
         row = first_in_quicksort(distance)
         return int(table.fid[row]), float(distance[row])
 
