@@ -12,6 +12,8 @@ from navforge.metric_cache.scene import CachedScene, Devkit
 
 NEAR_M = 12.0
 """Another agent this close to the human's path makes a scene a conflict."""
+PER_LOG = 2
+"""After this many scenes of a log, other logs go first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ def _nearest(scene: CachedScene, human: np.ndarray) -> float:
 
 
 def choose_scenes(scenes: Sequence[SceneFacts], count: int = 12) -> list[Choice]:
-    """Up to `count` different scenes: one per reason in turn, from as many logs as possible, ties by token.
+    """Up to `count` different scenes: one per reason in turn, not many of one log, ties by token.
 
     The reasons go round: left turn, right turn, stopping, conflict, worst score, largest gain and loss against the
     baseline, best score while driving, an ordinary scene; then the next of each.
@@ -90,7 +92,7 @@ def choose_scenes(scenes: Sequence[SceneFacts], count: int = 12) -> list[Choice]
             if not candidates or len(chosen) >= count:
                 exhausted.add(reason)
                 continue
-            best = min(candidates, key=lambda s: (logs.get(s.log_name, 0), -merit(s), s.token))
+            best = min(candidates, key=lambda s: (logs.get(s.log_name, 0) // PER_LOG, -merit(s), s.token))
             chosen.append(Choice(best.token, reason))
             taken.add(best.token)
             logs[best.log_name] = logs.get(best.log_name, 0) + 1
