@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from navforge.data.paths import DataConfig
+from navforge.maps.schema import Layer
 from tests.data import tiny_log
-from tests.maps.tiny_map import ORIGIN, write_map
+from tests.maps.tiny_map import ORIGIN, box, tiny_features, write_map
 
 FRAMES = 16
 """Three scenes of 4 + 10 frames."""
@@ -42,7 +43,7 @@ def frame(index: int, log: int = 0, *, start: float = 5.0, speed: float = 4.0, b
 def write_world(root: Path, logs: int = 1, *, folder: str = "tiny", frames: int = FRAMES) -> DataConfig:
     """A map and some logs under `root`."""
     lead: Box = ("lead", "vehicle", 25.0, 1.5, 3.0)
-    write_map(root / "maps")
+    write_map(root / "maps", tiny_features() | {Layer.CARPARK_AREA: [(71, box(0, -12, 20, -8), {})]})
     for log in range(logs):
         content = [frame(i, log, start=5.0 + 0.1 * log, boxes=(lead, PARKED, CONE)) for i in range(frames)]
         tiny_log.write_log(root, folder, content, log)
