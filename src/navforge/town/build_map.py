@@ -29,13 +29,17 @@ from navforge.town.world import (
 
 Float = NDArray[np.float64]
 
-STRIP_WIDTH_M = 2.4
+STRIP_WIDTH_M = 2.5
 """Kerbside parking."""
 PAVEMENT_WIDTH_M = 2.6
 LOT_DEPTH_M = 15.0
 CONNECTOR_SPACING_M = 1.0
-TURN_LATERAL_MPS2 = 3.0
+TURN_LATERAL_MPS2 = 2.4
 """Lateral acceleration the speed limit of a turning connector allows."""
+KERB_RECESS_M = 0.9
+"""How far the kerb opposite a T junction's stem draws back."""
+WIDE_TURN_M = 2.0
+"""A right turn is driven on an arc this much tighter than the kerb's, so that its ends lie farther from the kerb."""
 MPH = 0.44704
 
 # First feature id of each kind; the kinds a reader mixes never share one.
@@ -262,7 +266,8 @@ def _kerb_corner(arm: Arm, start: Float, after: Arm, end: Float, radius: float) 
     gap = np.arctan2(after.direction[1], after.direction[0]) - np.arctan2(arm.direction[1], arm.direction[0])
     meet = curves.crossing(start, -arm.direction, end, -after.direction)
     if gap % (2 * np.pi) > np.radians(150) or meet is None:
-        return curves.resample(curves.hermite(start, -arm.direction, end, after.direction), 2.0)
+        straight = curves.resample(curves.hermite(start, -arm.direction, end, after.direction), 2.0)
+        return curves.offset(straight, -KERB_RECESS_M * np.sin(np.pi * np.linspace(0.0, 1.0, len(straight))) ** 2)
     return curves.fillet(start, meet, end, radius)
 
 
@@ -351,7 +356,7 @@ def _connector(
     else:
         room = min(float((meet - start) @ into), float((end - meet) @ out))
         angle = abs(_turn_angle(into, out))
-        radius = node.kerb_radius + width[0] / 2 if turn == Turn.RIGHT else 0.82 * room / np.tan(angle / 2)
+        radius = node.kerb_radius - WIDE_TURN_M + width[0] / 2 if turn == Turn.RIGHT else 0.82 * room / np.tan(angle / 2)
         radius = min(radius, 0.95 * room / np.tan(angle / 2), 22.0)
         line = curves.smooth(curves.fillet(start, meet, end, radius), 1.6, CONNECTOR_SPACING_M)
         limit = min(float(np.floor(np.sqrt(TURN_LATERAL_MPS2 * radius) / MPH)) * MPH, source.speed_limit)

@@ -69,8 +69,8 @@ def assemble(town: TownMap, graph: LaneGraph, rng: np.random.Generator) -> Cast:
     route, start = _ego_route(town, graph, rng)
     style = Style(
         speed_factor=float(rng.uniform(0.95, 1.04)),
-        lateral_mps2=float(rng.uniform(2.5, 3.4)),
-        braking_mps2=float(rng.uniform(1.3, 1.9)),
+        lateral_mps2=float(rng.uniform(1.3, 1.9)),
+        braking_mps2=float(rng.uniform(1.2, 1.7)),
     )
     plain = graph.line(route, style)
     near = _nearness(plain, start)
@@ -157,15 +157,15 @@ def _kerb_vehicles(outer: Float, inner: Float, rng: np.random.Generator) -> list
     middle = (outer + inner) / 2
     along, heading = curves.arc_length(middle), curves.headings(middle)
     at = float(rng.uniform(0.5, 4.0))
-    share, untidy = rng.uniform(0.25, 0.9), rng.uniform(0.03, 0.22)
+    share, untidy = rng.uniform(0.25, 0.9), rng.uniform(0.02, 0.16)
     while True:
         kind = ActorKind(int(rng.choice([ActorKind.CAR, ActorKind.VAN], p=[0.86, 0.14])))
         size = draw_size(kind, rng)
         colour = int(rng.integers(1 << 31))
         present, wild = rng.random() < share, rng.random() < untidy
-        aside, skew = rng.uniform(-0.15, 0.1), rng.normal(0.0, 0.015)
+        aside, skew = rng.uniform(-0.2, -0.05), rng.normal(0.0, 0.012)
         if wild:
-            aside, skew = rng.uniform(0.55, 1.25), rng.normal(0.0, 0.05)
+            aside, skew = rng.uniform(0.55, 1.1), rng.normal(0.0, 0.05)
         if at + size[0] > along[-1] - 0.3:
             return stills
         if present:

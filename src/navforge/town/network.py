@@ -26,9 +26,9 @@ class PlanConfig:
 
     rows: int = key(4, "junctions from south to north", low=3, high=20)
     columns: int = key(4, "junctions from west to east", low=3, high=20)
-    spacing_m: float = key(122.0, "mean distance of neighbouring junctions", unit="m", low=100, high=400)
+    spacing_m: float = key(128.0, "mean distance of neighbouring junctions", unit="m", low=100, high=400)
     jitter_m: float = key(9.0, "how far a junction may lie off the grid", unit="m", low=0, high=20)
-    bend_m: float = key(9.0, "largest sideways swing of a road", unit="m", low=0, high=15)
+    bend_m: float = key(10.0, "largest sideways swing of a road", unit="m", low=0, high=15)
     missing_share: float = key(0.25, "share of inner roads left out, which makes T junctions", low=0, high=0.5)
 
 
@@ -120,8 +120,8 @@ def _links(config: PlanConfig, rng: np.random.Generator) -> list[_Link]:
     lanes_of_row = rng.choice([1, 2, 3], rows, p=[0.58, 0.34, 0.08])
     lanes_of_column = rng.choice([1, 2, 3], columns, p=[0.58, 0.34, 0.08])
     lanes_of_row[[0, -1]] = lanes_of_column[[0, -1]] = 1  # the ring road bends at its corners: one class all around
-    width_of_row, width_of_column = rng.uniform(3.45, 3.75, rows), rng.uniform(3.45, 3.75, columns)
-    width_of_row[[0, -1]] = width_of_column[[0, -1]] = 3.6
+    width_of_row, width_of_column = rng.uniform(3.65, 3.95, rows), rng.uniform(3.65, 3.95, columns)
+    width_of_row[[0, -1]] = width_of_column[[0, -1]] = 3.8
     inner, links = [], []
     for r in range(rows):
         for c in range(columns):
@@ -188,7 +188,7 @@ def _cuts(
 ) -> tuple[list[list[float]], list[float]]:
     """Distance from each node to the stop line on each arm: beyond both kerb corners and the crosswalk."""
     cuts = [[0.0, 0.0] for _ in links]
-    kerbs = [float(value) for value in rng.uniform(8.0, 11.0, count)]
+    kerbs = [float(value) for value in rng.uniform(10.0, 13.5, count)]
     for n in range(count):
         ends = [(r, e) for r, link in enumerate(links) for e in (0, 1) if link.nodes[e] == n]
         ends.sort(key=lambda end: angles[end[0]][end[1]])
@@ -217,7 +217,7 @@ def _road(
         return Road(curves.resample(base, SPACING_M), link.lanes, link.lane_width, link.nodes)
     bend = rng.uniform(0.35, 1.0) * config.bend_m * rng.choice([-1.0, 1.0])
     waves = rng.choice([0, 0, 1])
-    limit = 1 / (31.0 + link.lanes * link.lane_width)
+    limit = 1 / (38.0 + link.lanes * link.lane_width)
     while True:
         middle = _swing(start, u, end, v, bend, int(waves))
         if np.abs(curves.curvature(middle)[2:-2]).max() < limit or abs(bend) < 0.3:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,14 @@ Float = NDArray[np.float64]
 SPACING_M = 1.0
 SMOOTHING_M = 1.8
 """Standard deviation of the Gaussian along the driving line: how gradually a driver turns the wheel."""
-LANE_M = 3.6
-RAMP_M = 14.0
+LANE_M = 3.8
+"""What counts as one lane aside."""
+RAMP_M = 18.0
 """Length over which a driver moves aside for an obstacle."""
+
+
+PASSING_MPS = 6.5
+"""Drivers pass obstacles in their lane no faster than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +241,7 @@ def around_obstacles(
     style: Style,
     *,
     drift: Float | None = None,
-    clearance: float = 0.5,
+    clearance: float = 0.75,
     most: float = 4.2,
 ) -> DrivingLine:
     """Move a driving line to the left where standing boxes reach into its corridor from the right.
@@ -251,7 +256,7 @@ def around_obstacles(
         most: obstacles that would need a larger shift are left alone (the driver stops behind them).
     """
     along = np.arange(len(line.pose)) * SPACING_M
-    aside = np.zeros(len(along))
+    aside, slow = np.zeros(len(along)), np.full(len(along), np.inf)
     for box in boxes:
         stretch = _passing(line, along, box, half_width + clearance, most)
         if stretch is None:
@@ -260,12 +265,15 @@ def around_obstacles(
         rise = np.clip((along - (first - RAMP_M)) / RAMP_M, 0.0, 1.0)
         fall = np.clip(((last + RAMP_M) - along) / RAMP_M, 0.0, 1.0)
         ramp = np.minimum(rise, fall)
+        slow[(along > first - 8.0) & (along < last)] = PASSING_MPS
         aside = np.maximum(aside, need * ramp * ramp * ramp * (ramp * (6 * ramp - 15) + 10))
     if aside.any():
         aside = gaussian_filter1d(aside, 2.0)
     if drift is not None:
         aside = aside + drift
-    return moved_aside(line, aside, style) if aside.any() else line
+    if not aside.any():
+        return line
+    return moved_aside(replace(line, speed=np.minimum(line.speed, slow)), aside, style)
 
 
 def _passing(
