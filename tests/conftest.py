@@ -27,3 +27,17 @@ def realdata() -> Path:
 def navsim_files() -> Path:
     """Public split and vocabulary files; not part of the repository."""
     return _shared("navsim-files")
+
+
+@pytest.fixture(scope="session")
+def real_cache(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The metric cache of the real logs, built once per test process; mark its tests `xdist_group("real_cache")`."""
+    from navforge.caching.pool import cache_split  # noqa: PLC0415 (imports what most tests do not need)
+    from navforge.data.paths import DataConfig  # noqa: PLC0415
+    from navforge.data.splits import load_split  # noqa: PLC0415
+
+    data = DataConfig(logs=realdata / "navsim_logs", sensors=None, maps=realdata / "maps")
+    out = tmp_path_factory.mktemp("real_cache")
+    report = cache_split(load_split("real", data), data, out, workers=1)
+    assert not report.failures
+    return out

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from navforge import agents
 from navforge.core import provenance
 from navforge.core.config import key
@@ -98,8 +96,8 @@ def publish(found: Evaluation, config: Config) -> None:
 
 
 def _print(found: Evaluation, official: OfficialTable | None) -> None:
-    console = Console()
-    console.print(found.table.meta.coverage(), highlight=False)
+    console = summary.console()
+    console.print(found.table.meta.coverage())
     for name, one in summary.summarise(found.table).items():
         fits = official is not None and official.fits(subscores(name))
         title = found.table.meta.agent or ""
@@ -109,7 +107,7 @@ def _print(found: Evaluation, official: OfficialTable | None) -> None:
             cells = disagreements(found.table.of(name), official)
             console.print(f"{name}: {cells.height} cells differ from the official table by more than 1e-4")
             for token, column, ours, theirs in cells.head(20).rows():
-                console.print(f"  {token} {column}: {ours} here, {theirs} official", highlight=False)
+                console.print(f"  {token} {column}: {ours} here, {theirs} official")
 
 
 def _official(config: Config) -> OfficialTable | None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+import polars as pl
 
 from navforge.core import provenance
 from navforge.core.config import key
@@ -77,14 +77,14 @@ def run(config: Config) -> None:
 
 
 def _report(table: ScoreTable, per_scene: int, out: Path) -> None:
-    console = Console()
+    console = summary.console()
     console.print(f"{out}: {table.frame.height} rows, {per_scene} trajectories per scene, {table.meta.coverage()}")
     if not table.meta.complete:
         print(f"navforge: warning: not the whole split was scored: {table.meta.coverage()}", file=sys.stderr)
     if per_scene > 1:
-        means = table.frame.group_by("protocol", maintain_order=True).mean().select("protocol", "score").rows()
+        means = table.frame.group_by("protocol", maintain_order=True).agg(pl.col("score").mean()).rows()
         for name, mean in means:
-            console.print(f"{name}: mean score of all trajectories {mean:.4f}", highlight=False)
+            console.print(f"{name}: mean score of all trajectories {mean:.4f}")
         if not table.meta.extended_comfort:
             console.print("extended comfort is undefined for alternatives without a previous plan: weight dropped")
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from rich.console import Console
 from rich.table import Table
 
 from navforge.core.errors import DataError
@@ -16,6 +17,10 @@ from navforge.evaluation.intervals import Interval
 from navforge.evaluation.tables import ScoreTable, subscores
 from navforge.scoring.protocols import protocol
 
+FEW_LOGS = 20
+"""Below this a bootstrap over logs is too narrow (see `intervals.bootstrap`)."""
+WIDTH = 124
+"""Columns a printed table needs."""
 SEED = 0
 """Seed of the bootstrap: one table has one summary."""
 
@@ -164,6 +169,9 @@ def render(summaries: dict[str, ProtocolSummary], title: str, official: dict[str
         heads += ["official", "difference"] if official is not None else []
         rules = "human filter on" if summary.human_filter else "human filter off"
         table = Table(title=f"{title}: {name}, {rules}", title_justify="left", title_style="bold")
+        logs = summary.score.by_log.clusters
+        if logs < FEW_LOGS:
+            table.caption = f"only {logs} log(s): the intervals over logs are rough"
         for head in heads:
             table.add_column(head, justify="left" if head == "column" else "right", no_wrap=True)
         for found in summary.columns:
@@ -187,3 +195,9 @@ def span(interval: Interval, digits: int = 4) -> str:
     if interval.low is None or interval.high is None:
         return "n/a (one log)"
     return f"{interval.low:.{digits}f} .. {interval.high:.{digits}f}"
+
+
+def console() -> Console:
+    """Standard output, wide enough for the tables where it is no terminal."""
+    found = Console(highlight=False)
+    return found if found.is_terminal and found.width >= WIDTH else Console(highlight=False, width=WIDTH)

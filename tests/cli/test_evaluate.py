@@ -1,0 +1,142 @@
+"""`navforge evaluate` from the command line, on real logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from navforge.cli.main import main
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+from navforge.evaluation import pool, tables, trajectories
+
+pytestmark = pytest.mark.xdist_group("real_cache")
+Evaluate = Callable[..., int]
+
+
+@pytest.fixture
+def evaluate(realdata: Path, real_cache: Path, tmp_path: Path) -> Evaluate:
+    def run(*words: str, split: str = "real", cache: Path = real_cache) -> int:
+        return main(
+            [
+                "evaluate",
+                f"split={split}",
+                f"cache={cache}",
+                f"out={tmp_path / 'run'}",
+                f"data.logs={realdata / 'navsim_logs'}",
+                "workers=1",
+                *words,
+            ]
+        )
+
+    return run
+
+
+def test_files_and_figures(evaluate: Evaluate, realdata: Path, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    official = realdata / "golden" / "v2" / "official_human_agent_non_reactive.csv"
+    assert evaluate("agent=human", "protocol=pdms_v1,epdms_v2", f"official={official}") == 0
+    printed = capsys.readouterr().out
+    assert "epdms_v2: 0 cells differ from the official table by more than 1e-4" in printed
+    assert "0.8879" in printed
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert found["split"]["scenes"] == found["split"]["scored"] == 38
+    # means of the official scripts, OFFICIAL_BEHAVIOUR.md
+    assert found["protocols"]["epdms_v2"]["score"] == pytest.approx(0.8879, abs=1e-4)
+    assert found["protocols"]["pdms_v1"]["score"] == pytest.approx(0.9108, abs=1e-4)
+    assert found["protocols"]["epdms_v2"]["columns"]["two_frame_extended_comfort"]["scenes"] == 36
+    assert found["provenance"]["navforge"]
+    table = tables.read(tmp_path / "run" / "scores.parquet")
+    plans = trajectories.read(tmp_path / "run" / "plans.npz")
+    assert table.meta.trajectories == plans.fingerprint == found["fingerprints"]["trajectories"]
+    assert set(plans.tokens) == set(table.frame["token"])
+    assert (tmp_path / "run" / "evaluate.config.yaml").exists()
+
+
+def test_a_failed_scene_blocks_the_score(
+    evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    assert evaluate("agent=constant_velocity") == 0
+    original = pool.score_plans
+    seen: list[str] = []
+
+    def first_fails(scene, *rest):  # type: ignore[no-untyped-def]
+        seen.append(scene.token)
+        if len(seen) == 1:
+            raise RuntimeError("broken polygon")
+        return original(scene, *rest)
+
+    monkeypatch.setattr(pool, "score_plans", first_fails)
+    assert evaluate("agent=constant_velocity") == 2
+    error = capsys.readouterr().err
+    assert "1 of 38 scenes failed; no score is published" in error
+    assert f"{seen[0]} (" in error
+    assert "broken polygon" in error
+    assert len(seen) == 38, "the others are still tried, so that every failure is listed"
+    assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.suffix != ".yaml") == [
+        "evaluate.provenance.json",
+        "failures.json",
+    ]
+
+
+def write_filter(path: Path, tokens: list[str], logs: list[str]) -> None:
+    path.write_text(
+        "num_history_frames: 4\nnum_future_frames: 10\nframe_interval: 1\nhas_route: true\n"
+        f"log_names: [{', '.join(logs)}]\ntokens: [{', '.join(repr(token) for token in tokens)}]\n"
+    )
+
+
+def test_missing_scenes_block_the_score_unless_allowed(
+    evaluate: Evaluate, realdata: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    split = load_split("real", DataConfig(logs=realdata / "navsim_logs", sensors=None, maps=None))
+    write_filter(tmp_path / "wide.yaml", [*split.tokens, "f" * 16], list(split.logs))
+    assert evaluate("agent=human", split=str(tmp_path / "wide.yaml")) == 2
+    assert "ffffffffffffffff" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "summary.json").exists()
+    assert evaluate("agent=human", "allow_missing=true", split=str(tmp_path / "wide.yaml")) == 0
+    assert "38 of 39 scenes of split wide" in capsys.readouterr().out
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (found["split"]["scenes"], found["split"]["scored"], found["split"]["missing"]) == (39, 38, 1)
+    assert found["split"]["missing_hash"] == tables.missing_hash(["f" * 16])
+    assert not tables.read(tmp_path / "run" / "scores.parquet").meta.complete
+
+
+def test_a_cache_that_lacks_scenes_blocks_the_score(
+    evaluate: Evaluate, real_cache: Path, tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    manifest = json.loads((real_cache / "cache.json").read_text())
+    small = tmp_path / "small"
+    small.mkdir()
+    (small / "logs").symlink_to(real_cache / "logs")
+    log = next(iter(manifest["logs"].values()))
+    gone = log["tokens"].pop()
+    log["failed"][gone] = "no lane near the ego"
+    (small / "cache.json").write_text(json.dumps(manifest))
+    assert evaluate("agent=human", cache=small) == 2
+    error = capsys.readouterr().err
+    assert f"1 of 38 scenes are not in the metric cache {small}: {gone} (no lane near the ego)" in error
+    assert evaluate("agent=human", "allow_missing=true", cache=small) == 0
+    found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (found["split"]["scored"], found["split"]["missing"]) == (37, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("agent=robot",), "agent: expected one of constant_velocity, human, "),
+        (("agent=ego_mlp",), "checkpoint: agent ego_mlp is a planner"),
+        (("agent=human", "protocol=pdms_v1", "official=V2"), "has the columns of none of the protocols pdms_v1"),
+        (("agent=human", "official=none.csv"), "official=none.csv is not a readable CSV file"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(
+    evaluate: Evaluate, realdata: Path, words: tuple[str, ...], message: str, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    official = str(realdata / "golden" / "v2" / "official_human_agent_non_reactive.csv")
+    assert evaluate(*(word.replace("V2", official) for word in words)) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err

@@ -1,0 +1,102 @@
+"""`navforge score` from the command line, on real logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from navforge.cli.main import main
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+from navforge.evaluation import pool, tables
+
+pytestmark = pytest.mark.xdist_group("real_cache")
+Score = Callable[..., int]
+
+
+@pytest.fixture
+def tokens(realdata: Path) -> list[str]:
+    return list(load_split("real", DataConfig(logs=realdata / "navsim_logs", sensors=None, maps=None)).tokens)
+
+
+@pytest.fixture
+def score(realdata: Path, real_cache: Path, tmp_path: Path) -> Score:
+    def run(tokens: list[str], *words: str, per_scene: int = 1) -> int:
+        x = np.linspace(1, 20, 8)
+        poses = np.zeros((len(tokens), per_scene, 8, 3))
+        poses[..., 0] = x * (1 + np.arange(per_scene))[:, None]
+        np.savez(tmp_path / "t.npz", tokens=np.array(tokens), poses=poses, interval_s=0.5)
+        return main(
+            [
+                "score",
+                "split=real",
+                f"cache={real_cache}",
+                f"trajectories={tmp_path / 't.npz'}",
+                f"out={tmp_path / 'out' / 't.parquet'}",
+                f"data.logs={realdata / 'navsim_logs'}",
+                "workers=1",
+                *words,
+            ]
+        )
+
+    return run
+
+
+def test_one_row_per_token_and_index(score: Score, tokens: list[str], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert score(tokens, "protocol=pdms_v1,epdms_v2", per_scene=3) == 0
+    table = tables.read(tmp_path / "out" / "t.parquet")
+    assert table.frame.height == 38 * 3 * 2
+    assert sorted(set(table.frame["index"])) == [0, 1, 2]
+    assert table.meta.protocols == ("pdms_v1", "epdms_v2")
+    assert "38 scenes of split real" in capsys.readouterr().out
+    assert (tmp_path / "out" / "t.score.config.yaml").exists()
+    assert (tmp_path / "out" / "t.score.provenance.json").exists()
+
+
+def test_part_of_a_split_is_scored_with_a_warning(score: Score, tokens: list[str], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert score(tokens[:5]) == 0
+    assert "warning: not the whole split was scored: 5 of 38 scenes" in capsys.readouterr().err
+    assert tables.read(tmp_path / "out" / "t.parquet").meta.missing == 33
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "message"),
+    [
+        (lambda t: ["f" * 16, *t], (), "1 of 39 tokens are no scenes of split real"),
+        (lambda t: [*t, t[0]], (), "1 token(s) occur more than once"),
+        (lambda t: t, ("protocol=epdms",), "protocol: expected one or several of"),
+        (lambda t: t, ("human_filter=maybe",), "human_filter: expected one of auto, on, off"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(score: Score, tokens: list[str], change, words, message, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert score(change(tokens), *words) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_out_must_be_a_parquet_file(capsys) -> None:  # type: ignore[no-untyped-def]
+    assert main(["score", "split=real", "cache=c", "trajectories=t.npz", "out=t.csv"]) == 2
+    assert "out: expected a path ending in .parquet" in capsys.readouterr().err
+
+
+def test_a_failed_scene_leaves_no_table(
+    score: Score, tokens: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out" / "t.parquet"
+    assert score(tokens) == 0
+    original = pool.score_plans
+
+    def sometimes(scene, *rest):  # type: ignore[no-untyped-def]
+        if scene.token == tokens[7]:
+            raise RuntimeError("broken polygon")
+        return original(scene, *rest)
+
+    monkeypatch.setattr(pool, "score_plans", sometimes)
+    assert score(tokens) == 2
+    assert f"{tokens[7]} (av2." in capsys.readouterr().err
+    assert not out.exists(), "the table of the run before must not pass for this one's"
+    assert "broken polygon" in (tmp_path / "out" / "t.failures.json").read_text()
