@@ -97,7 +97,7 @@ def publish(found: Evaluation, config: Config) -> None:
 
 def _print(found: Evaluation, official: OfficialTable | None) -> None:
     console = summary.console()
-    console.print(found.table.meta.coverage())
+    console.print(found.table.meta.coverage(), soft_wrap=True)
     for name, one in summary.summarise(found.table).items():
         fits = official is not None and official.fits(subscores(name))
         title = found.table.meta.agent or ""

@@ -78,7 +78,9 @@ def run(config: Config) -> None:
 
 def _report(table: ScoreTable, per_scene: int, out: Path) -> None:
     console = summary.console()
-    console.print(f"{out}: {table.frame.height} rows, {per_scene} trajectories per scene, {table.meta.coverage()}")
+    console.print(
+        f"{out}: {table.frame.height} rows, {per_scene} trajectories per scene, {table.meta.coverage()}", soft_wrap=True
+    )
     if not table.meta.complete:
         print(f"navforge: warning: not the whole split was scored: {table.meta.coverage()}", file=sys.stderr)
     if per_scene > 1:
