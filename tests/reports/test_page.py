@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import re
 import shutil
@@ -108,6 +109,18 @@ def test_numbers_match_the_tables_and_carry_their_protocol(tmp_path: Path) -> No
     assert "PDMS (NAVSIM v1.1)" in words
     assert "EPDMS (NAVSIM v2.2" in words
     assert "24 scenes of split test (ffffffffffffffff)" in words
+
+
+def test_best_is_marked_among_competitors_only(tmp_path: Path) -> None:
+    data = report(tmp_path)
+    human = AgentScores(label="human", table=report_scene.table(0.95), reference=True)
+    text = render_report(dataclasses.replace(data, agents=(*data.agents, human), scenes=(), comparisons=()))
+    rows = re.findall(r"<tr><td>([^<]*)<.*?</tr>", text, flags=re.S)
+    marked = {row: 'class="best' in cells for row, cells in re.findall(r"<tr><td>([^<]*)<(.*?)</tr>", text, flags=re.S)}
+    assert "human" in rows
+    assert marked["hydra_mdp_tiny"]
+    assert not marked["human"]
+    assert not marked["constant velocity"]
 
 
 def test_missing_scenes_are_said_loudly(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ class AgentScores:
     table: ScoreTable
     note: str = ""
     """A remark shown below the name, such as what was blanked."""
+    reference: bool = False
+    """Not a competitor, such as the human: never marked as the best."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,10 +157,11 @@ def _score_table(agents: Sequence[AgentScores], summaries: dict[str, dict[str, P
         raise DataError(f"no agent of the report was scored under {name}")
     found = {agent.label: summaries[agent.label][name] for agent in present}
     columns = list(dict.fromkeys(c.column for s in found.values() for c in s.columns if c.column != "progress_m"))
-    best = {column: max(_mean(summary, column) for summary in found.values()) for column in columns}
+    rivals = [agent.label for agent in present if not agent.reference]
+    best = {column: max((_mean(found[label], column) for label in rivals), default=-1.0) for column in columns}
     rows = []
     for agent in present:
-        cells = [_cell(found[agent.label], column, best[column]) for column in columns]
+        cells = [_cell(found[agent.label], column, None if agent.reference else best[column]) for column in columns]
         rows.append((agent, tuple(cells)))
     filters = {"human filter on" if summary.human_filter else "human filter off" for summary in found.values()}
     heads = [(SHORT.get(column, "score"), column.replace("_", " ")) for column in columns]
@@ -169,14 +172,14 @@ def _mean(summary: ProtocolSummary, column: str) -> float:
     return next((found.mean for found in summary.columns if found.column == column), -1.0)
 
 
-def _cell(summary: ProtocolSummary, column: str, best: float) -> _Cell:
+def _cell(summary: ProtocolSummary, column: str, best: float | None) -> _Cell:
     found = next((one for one in summary.columns if one.column == column), None)
     if found is None:
         return _Cell("–")
     return _Cell(
         text=f"{100 * found.mean:.1f}",
         detail=_span(found.by_scene),
-        best=abs(found.mean - best) < 5e-5,
+        best=best is not None and abs(found.mean - best) < 5e-5,
     )
 
 

@@ -24,7 +24,7 @@ _INK = "#123456"
 """Stands for the page's text colour until the SVG is written."""
 _STAGES = ("train", "val", "valid", "validation", "test")
 _CLOCKS = ("step", "epoch")
-_PANEL = (3.3, 2.2)
+_PANEL = (4.1, 2.5)
 _COLUMNS = 3
 
 
@@ -106,7 +106,7 @@ def learning_curves(path: Path | str) -> str:
 
 def score_intervals(rows: Sequence[tuple[str, float, float | None, float | None]]) -> str:
     """SVG of means with their intervals: (label, mean, low, high) from top to bottom, in percent; None: no interval."""
-    figure = Figure(figsize=(7.2, 0.42 * len(rows) + 0.6), layout="constrained")
+    figure = Figure(figsize=(12.3, 0.46 * len(rows) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for row, (_, mean, low, high) in enumerate(rows):
