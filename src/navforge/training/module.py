@@ -31,9 +31,9 @@ class PlannerModule(lightning.LightningModule):
         self.total_steps = total_steps
         self.facts = facts
 
-    def on_train_epoch_start(self) -> None:
-        """Seed what is random in an epoch by its number, so that a resumed run draws what it would have."""
-        torch.manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed what is random in a step by its number, so that a resumed run draws what it would have."""
+        torch.manual_seed((self.config.seed * 1_000_003 + self.global_step) * 1_003 + self.global_rank)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of an augmented batch.

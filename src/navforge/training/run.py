@@ -223,22 +223,18 @@ def _trainer(config: RunConfig, folder: Path, *, validate: bool, callbacks: list
     monitor, mode = "train/loss", "min"
     if validate:
         monitor, mode = ("val/score", "max") if config.planner.head.teacher_columns else ("val/loss", "min")
-    keep = ModelCheckpoint(
-        folder,
-        filename=BEST.removesuffix(".ckpt"),
-        monitor=monitor,
-        mode=mode,
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    each_epoch: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    best = ModelCheckpoint(folder, filename=BEST.removesuffix(".ckpt"), monitor=monitor, mode=mode, **each_epoch)
+    # Its own callback: `save_last` would only save when the best one improves. It comes second, so as to hold the
+    # state of the first.
+    last = ModelCheckpoint(folder, filename=LAST.removesuffix(".ckpt"), **each_epoch)
     return lightning.Trainer(
         accelerator=settings.accelerator,
         devices=1,
         precision=settings.precision,  # type: ignore[arg-type]
         max_epochs=settings.epochs,
         gradient_clip_val=settings.clip_gradient or None,
-        callbacks=[keep, LearningCurves(config.out), *callbacks],
+        callbacks=[LearningCurves(config.out), *callbacks, best, last],
         logger=[CSVLogger(config.out, name="logs"), TensorBoardLogger(config.out, name="tensorboard", version="")],
         num_sanity_val_steps=0,
         enable_progress_bar=sys.stderr.isatty(),

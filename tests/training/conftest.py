@@ -1,0 +1,141 @@
+"""A training run without a disk full of logs: scenes, cache and teacher made up, everything else real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from navforge.data.filters import SceneFilter
+from navforge.data.scenes import EgoStatus
+from navforge.data.splits import Split
+from navforge.models.encoders.timm_camera import TimmCameraConfig
+from navforge.models.heads.hydra_mdp import HydraMdpConfig
+from navforge.models.panorama import PanoramaConfig
+from navforge.models.planner import PlannerConfig
+from navforge.training import dataset, inputs, run
+from navforge.training.config import AugmentConfig, TrainConfig
+from navforge.training.run import RunConfig
+from navforge.vocabulary import teach
+from navforge.vocabulary.vocabulary import Vocabulary
+
+ENTRIES = 9
+SPLITS = {
+    "train": Split("train", SceneFilter(), {"log_a": ("a1", "a2", "a3"), "log_b": ("b1", "b2", "b3", "b4")}, {}),
+    "val": Split("val", SceneFilter(), {"log_v": ("v1", "v2", "v3")}, {}),
+}
+
+
+@dataclass(frozen=True)
+class FakeScene:
+    """Drives at a speed that its token decides and its image shows."""
+
+    token: str
+
+    @property
+    def speed(self) -> float:
+        return float(np.random.default_rng(list(self.token.encode())).uniform(0, 12))
+
+    def ego_status(self, frame: int = -1) -> EgoStatus:
+        return EgoStatus(np.array([self.speed, 0], np.float32), np.zeros(2, np.float32), np.array([0, 1, 0, 0]))
+
+    def human_poses(self, n: int = 8) -> np.ndarray:
+        poses = np.zeros((n, 3))
+        poses[:, 0] = 0.5 * self.speed * np.arange(1, n + 1)
+        return poses
+
+
+class FakeCache:
+    fingerprint = "cafe"
+    tokens = tuple(token for split in SPLITS.values() for token in split.tokens)
+
+    @classmethod
+    def open(cls, path: Path) -> FakeCache:
+        return cls()
+
+    def load_log(self, log_name: str) -> list[FakeScene]:
+        return [FakeScene(token) for split in SPLITS.values() for token in split.logs.get(log_name, ())]
+
+
+def fake_image(scene: FakeScene, panorama: PanoramaConfig, data: Any) -> np.ndarray:
+    return np.full((3, panorama.height, panorama.width), round(scene.speed * 20), np.uint8)
+
+
+def fake_scores(scene: FakeScene, poses: np.ndarray, interval_s: float, rules: Any, **_: Any) -> dict[str, np.ndarray]:
+    speed = poses[:, -1, 0] / 4
+    good = (np.abs(speed - scene.speed) < 2).astype(float)
+    values = {name: good for name in rules.columns}
+    values["ego_progress"] = np.clip(speed / 12, 0, 1)
+    return {**values, "score": good * values["ego_progress"], "progress_m": 4 * speed}
+
+
+PLANNER = PlannerConfig(
+    name="hydra_small",
+    encoder=TimmCameraConfig(
+        network="resnet10t",
+        panorama=PanoramaConfig(names=("CAM_F0",), height=32, width=32),
+        stem_width=8,
+        stage_widths=(8, 8, 8, 8),
+        token_rows=1,
+        token_columns=1,
+        channels=8,
+    ),
+    head=HydraMdpConfig(width=16, attention_heads=2, feed_forward=16, decoder_layers=1, dropout=0.1, standardise=True),
+)
+TRAIN = TrainConfig(
+    epochs=4,
+    batch_size=3,
+    learning_rate=3e-3,
+    schedule="one_cycle",
+    weight_decay=0.01,
+    accelerator="cpu",
+    smoke_scenes=0,
+    augment=AugmentConfig(brightness=0.1, noise=0.01, status_dropout=0.2),
+)
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunConfig]:
+    """Builds run configs over made-up splits `train` and `val`, with vocabulary and teacher stores on disk."""
+    monkeypatch.setattr(teach, "MetricCache", FakeCache)
+    monkeypatch.setattr(teach, "score_entries", fake_scores)
+    monkeypatch.setattr(run, "MetricCache", FakeCache)
+    monkeypatch.setattr(run, "load_split", lambda name, data, allow_missing=False: SPLITS[name])
+    monkeypatch.setattr(run, "scenes_of", lambda split, data: [FakeScene(token) for token in split.tokens])
+    monkeypatch.setattr(dataset, "read_panorama", fake_image)
+    monkeypatch.setattr(inputs, "read_panorama", fake_image)
+    poses = np.zeros((ENTRIES, 40, 3), np.float32)
+    poses[..., 0] = np.linspace(0, 12, ENTRIES)[:, None] * np.arange(1, 41) / 10
+    vocabulary = Vocabulary(poses)
+    vocabulary.save(tmp_path / "vocabulary.npy")
+    for name, split in SPLITS.items():
+        teach.teach(
+            vocabulary,
+            split,
+            tmp_path,
+            tmp_path / f"teacher_{name}",
+            protocol_name="epdms_v2",
+            human_filter=True,
+            workers=1,
+        )
+
+    def make(out: str = "run", **changes: Any) -> RunConfig:
+        base = RunConfig(
+            agent="hydra_small",
+            split="train",
+            val_split="val",
+            out=tmp_path / out,
+            cache=tmp_path / "cache",
+            vocabulary=tmp_path / "vocabulary.npy",
+            teacher=tmp_path / "teacher_train",
+            val_teacher=tmp_path / "teacher_val",
+            planner=PLANNER,
+            train=TRAIN,
+        )
+        return replace(base, **changes)
+
+    return make
