@@ -204,6 +204,9 @@ def _run_kernel(
     if states.ndim != 3 or states.shape[1:] != (STEPS, STATE_SIZE):
         raise DataError(f"states must have shape (N, {STEPS}, {STATE_SIZE}), got {states.shape}")
     count = len(states)
+    if not np.isfinite(states).all():
+        bad = next(n for n in range(count) if not np.isfinite(states[n]).all())
+        raise DataError(f"a simulated state of proposal {bad} is not finite (NaN or infinite)")
     result = np.empty((count, COLUMNS))
     events = np.empty((count, 2), dtype=np.int16)
     ego_areas = np.zeros((count if with_areas else 0, STEPS, 3), dtype=np.bool_)
