@@ -53,13 +53,13 @@ def test_only_a_few_logs_stay_in_memory(cache: Path, monkeypatch):
 
 
 def test_missing_cache_names_the_remedy(tmp_path: Path):
-    with pytest.raises(DataError, match="does not exist.*navforge cache"):
+    with pytest.raises(DataError, match=r"does not exist.*navforge cache"):
         MetricCache.open(tmp_path / "nothing")
 
 
 def test_cache_without_manifest_is_incomplete(cache: Path):
     (cache / store.MANIFEST).unlink()
-    with pytest.raises(DataError, match="not complete.*navforge cache"):
+    with pytest.raises(DataError, match=r"not complete.*navforge cache"):
         MetricCache.open(cache)
 
 
@@ -75,7 +75,7 @@ def test_cache_of_other_code_is_stale(cache: Path, key: str, value):
     content = json.loads((cache / store.MANIFEST).read_text())
     content[key] = value
     (cache / store.MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(DataError, match="stale.*navforge cache"):
+    with pytest.raises(DataError, match=r"stale.*navforge cache"):
         MetricCache.open(cache)
 
 

@@ -36,8 +36,11 @@ def run(config: Config) -> None:
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     if not split.complete:
         print(f"warning: {split.describe_missing()}", file=sys.stderr)
-    provenance.record(config.out, config, name="cache")
-    report = cache_split(split, config.data, config.out, workers=config.workers, allow_missing=config.allow_missing)
+    try:
+        provenance.record(config.out, config, name="cache")
+        report = cache_split(split, config.data, config.out, workers=config.workers, allow_missing=config.allow_missing)
+    except OSError as error:
+        raise DataError(f"cannot write the cache to {config.out}: {error}") from error
     print(describe(report, config.out))
     if report.failures and not (config.allow_missing and report.complete):
         raise DataError(

@@ -1,0 +1,109 @@
+"""`navforge cache` as a user runs it, in a process of its own."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from navforge.metric_cache.store import MANIFEST, MetricCache
+from tests.caching.tiny_scene import write_world
+from tests.data import tiny_log
+
+LOGS = 24
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    write_world(root, logs=LOGS)
+    return root
+
+
+def command(root: Path, out: Path, *words: str) -> list[str]:
+    data = [f"data.logs={root / 'navsim_logs'}", f"data.maps={root / 'maps'}"]
+    return [sys.executable, "-m", "navforge.cli.main", "cache", "split=tiny", f"out={out}", "workers=1", *data, *words]
+
+
+def run(*arguments, **keys) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=300, **keys)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in [*(out / "logs").glob("*.nfc"), out / MANIFEST]}
+
+
+@pytest.fixture(scope="module")
+def whole(world: Path) -> Path:
+    done = run(world, world / "whole")
+    assert done.returncode == 0, done.stderr
+    assert f"{3 * LOGS} scenes built, 0 reused, 0 failed" in done.stdout
+    assert "bytes per scene" in done.stdout and "core seconds per scene" in done.stdout
+    return world / "whole"
+
+
+def test_config_and_provenance_lie_beside_the_cache(whole: Path):
+    assert "split: tiny" in (whole / "cache.config.yaml").read_text()
+    assert "git" in (whole / "cache.provenance.json").read_text()
+    assert len(MetricCache.open(whole)) == 3 * LOGS
+
+
+def test_killed_run_resumes_to_the_same_bytes(world: Path, whole: Path, tmp_path: Path):
+    out = tmp_path / "cache"
+    process = subprocess.Popen(command(world, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while len(list((out / "logs").glob("*.nfc"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    finished = {path: path.stat().st_mtime_ns for path in (out / "logs").glob("*.nfc")}
+    assert 2 <= len(finished) < LOGS
+    assert not (out / MANIFEST).exists()
+    done = run(world, out)
+    assert done.returncode == 0, done.stderr
+    assert f"{3 * len(finished)} reused" in done.stdout
+    assert contents(out) == contents(whole)
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+
+
+def test_full_disk_is_reported_and_repaired_by_another_run(world: Path, whole: Path, tmp_path: Path):
+    out = Path(shutil.copytree(whole, tmp_path / "cache"))
+    smallest = min(path.stat().st_size for path in (out / "logs").iterdir())
+    for name in ("log3.nfc", "log7.nfc"):
+        (out / "logs" / name).unlink()
+    limit = smallest - 1
+
+    def no_space() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    done = run(world, out, preexec_fn=no_space)
+    assert done.returncode == 2, done.stderr
+    assert "6 of 72 scenes" in done.stderr and "OSError" in done.stderr and "Traceback" not in done.stderr
+    assert len(list((out / "logs").iterdir())) == LOGS - 2, "no partial file may stay"
+    again = run(world, out)
+    assert again.returncode == 0 and "6 scenes built, 66 reused" in again.stdout
+    assert contents(out) == contents(whole)
+
+
+def test_failures_end_with_status_2_and_their_causes(tmp_path: Path):
+    root = tmp_path / "world"
+    write_world(root, logs=1)
+    (root / "maps" / "nuplan-maps-v1.0.json").write_text("{}")
+    done = run(root, tmp_path / "cache")
+    assert done.returncode == 2
+    assert "3 of 3 scenes" in done.stderr and tiny_log.token(3) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "cache" / MANIFEST).exists()
+
+
+def test_folder_that_cannot_be_written_is_an_error_not_a_traceback(world: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    done = run(world, tmp_path / "file" / "cache")
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr and "Traceback" not in done.stderr
