@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 from navforge.data.sensors import camera_calibration, load_camera
-from navforge.evaluation.tables import ScoreTable, subscores
 from navforge.maps.map import Map
 from navforge.metric_cache.scene import CachedScene
 from navforge.reports.choose import Choice
-from navforge.reports.figures import BEST, CHOSEN, HUMAN, Style, Trajectory, draw_bev, draw_camera, surroundings_of
+from navforge.reports.figures import Style, Trajectory, draw_bev, draw_camera, surroundings_of
 from navforge.reports.page import ScenePicture
 
 FRONT_CAMERA = "CAM_F0"
@@ -34,23 +32,6 @@ class Plan:
     score: float
     subscores: Mapping[str, float | None]
     """By column of the result table."""
-
-
-def chosen_plan(label: str, poses: NDArray[np.floating], table: ScoreTable, token: str, protocol: str) -> Plan:
-    """The planner's plan with its row of a score table."""
-    score, parts = _scores(table, token, protocol)
-    return Plan(label=label, poses=poses, style=CHOSEN, score=score, subscores=parts)
-
-
-def human_plan(poses: NDArray[np.floating], table: ScoreTable, token: str, protocol: str) -> Plan:
-    """The human trajectory with its row of a score table."""
-    score, parts = _scores(table, token, protocol)
-    return Plan(label="human", poses=poses, style=HUMAN, score=score, subscores=parts)
-
-
-def best_plan(poses: NDArray[np.floating], score: float, parts: Mapping[str, float | None]) -> Plan:
-    """The vocabulary entry with the best score in the scene, and its scores."""
-    return Plan(label="best entry", poses=poses, style=BEST, score=score, subscores=parts)
 
 
 def scene_picture(
@@ -96,11 +77,3 @@ def scene_picture(
         protocol=protocol,
         scores=tuple((plan.label, plan.score, dict(plan.subscores)) for plan in plans),
     )
-
-
-def _scores(table: ScoreTable, token: str, protocol: str) -> tuple[float, dict[str, float | None]]:
-    rows = table.of(protocol).filter(pl.col("token") == token)
-    if rows.height != 1:
-        raise DataError(f"scene {token} has {rows.height} rows under {protocol} in the table, expected one")
-    row = rows.row(0, named=True)
-    return float(row["score"]), {name: row[name] for name in subscores(protocol)}
