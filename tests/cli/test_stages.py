@@ -91,6 +91,28 @@ def test_an_interrupted_stage_starts_clean(chain) -> None:  # type: ignore[no-un
     assert not (stages[1].outputs[0] / "half").exists()
 
 
+def test_a_resumable_stage_keeps_what_the_same_run_left(chain) -> None:  # type: ignore[no-untyped-def]
+    stages, go = chain
+    found: list[bool] = []
+
+    def resumable(config: Config) -> None:
+        half = config.out / "half"
+        found.append(half.exists())
+        config.out.mkdir(exist_ok=True)
+        half.write_text("")
+        if len(found) < 4:
+            raise KeyboardInterrupt
+
+    first = [replace(stages[0], run=resumable, resumable=True)]
+    for expected, text in ((False, "x"), (True, "x"), (False, "other"), (True, "other")):
+        if len(found) < 3:
+            with pytest.raises(KeyboardInterrupt):
+                go(changed(first, 0, text=text))
+        else:
+            go(changed(first, 0, text=text))
+        assert found[-1] is expected
+
+
 def test_a_stage_without_output_is_a_bug(chain) -> None:  # type: ignore[no-untyped-def]
     stages, go = chain
     with pytest.raises(RuntimeError, match="stage a ended without making"):

@@ -51,6 +51,11 @@ class Config:
 def run(config: Config) -> None:
     """Evaluate, write and print; a failed scene leaves `failures.json` and no score."""
     official = _official(config)
+    _print(execute(config), official)
+
+
+def execute(config: Config) -> Evaluation:
+    """Evaluate and write, after clearing the folder of an earlier evaluation's files."""
     for name in (SCORES, PLANS, RESULT, FAILURES):
         (config.out / name).unlink(missing_ok=True)
     try:
@@ -59,7 +64,7 @@ def run(config: Config) -> None:
         failed.write(config.out / FAILURES)
         raise
     publish(found, config)
-    _print(found, official)
+    return found
 
 
 def evaluate(config: Config) -> Evaluation:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 import navforge
 from navforge.core import config as configs
-from navforge.core.files import fingerprint, write_json
+from navforge.core.files import fingerprint, write_json, write_text
 
 _IRRELEVANT = ("workers", "batch_size", "device")
 """Keys that change how fast a stage is, not what it makes."""
@@ -39,7 +39,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     """Names of earlier stages whose output it reads."""
     resumable: bool = False
-    """The verb itself goes on from partial output; otherwise that is deleted first."""
+    """The verb itself goes on from partial output of an interrupted run; otherwise that is deleted first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,7 @@ def run_stages(stages: Sequence[Stage], stamps: Path, console: Console) -> list[
             continue
         console.print(f"{label} ...", markup=False, highlight=False)
         stamp.unlink(missing_ok=True)
-        if not stage.resumable:
-            _delete(stage.outputs)
+        _prepare(stage, stamp.with_suffix(".started"), keys[stage.name])
         start = time.perf_counter()
         stage.run(stage.config)
         seconds = time.perf_counter() - start
@@ -80,6 +79,17 @@ def run_stages(stages: Sequence[Stage], stamps: Path, console: Console) -> list[
         console.print(f"{label}: {seconds:.0f} s", markup=False, highlight=False)
         timings.append(Timing(name=stage.name, seconds=seconds, skipped=False))
     return timings
+
+
+def _prepare(stage: Stage, started: Path, key: str) -> None:
+    """Delete what is left of another run; keep what an interrupted run of the same stage can go on from."""
+    if not (stage.resumable and started.is_file() and started.read_text() == key):
+        for path in stage.outputs:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    write_text(started, key)
 
 
 def timing_table(timings: Sequence[Timing]) -> Table:
@@ -119,11 +129,3 @@ def _contents(path: Path) -> list[int] | None:
     """[files, bytes] of a file or folder; None if it is not there or empty."""
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     return [len(files), sum(p.stat().st_size for p in files)] if files else None
-
-
-def _delete(outputs: tuple[Path, ...]) -> None:
-    for path in outputs:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)

@@ -1,0 +1,125 @@
+"""Several agents on the same scenes: printed side by side, as paired differences and as distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from navforge.evaluation.intervals import Interval
+from navforge.evaluation.summary import ProtocolSummary, compare, span, summarise
+from navforge.evaluation.tables import ScoreTable, subscores
+from navforge.scoring.protocols import protocol
+
+EDGES = (0.0, 1e-9, 0.25, 0.5, 0.75, 0.9, 1.0 + 1e-9)
+"""Bins of a score: exactly 0, then up to each edge."""
+BINS = ("0", "to 0.25", "to 0.5", "to 0.75", "to 0.9", "to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One agent scores higher than another on the same scenes."""
+
+    first: str
+    second: str
+    protocol: str
+    words: str
+    by_log: Interval
+    by_scene: Interval
+
+    @property
+    def holds(self) -> bool:
+        """Whether the whole interval over scenes is above zero."""
+        return self.by_scene.low is not None and self.by_scene.low > 0
+
+
+def claim(tables: dict[str, ScoreTable], first: str, second: str, name: str, words: str) -> Claim:
+    """Test one claim on the score tables, by label."""
+    by_log, by_scene = compare(tables[first], tables[second], name)
+    return Claim(first=first, second=second, protocol=name, words=words, by_log=by_log, by_scene=by_scene)
+
+
+def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
+    """Mean score with both intervals and mean sub-scores, one row per agent."""
+    rules = protocol(name)
+    shorts = {metric.name: metric.short for metric in (*rules.metrics, *filter(None, [rules.two_frame]))}
+    table = Table(title=rules.title, title_justify="left", title_style="bold")
+    for head in ("agent", "score", "95 % over scenes", "95 % over logs", *shorts.values()):
+        table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
+    for label, scores in tables.items():
+        found = summarise(scores)[name]
+        means = [_mean(found, column) for column in subscores(name)]
+        table.add_row(
+            label, f"{found.score.mean:.4f}", span(found.score.by_scene, 3), span(found.score.by_log, 3), *means
+        )
+    one = next(iter(tables.values()))
+    logs = one.of(name)["log_name"].n_unique()
+    table.caption = f"{one.meta.coverage()}, {logs} logs"
+    return table
+
+
+def claims_table(claims: Sequence[Claim]) -> Table:
+    """Paired differences with their intervals, and whether each claim holds."""
+    table = Table(title="paired differences of the mean score", title_justify="left", title_style="bold")
+    for head in ("claim", "rules", "difference", "95 % over scenes", "95 % over logs", ""):
+        table.add_column(head, justify="right" if head.startswith(("diff", "95")) else "left")
+    for one in claims:
+        verdict = "holds" if one.holds else "DOES NOT HOLD"
+        table.add_row(
+            one.words, one.protocol, f"{one.by_scene.mean:+.4f}", span(one.by_scene, 3), span(one.by_log, 3), verdict
+        )
+    return table
+
+
+def distribution_table(tables: dict[str, ScoreTable], name: str) -> Table:
+    """Share of scenes per range of the score, one row per agent, with mean and quartiles."""
+    table = Table(title=f"distribution of the score, {name}", title_justify="left", title_style="bold")
+    for head in ("agent", *BINS, "mean", "quartiles"):
+        table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
+    for label, scores in tables.items():
+        values = scores.of(name)["score"].to_numpy()
+        quartiles = " ".join(f"{q:.2f}" for q in np.quantile(values, [0.25, 0.5, 0.75]))
+        table.add_row(label, *(f"{100 * s:.0f} %" for s in shares(values)), f"{values.mean():.3f}", quartiles)
+    return table
+
+
+def shares(values: np.ndarray) -> list[float]:
+    """Share of values in each bin of `EDGES`."""
+    return (np.histogram(values, bins=EDGES)[0] / len(values)).tolist()
+
+
+def to_json(tables: dict[str, ScoreTable], claims: Sequence[Claim]) -> dict[str, Any]:
+    """Plain values of all of the above."""
+    return {
+        "agents": {
+            label: {
+                name: {
+                    "score": summary.score.mean,
+                    "interval_over_scenes": [summary.score.by_scene.low, summary.score.by_scene.high],
+                    "interval_over_logs": [summary.score.by_log.low, summary.score.by_log.high],
+                    "shares": dict(zip(BINS, shares(table.of(name)["score"].to_numpy()), strict=True)),
+                }
+                for name, summary in summarise(table).items()
+            }
+            for label, table in tables.items()
+        },
+        "claims": [
+            {
+                "claim": one.words,
+                "protocol": one.protocol,
+                "difference": one.by_scene.mean,
+                "interval_over_scenes": [one.by_scene.low, one.by_scene.high],
+                "interval_over_logs": [one.by_log.low, one.by_log.high],
+                "holds": one.holds,
+            }
+            for one in claims
+        ],
+    }
+
+
+def _mean(summary: ProtocolSummary, column: str) -> str:
+    found = next((one for one in summary.columns if one.column == column), None)
+    return "" if found is None else f"{found.mean:.3f}"
