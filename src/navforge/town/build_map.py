@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from navforge.town import curves
-from navforge.town.network import CROSSWALK_DEPTH_M, Arm, Node, Plan, PlanConfig, Road, make_plan
+from navforge.town.network import CROSSWALK_DEPTH_M, GUTTER_M, Arm, Node, Plan, PlanConfig, Road, make_plan
 from navforge.town.surroundings import build_surroundings
 from navforge.town.world import (
     CarPark,
@@ -134,14 +134,15 @@ def _add_road(parts: _Parts, index: int, road: Road, rng: np.random.Generator) -
     for way in (0, 1):
         middle = road.middle if way == 0 else road.middle[::-1]
         fid = ROADBLOCK_FID + len(parts.roadblocks)
-        lines = [curves.offset(middle, -k * road.lane_width) for k in range(road.lanes + 1)]
+        reach = [k * road.lane_width for k in range(road.lanes)] + [road.half_width]
+        lines = [curves.offset(middle, -r) for r in reach]
         lane_fids = []
         for k in range(road.lanes):
             lane = Lane(
                 fid=LANE_FID + len(parts.lanes),
                 roadblock=fid,
                 index=k,
-                centre=(lines[k] + lines[k + 1]) / 2,
+                centre=curves.offset(middle, -(k + 0.5) * road.lane_width),
                 left=lines[k],
                 right=lines[k + 1],
                 speed_limit=limit,
@@ -214,8 +215,7 @@ def _add_pavement(parts: _Parts, side: _Side) -> None:
 def _paint_side(parts: _Parts, side: _Side, lines: list[Float]) -> None:
     for line in lines[1:-1]:
         parts.paint.append(PaintedLine(line=line, kind=Paint.DASHED_WHITE, width=0.15))
-    if len(lines) > 2:
-        parts.paint.append(PaintedLine(line=curves.offset(lines[-1], 0.15), kind=Paint.SOLID_WHITE, width=0.12))
+    parts.paint.append(PaintedLine(line=curves.offset(lines[-1], GUTTER_M), kind=Paint.SOLID_WHITE, width=0.12))
 
 
 def _incoming(parts: _Parts, arm: Arm) -> _Side:
@@ -348,7 +348,10 @@ def _connector(
 ) -> Connector:
     start, end = source.centre[-1], target.centre[0]
     into, out = _end_direction(source.centre), -_end_direction(target.centre[::-1])
-    width = np.hypot(*(source.right[-1] - source.left[-1])), np.hypot(*(target.right[0] - target.left[0]))
+    half = {
+        side: (np.hypot(*(getattr(source, side)[-1] - start)), np.hypot(*(getattr(target, side)[0] - end)))
+        for side in ("left", "right")
+    }
     meet = curves.crossing(start, into, end, out)
     if turn == Turn.STRAIGHT or meet is None:
         line = curves.resample(curves.hermite(start, into, end, out), CONNECTOR_SPACING_M)
@@ -356,12 +359,11 @@ def _connector(
     else:
         room = min(float((meet - start) @ into), float((end - meet) @ out))
         angle = abs(_turn_angle(into, out))
-        radius = node.kerb_radius - WIDE_TURN_M + width[0] / 2 if turn == Turn.RIGHT else 0.82 * room / np.tan(angle / 2)
+        radius = node.kerb_radius - WIDE_TURN_M + half["right"][0] if turn == Turn.RIGHT else 0.82 * room / np.tan(angle / 2)
         radius = min(radius, 0.95 * room / np.tan(angle / 2), 22.0)
         line = curves.smooth(curves.fillet(start, meet, end, radius), 1.6, CONNECTOR_SPACING_M)
         limit = min(float(np.floor(np.sqrt(TURN_LATERAL_MPS2 * radius) / MPH)) * MPH, source.speed_limit)
-    half = np.linspace(width[0], width[1], len(line)) / 2
-    left, right = curves.offset(line, half), curves.offset(line, -half)
+    left, right = (curves.offset(line, np.linspace(*half[side], len(line)) * (1 if side == "left" else -1)) for side in half)
     left[[0, -1]], right[[0, -1]] = [source.left[-1], target.left[0]], [source.right[-1], target.right[0]]
     count = len(parts.connectors)
     fid = CONNECTOR_FID + count

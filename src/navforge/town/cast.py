@@ -164,8 +164,9 @@ def _kerb_vehicles(outer: Float, inner: Float, rng: np.random.Generator) -> list
         colour = int(rng.integers(1 << 31))
         present, wild = rng.random() < share, rng.random() < untidy
         aside, skew = rng.uniform(-0.2, -0.05), rng.normal(0.0, 0.012)
-        if wild:
-            aside, skew = rng.uniform(0.55, 1.1), rng.normal(0.0, 0.05)
+        bends_left = np.interp(at, along, np.gradient(heading, along)) > 1 / 150
+        if wild and not bends_left:
+            aside, skew = rng.uniform(0.7, 1.6), rng.normal(0.0, 0.05)
         if at + size[0] > along[-1] - 0.3:
             return stills
         if present:
@@ -201,7 +202,7 @@ def _obstructions(town: TownMap, line: DrivingLine, start: float, rng: np.random
         draw, where = rng.random(), rng.uniform(0.42, 0.62)
         lane = town.lanes[block.lanes[-1]]
         if draw < 0.22:
-            stills += _work_zone(lane, where, 2.6 if len(block.lanes) > 1 else 1.05, rng)
+            stills += _work_zone(lane, where, 3.3 if len(block.lanes) > 1 else 1.75, rng)
         elif draw < 0.45 and len(block.lanes) > 1:
             stills.append(_standing_vehicle(lane, where, rng))
     return stills

@@ -16,6 +16,8 @@ CROSSWALK_DEPTH_M = 4.6
 """From the stop line to where the kerb corner begins; holds the crosswalk."""
 STUB_M = 9.0
 """Roads are straight for this long at a junction."""
+GUTTER_M = 0.7
+"""The outermost lane is this much wider on its right than its centre line tells, as most real ones are."""
 SPACING_M = 2.0
 """Between vertices of roads and lanes."""
 
@@ -68,8 +70,8 @@ class Road:
 
     @property
     def half_width(self) -> float:
-        """From the middle to the outer edge of the outermost lane."""
-        return self.lanes * self.lane_width
+        """From the middle to the outer edge of the outermost lane, gutter included."""
+        return _half_width(self.lanes, self.lane_width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def make_plan(config: PlanConfig, rng: np.random.Generator) -> Plan:
     nodes, index = [], {}
     for n in range(len(position)):
         arms = [
-            Arm(r, end == 0, _unit(angles[r][end]), link.lanes * link.lane_width, cuts[r][end])
+            Arm(r, end == 0, _unit(angles[r][end]), _half_width(link.lanes, link.lane_width), cuts[r][end])
             for r, link in enumerate(links)
             for end in (0, 1)
             if link.nodes[end] == n
@@ -199,7 +201,7 @@ def _cuts(
                 gap = (gap if after else -gap) % (2 * np.pi)
                 if gap > np.radians(150):
                     continue
-                own, its = (links[x].lanes * links[x].lane_width for x in (r, other[0]))
+                own, its = (_half_width(links[x].lanes, links[x].lane_width) for x in (r, other[0]))
                 need = max(need, (its + own * np.cos(gap)) / np.sin(gap) + kerbs[n] / np.tan(gap / 2))
             cuts[r][e] = float(need + CROSSWALK_DEPTH_M)
     return cuts, kerbs
@@ -233,6 +235,10 @@ def _swing(start: Float, u: Float, end: Float, v: Float, bend: float, waves: int
         swing = 0.8 * bend * np.sin(np.pi * t) ** 2 * np.sin(2 * np.pi * t)
     inner = curves.offset(inner, swing)
     return curves.smooth(np.concatenate([start[None], inner, end[None]]), 2.5, SPACING_M)
+
+
+def _half_width(lanes: int, lane_width: float) -> float:
+    return lanes * lane_width + GUTTER_M
 
 
 def _unit(angle: float) -> Float:
