@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from navforge.geometry.compiled import kernel
 
 OUTSIDE, INSIDE, ON_BOUNDARY = 0, 1, 2
 
 
-@njit(cache=True)
+@kernel
 def ring_side(xy, start, end, x, y):
     """Whether a point is outside, inside or on a closed ring `xy[start:end]` (crossing parity to the right)."""
     inside = False
@@ -35,7 +35,7 @@ def ring_side(xy, start, end, x, y):
     return INSIDE if inside else OUTSIDE
 
 
-@njit(cache=True)
+@kernel
 def in_polygon(xy, ring_start, polygon_start, bounds, p, x, y):
     """Strict containment of a point in polygon p (exterior and holes by parity)."""
     if x <= bounds[p, 0] or x >= bounds[p, 2] or y <= bounds[p, 1] or y >= bounds[p, 3]:
@@ -50,7 +50,7 @@ def in_polygon(xy, ring_start, polygon_start, bounds, p, x, y):
     return inside
 
 
-@njit(cache=True)
+@kernel
 def boxes_overlap(dx, dy, c1, s1, half_length1, half_width1, c2, s2, half_length2, half_width2):
     """Whether two oriented boxes share a point, touching included (separating axes).
 
@@ -68,7 +68,7 @@ def boxes_overlap(dx, dy, c1, s1, half_length1, half_width1, c2, s2, half_length
     return abs(dy * c2 - dx * s2) <= half_width2 + half_length1 * s + half_width1 * c
 
 
-@njit(cache=True)
+@kernel
 def segment_meets_box(ax, ay, bx, by, half_length, half_width):
     """Whether the segment a-b, in the frame of an axis-parallel box around the origin, shares a point with the box."""
     if max(ax, bx) < -half_length or min(ax, bx) > half_length:
@@ -80,7 +80,7 @@ def segment_meets_box(ax, ay, bx, by, half_length, half_width):
     return abs(ax * nx + ay * ny) <= half_length * abs(nx) + half_width * abs(ny)
 
 
-@njit(cache=True)
+@kernel
 def box_meets_polygon(xy, ring_start, polygon_start, bounds, p, x, y, c, s, half_length, half_width):
     """Whether an oriented box shares a point with polygon p, touching included."""
     reach_x = half_length * abs(c) + half_width * abs(s)
@@ -102,7 +102,7 @@ def box_meets_polygon(xy, ring_start, polygon_start, bounds, p, x, y, c, s, half
     return in_polygon(xy, ring_start, polygon_start, bounds, p, x, y)
 
 
-@njit(cache=True)
+@kernel
 def segment_distance_squared(ax, ay, bx, by, x, y):
     """Squared distance of a point to the segment a-b."""
     ux = bx - ax
@@ -121,7 +121,7 @@ def segment_distance_squared(ax, ay, bx, by, x, y):
     return px * px + py * py
 
 
-@njit(cache=True)
+@kernel
 def locate_along(xy, length_before, x, y):
     """Arc length (m) of the point of a polyline (M, 2) nearest to (x, y); the first one if several are.
 

@@ -6,8 +6,8 @@ import math
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 
+from navforge.geometry.compiled import kernel
 from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
 from navforge.scoring.kernels_area import (
     DRIVABLE,
@@ -60,7 +60,7 @@ COLUMNS = len(Column)
 COLLISION, DAC, DDC, TLC, TTC, LANE_KEEPING, COMFORT, PROGRESS = range(COLUMNS)
 
 
-@njit(cache=True)
+@kernel
 def place(states, n, steps, origin, motion):
     """Motion of proposal n in the ego frame of the scene: rear axle, centre, direction, speed at each step."""
     origin_c = math.cos(origin[2])
@@ -82,7 +82,7 @@ def place(states, n, steps, origin, motion):
         motion[SPEED, t] = math.hypot(states[VX, t, n], states[VY, t, n])
 
 
-@njit(cache=True)
+@kernel
 def find_areas(areas, motion, steps, flags):
     """Set the flags NON_DRIVABLE (a corner off the drivable area) and ONCOMING (centre off the route's lanes).
 
@@ -115,7 +115,7 @@ def find_areas(areas, motion, steps, flags):
     return left_drivable
 
 
-@njit(cache=True)
+@kernel
 def record_areas(areas, motion, flags, n, ego_areas):
     """Write (steps, 3) areas of proposal n: several lanes, not drivable, oncoming."""
     for t in range(ego_areas.shape[1]):
@@ -126,7 +126,7 @@ def record_areas(areas, motion, flags, n, ego_areas):
         ego_areas[n, t, 2] = flags[t] & ONCOMING != 0
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def score_batch(states, origin, areas, path, traffic, lights, comfort, is_v2, ttc_last_step, result, events, ego_areas):
     """Score proposals in order.
 

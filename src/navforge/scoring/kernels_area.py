@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from navforge.geometry.compiled import kernel
 from navforge.geometry.kernels import in_polygon
 
 DRIVABLE, ON_ROUTE, INTERSECTION, LANE = range(4)
@@ -16,7 +16,7 @@ RASTER_OUTSIDE, RASTER_INSIDE, RASTER_TEST = 0, 1, 2
 RASTER_ALL_TEST = np.uint8(0b101010)
 
 
-@njit(cache=True)
+@kernel
 def bin_of(areas, x, y):
     """Index (row * bins + column) of the bin of a point, or -1 outside the bins."""
     column = (x - areas.bin_grid[0]) / areas.bin_grid[2]
@@ -26,7 +26,7 @@ def bin_of(areas, x, y):
     return -1
 
 
-@njit(cache=True)
+@kernel
 def candidates(areas, area, x, y):
     """Range (first, last, in bins) of the polygons of a class that may contain a point."""
     cell = bin_of(areas, x, y)
@@ -36,7 +36,7 @@ def candidates(areas, area, x, y):
     return areas.bin_start[at], areas.bin_start[at + 1], True
 
 
-@njit(cache=True)
+@kernel
 def candidate(areas, i, binned):
     """Polygon of position i of a range of `candidates`."""
     if binned:
@@ -44,14 +44,14 @@ def candidate(areas, i, binned):
     return areas.members[i]
 
 
-@njit(cache=True)
+@kernel
 def contains(areas, p, x, y):
     """Strict containment in polygon p."""
     shapes = areas.polygons
     return in_polygon(shapes.xy, shapes.ring_start, shapes.polygon_start, shapes.bounds, p, x, y)
 
 
-@njit(cache=True)
+@kernel
 def in_area_exact(areas, area, x, y):
     """Whether a point is strictly inside any polygon of a class."""
     first, last, binned = candidates(areas, area, x, y)
@@ -61,7 +61,7 @@ def in_area_exact(areas, area, x, y):
     return False
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def raster_code(raster, low_x, low_y, scale, x, y):
     """Raster byte of a point, or all classes to be tested where the raster does not reach. `scale` is cells per m."""
     column = (x - low_x) * scale
@@ -71,7 +71,7 @@ def raster_code(raster, low_x, low_y, scale, x, y):
     return RASTER_ALL_TEST
 
 
-@njit(cache=True)
+@kernel
 def in_area(areas, area, x, y):
     """As `in_area_exact`, by the raster where that decides (not for class LANE)."""
     grid = areas.raster_grid
@@ -81,7 +81,7 @@ def in_area(areas, area, x, y):
     return code == RASTER_INSIDE
 
 
-@njit(cache=True)
+@kernel
 def in_multiple_lanes(areas, x, y, c, s, half_length, half_width):
     """Whether the corners of a box lie in more than one lane polygon while no lane polygon holds all four."""
     lanes = 0
@@ -109,7 +109,7 @@ def in_multiple_lanes(areas, x, y, c, s, half_length, half_width):
     return lanes > 1
 
 
-@njit(cache=True)
+@kernel
 def corner(x, y, c, s, half_length, half_width, k):
     """Corner k of a box: front left, rear left, rear right, front right (the devkit's order)."""
     along = half_length if k in (0, 3) else -half_length
@@ -117,7 +117,7 @@ def corner(x, y, c, s, half_length, half_width, k):
     return x + along * c - across * s, y + along * s + across * c
 
 
-@njit(cache=True)
+@kernel
 def fill_bins(bounds, member_start, members, grid, count, start, items):
     """Bins of each class: polygons whose bounds touch the bin. With empty `items` only `start` is filled."""
     fill = items.shape[0] > 0
@@ -142,7 +142,7 @@ def fill_bins(bounds, member_start, members, grid, count, start, items):
             start[at + 1] = start[at] + cursor[at]
 
 
-@njit(cache=True)
+@kernel
 def mark_edges(xy, first, last, grid, margin, stamp, mark):
     """Stamp every raster cell that an edge of a ring touches, `margin` m of slack included."""
     rows, columns = stamp.shape
@@ -170,7 +170,7 @@ def mark_edges(xy, first, last, grid, margin, stamp, mark):
                 stamp[row, column] = mark
 
 
-@njit(cache=True)
+@kernel
 def fill_raster(shapes, member_start, members, grid, margin, raster):
     """Two bits per class and cell: inside (in one polygon whose edges miss the cell), to be tested, or outside.
 
@@ -210,7 +210,7 @@ def fill_raster(shapes, member_start, members, grid, margin, raster):
                 parity[row, right + 1] = 0
 
 
-@njit(cache=True)
+@kernel
 def toggle_rows(xy, i, grid, low, high, left, right, parity):
     """Toggle, in each row whose centre line edge i crosses, the first cell centre to the right of the crossing."""
     side = grid[2]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from navforge.geometry.compiled import kernel
 from navforge.simulation.kernels import AX, AY, HEADING, TWO_PI, YAW_ACCELERATION, YAW_RATE
 
 MIN_LONGITUDINAL_ACCELERATION = -4.05
@@ -19,13 +19,13 @@ MAX_YAW_ACCELERATION = 1.93
 DECIMALS_SCALE = 1e8
 
 
-@njit(cache=True)
+@kernel
 def rounded(value):
     """Rounded to 8 decimals, half to even, as `numpy.round`."""
     return np.rint(value * DECIMALS_SCALE) / DECIMALS_SCALE
 
 
-@njit(cache=True)
+@kernel
 def smooth(start, weights, samples, count, out):
     """Filter a series and round it. All rows but the first and last half window share their weights."""
     window = weights.shape[1]
@@ -49,7 +49,7 @@ def smooth(start, weights, samples, count, out):
         out[i] = rounded(out[i])
 
 
-@njit(cache=True)
+@kernel
 def within(start, weights, samples, count, low, high, out):
     """Whether the filtered series stays strictly between two bounds; `out` (count,) receives it."""
     smooth(start, weights, samples, count, out)
@@ -59,7 +59,7 @@ def within(start, weights, samples, count, low, high, out):
     return outside == 0
 
 
-@njit(cache=True)
+@kernel
 def comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, work, out):
     """Comfort of proposal n of states (11, T, N); the last five arguments are work space of (H + steps,)."""
     if not comfort.enabled:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from navforge.geometry.compiled import kernel
 from navforge.geometry.kernels import locate_along, segment_distance_squared
 from navforge.scoring.arrays import PATH_BLOCK
 from navforge.scoring.kernels_area import INTERSECTION, in_area
@@ -18,7 +17,7 @@ LANE_DEVIATION_M = 0.5
 LANE_DEVIATION_STEPS = 20
 
 
-@njit(cache=True)
+@kernel
 def progress(path, motion, steps):
     """Advance of the box centre along the centreline from the first to the last step, m, at least 0."""
     start = locate_along(path.xy, path.length_before, motion[CENTER_X, 0], motion[CENTER_Y, 0])
@@ -26,7 +25,7 @@ def progress(path, motion, steps):
     return max(end - start, 0.0)
 
 
-@njit(cache=True)
+@kernel
 def beyond(path, x, y, limit):
     """Whether a point is farther than `limit` from the centreline."""
     limit_squared = limit * limit
@@ -46,7 +45,7 @@ def beyond(path, x, y, limit):
     return True
 
 
-@njit(cache=True)
+@kernel
 def lane_keeping(path, areas, motion, steps):
     """0 if the centre is over 0.5 m off the centreline for 20 steps in a row, else 1; steps in intersections skipped.
 
@@ -72,7 +71,7 @@ def lane_keeping(path, areas, motion, steps):
     return 1.0
 
 
-@njit(cache=True)
+@kernel
 def on_lane(path, areas, motion, t):
     """Whether the centre is near the centreline at step t, outside intersections: such a step ends a run."""
     x = motion[CENTER_X, t]
@@ -80,7 +79,7 @@ def on_lane(path, areas, motion, t):
     return not beyond(path, x, y, LANE_DEVIATION_M) and not in_area(areas, INTERSECTION, x, y)
 
 
-@njit(cache=True)
+@kernel
 def driving_direction(areas, motion, flags, steps, forgive_intersections, way):
     """1, 0.5 or 0 by the longest way within 1 s (11 steps) driven off the route's lanes: < 2 m, < 6 m, or more.
 

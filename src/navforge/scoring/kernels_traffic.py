@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from navforge.geometry.compiled import kernel
 from navforge.geometry.kernels import box_meets_polygon, boxes_overlap
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
 from navforge.scoring.kernels_area import INTERSECTION, in_area, in_multiple_lanes
@@ -30,13 +29,13 @@ MOTION_ROWS = 7
 NON_DRIVABLE, ONCOMING, LANES_KNOWN, MULTIPLE_LANES = 1, 2, 4, 8
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def strip_of(low, scale, strips, x):
     """Strip along x of a point; the outer strips reach to infinity."""
     return int(min(max((x - low) * scale, 0.0), strips - 1.0))
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def meets(traffic, j, x, y, c, s):
     """Whether traffic box j and the ego's box at (x, y) share a point."""
     dx = traffic.x[j] - x
@@ -57,7 +56,7 @@ def meets(traffic, j, x, y, c, s):
     )
 
 
-@njit(cache=True)
+@kernel
 def bearing(traffic, j, motion, t):
     """Angle in [0, pi] between the ego's heading and the way from its rear axle to the centre of box j."""
     dx = traffic.x[j] - motion[REAR_X, t]
@@ -69,7 +68,7 @@ def bearing(traffic, j, motion, t):
     return math.acos(min(max(cosine, -1.0), 1.0))
 
 
-@njit(cache=True)
+@kernel
 def leaves_lane(areas, motion, flags, t):
     """Whether the ego covers several lanes or leaves the drivable area at step t; several lanes are looked up once."""
     if flags[t] & NON_DRIVABLE:
@@ -83,7 +82,7 @@ def leaves_lane(areas, motion, flags, t):
     return flags[t] & MULTIPLE_LANES != 0
 
 
-@njit(cache=True)
+@kernel
 def at_fault(traffic, j, areas, motion, flags, t):
     """Whether a collision with box j at step t is the ego's fault."""
     if motion[SPEED, t] <= STOPPED_EGO_SPEED_MPS:
@@ -112,7 +111,7 @@ def at_fault(traffic, j, areas, motion, flags, t):
     return leaves_lane(areas, motion, flags, t)
 
 
-@njit(cache=True)
+@kernel
 def collision_score(traffic, areas, motion, flags, steps, ignored, stamp):
     """(score, first step of an at-fault collision or NEVER): 0 with an agent, 0.5 with a static object, else 1.
 
@@ -144,7 +143,7 @@ def collision_score(traffic, areas, motion, flags, steps, ignored, stamp):
     return score, first_step
 
 
-@njit(cache=True)
+@kernel
 def collision_ahead_step(traffic, areas, motion, flags, last_step, ignored, stamp):
     """First step at which a projection of up to 0.9 s at constant velocity meets an object ahead, or NEVER."""
     low = traffic.strip_low
@@ -179,7 +178,7 @@ def collision_ahead_step(traffic, areas, motion, flags, last_step, ignored, stam
     return NEVER
 
 
-@njit(cache=True)
+@kernel
 def meets_red_light(lights, motion, steps):
     """Whether the ego's box shares a point with a connector while that is red."""
     shapes = lights.polygons

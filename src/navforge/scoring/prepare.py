@@ -39,6 +39,8 @@ RASTER_SIDE_M = 0.5
 RASTER_LOW_M = (-24.0, -52.0)
 RASTER_HIGH_M = (88.0, 52.0)
 """Extent of the raster in the ego frame; points outside take the exact test."""
+WRITABLE = ("C", "W")
+"""Kernels are compiled anew for read-only arrays, such as those of a memory-mapped cache, so none reaches them."""
 STRIP_LOW_M = -32.0
 STRIP_SIDE_M = 2.0
 STRIP_COUNT = 64
@@ -98,7 +100,7 @@ def prepare(scene: CachedScene, *, drop_overlapping: bool | None = None, raster:
         traffic[devkit] = prepare_traffic(scene.objects(devkit), origin, drop_overlapping=drop)
     return PreparedScene(
         token=scene.token,
-        ego_state=np.ascontiguousarray(scene.ego_state, dtype=np.float64),
+        ego_state=np.require(scene.ego_state, np.float64, WRITABLE),
         areas=prepare_areas(scene.polygons, origin, raster=raster),
         path=prepare_path(scene.centerline, origin),
         lights=prepare_lights(scene.red_lights, origin),
@@ -115,8 +117,8 @@ def prepare_polygons(
 ) -> PolygonArrays:
     """Polygons in the frame of `origin`, with their bounds."""
     local = np.ascontiguousarray(points_to_local(origin, np.asarray(xy, dtype=np.float64).reshape(-1, 2)))
-    ring_start = np.ascontiguousarray(ring_start, dtype=np.int64)
-    polygon_start = np.ascontiguousarray(polygon_start, dtype=np.int64)
+    ring_start = np.require(ring_start, np.int64, WRITABLE)
+    polygon_start = np.require(polygon_start, np.int64, WRITABLE)
     count = len(polygon_start) - 1
     bounds = np.empty((count, 4))
     if count:
@@ -248,7 +250,7 @@ def prepare_lights(lights: RedLights, origin: Float) -> LightArrays:
 
 def prepare_comfort_v2(ego_state: Float, history: Float) -> ComfortArrays:
     """History comfort: windows 8 (acceleration), 15 (jerk), 5 (yaw), accelerations at the box centre."""
-    history = np.ascontiguousarray(history, dtype=np.float64).reshape(-1, len(State))
+    history = np.require(history, np.float64, WRITABLE).reshape(-1, len(State))
     count = len(history) + STEPS
     acceleration = savgol_rows(count, 8, 2)
     lateral = np.zeros(count)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from navforge.geometry.compiled import kernel
 from navforge.geometry.vehicle import WHEEL_BASE_M
 from navforge.simulation.tracker import (
     ACCELERATION_TIME_CONSTANT_S,
@@ -35,7 +35,7 @@ X, Y, HEADING, VX, VY, AX, AY, STEERING, STEERING_RATE, YAW_RATE, YAW_ACCELERATI
 CHANNELS = 11
 
 
-@njit(cache=True)
+@kernel
 def wrap(angle):
     """Angle in [-pi, pi)."""
     if -math.pi <= angle < math.pi:
@@ -43,7 +43,7 @@ def wrap(angle):
     return angle - TWO_PI * math.floor((angle + math.pi) / TWO_PI)
 
 
-@njit(cache=True)
+@kernel
 def fit_speeds(reference, n, matrix, displacement, speed):
     """Speeds (40,) along reference n of (N, 41, 3): `matrix` times the displacements along the heading."""
     for k in range(INTERVALS):
@@ -58,7 +58,7 @@ def fit_speeds(reference, n, matrix, displacement, speed):
             speed[k] += matrix[j, k] * displacement[j]
 
 
-@njit(cache=True)
+@kernel
 def fit_curvatures(reference, n, speed, stiffness, load, curvature):
     """Curvatures (40,) 1/m along reference n: tridiagonal least squares, eliminated without cancellation.
 
@@ -83,7 +83,7 @@ def fit_curvatures(reference, n, speed, stiffness, load, curvature):
         curvature[k] = (load[k] + coupling * curvature[k + 1]) / (stiffness[k] + coupling)
 
 
-@njit(cache=True)
+@kernel
 def steering_rate_command(lateral_error, heading_error, steering, v, acceleration, curvature, k):
     """Steering rate (rad/s) of the one-step LQR over the ten-step linearised lateral dynamics."""
     e = lateral_error
@@ -105,7 +105,7 @@ def steering_rate_command(lateral_error, heading_error, steering, v, acceleratio
     return -(gain_e * e + gain_psi * psi) / (gain_e * input_e + gain_psi * input_psi + INPUT_WEIGHT)
 
 
-@njit(cache=True)
+@kernel
 def commands(x, y, heading, v, steering, ref_x, ref_y, ref_heading, ref_v, curvature, k):
     """Acceleration (m/s2) and steering rate (rad/s) that the tracker asks for at step k."""
     if ref_v <= STOPPING_SPEED_MPS and v <= STOPPING_SPEED_MPS:
@@ -121,7 +121,7 @@ def commands(x, y, heading, v, steering, ref_x, ref_y, ref_heading, ref_v, curva
     return acceleration, rate
 
 
-@njit(cache=True)
+@kernel
 def rollout(reference, n, speed, curvature, states):
     """Fill states[:, 1:, n] from states[:, 0, n]: 40 steps of tracker and kinematic bicycle (Euler, 0.1 s)."""
     acceleration_share = STEP_S / (STEP_S + ACCELERATION_TIME_CONSTANT_S)
@@ -161,7 +161,7 @@ def rollout(reference, n, speed, curvature, states):
         yaw_rate = new_yaw_rate
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def simulate_batch(ego_state, reference, matrix, states):
     """Simulate every proposal; reference (N, 41, 3), states (11, 41, N) written, one common frame."""
     displacement = np.empty(INTERVALS)

@@ -26,8 +26,8 @@ def simulate(ego_state: Float, reference: Float) -> Float:
     Raises:
         DataError: wrong shape, or a value that is not finite.
     """
-    ego_state = np.ascontiguousarray(ego_state, dtype=np.float64)
-    reference = np.ascontiguousarray(reference, dtype=np.float64)
+    ego_state = np.require(ego_state, np.float64, ["C", "W"])  # a read-only array would compile the kernels anew
+    reference = np.require(reference, np.float64, ["C", "W"])
     if ego_state.shape != (STATE_SIZE,) or not np.isfinite(ego_state).all():
         raise DataError(f"the ego state must be {STATE_SIZE} finite numbers, got {ego_state}")
     if reference.ndim != 3 or reference.shape[1:] != (STEPS, 3):

@@ -1,0 +1,56 @@
+"""`kernel`: numba's `njit` with an on-disk cache that notices changes in any kernel module.
+
+Numba reuses a compiled function as long as its own file is unchanged, even when a function or constant it was compiled
+with changed in another file. Scores would then come from old code, silently, after an update. Here every cached kernel
+carries the fingerprint of all sources it can be compiled from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+from numba import njit
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+PACKAGES = ("geometry", "simulation", "scoring")
+"""Packages whose modules kernels are compiled from, constants included."""
+
+
+@overload
+def kernel(function: FunctionT) -> FunctionT: ...
+@overload
+def kernel(**options: Any) -> Callable[[FunctionT], FunctionT]: ...
+def kernel(function: Any = None, **options: Any) -> Any:
+    """Compile a function with `numba.njit` and cache it on disk until any kernel source changes.
+
+    Use bare, or with options of `njit` (never `fastmath`: scores are exact).
+    """
+    if function is None:
+        return lambda wrapped: kernel_with(wrapped, options)
+    return kernel_with(function, options)
+
+
+def kernel_with(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """The compiled form of `function`."""
+    compiled = njit(cache=True, **options)(function)
+    disk_cache = getattr(compiled, "_cache", None)  # none under NUMBA_DISABLE_JIT
+    if disk_cache is not None:
+        disk_cache._cache_file._source_stamp = sources_fingerprint()
+    return compiled
+
+
+@cache
+def sources_fingerprint() -> str:
+    """Hash of all sources that kernels are compiled from."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for package in PACKAGES:
+        for path in sorted((root / package).glob("*.py")):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""The on-disk cache of kernels must not outlive a change in any module they are compiled from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import navforge
+
+SOURCE = Path(navforge.__file__).parent
+CONSTANT = "LIMIT = 1.0\n"
+PROGRAM = "from navforge.geometry.caller import doubled; print(doubled())"
+
+
+def run(root: Path) -> str:
+    environment = dict(os.environ, PYTHONPATH=str(root))
+    environment.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True, cwd=root
+    )
+    return done.stdout.strip()
+
+
+def test_a_changed_constant_in_another_file_recompiles(tmp_path: Path) -> None:
+    package = tmp_path / "navforge"
+    (package / "geometry").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "geometry" / "__init__.py").write_text("")
+    shutil.copy(SOURCE / "geometry" / "compiled.py", package / "geometry")
+    (package / "geometry" / "constants.py").write_text(CONSTANT)
+    (package / "geometry" / "caller.py").write_text(
+        "from navforge.geometry.compiled import kernel\n"
+        "from navforge.geometry.constants import LIMIT\n"
+        "@kernel\n"
+        "def doubled():\n"
+        "    return 2.0 * LIMIT\n"
+    )
+    assert run(tmp_path) == "2.0"
+    cached = list((package / "geometry" / "__pycache__").glob("caller.doubled*.nbc"))
+    assert len(cached) == 1
+    written = cached[0].stat().st_mtime_ns
+    assert run(tmp_path) == "2.0"
+    assert cached[0].stat().st_mtime_ns == written, "unchanged sources reuse the compiled kernel"
+    (package / "geometry" / "constants.py").write_text(CONSTANT.replace("1.0", "3.0"))
+    assert run(tmp_path) == "6.0"
