@@ -129,7 +129,7 @@ def build_map(*, location: str, crs: str, origin: tuple[float, float], plan: Pla
 
 
 def _add_road(parts: _Parts, index: int, road: Road, rng: np.random.Generator) -> None:
-    limits = {1: (20, 20, 25), 2: (20, 25, 25), 3: (25, 25, 25)}[road.lanes]
+    limits = {1: (15, 20, 20), 2: (20, 20, 25), 3: (20, 25, 25)}[road.lanes]
     limit = float(rng.choice(limits)) * MPH
     for way in (0, 1):
         middle = road.middle if way == 0 else road.middle[::-1]

@@ -19,6 +19,8 @@ from navforge.town.world import ActorKind, CarPark, Lane, TownMap
 Float = NDArray[np.float64]
 Size = tuple[float, float, float]
 
+WAIT_M = 2.2
+"""People wait this far behind the kerb."""
 NEAR_ROUTE_M = 90.0
 """Drivers, parked vehicles and people are put this close to ego's route."""
 AHEAD_M = 260.0
@@ -362,7 +364,7 @@ def _people(town: TownMap, near: Callable[[Float], NDArray[np.bool_]], rng: np.r
         unit = step / width
         side = np.array([-unit[1], unit[0]])
         for _ in range(int(rng.poisson(1.1))):
-            ends = np.stack([walk.line[0] - 1.3 * unit, walk.line[1] + 1.3 * unit]) + side * rng.uniform(-1.0, 1.0)
+            ends = np.stack([walk.line[0] - WAIT_M * unit, walk.line[1] + WAIT_M * unit]) + side * rng.uniform(-1.0, 1.0)
             ends = ends if rng.random() < 0.5 else ends[::-1].copy()
             crosser = Crosser(
                 ends,
@@ -370,7 +372,7 @@ def _people(town: TownMap, near: Callable[[Float], NDArray[np.bool_]], rng: np.r
                 float(rng.uniform(0.0, 32.0)),
                 float(rng.uniform(1.1, 1.7)),
                 int(rng.integers(1 << 31)),
-                kerbs=(1.3, 1.3 + width),
+                kerbs=(WAIT_M, WAIT_M + width),
             )
             if near(walk.line.mean(axis=0)[None]).any():
                 people.crossers.append(crosser)

@@ -13,11 +13,12 @@ from scipy.ndimage import gaussian_filter1d
 
 from navforge.geometry.columns import Command
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M, REAR_AXLE_TO_CENTER_M
-from navforge.town.episode import FRAME_S, STEPS_PER_FRAME, Episode, Stage
+from navforge.town.episode import FRAME_S, STEPS_PER_FRAME, Episode, Stage, Take
+from navforge.town.kernels import boxes_overlap
 from navforge.town.log_file import FrameContent
 from navforge.town.paths import SPACING_M, DrivingLine, box_corners
 from navforge.town.traffic import STEP_S
-from navforge.town.world import Actors, Snapshot, TownMap, Turn
+from navforge.town.world import ActorBox, Actors, Snapshot, TownMap, Turn
 
 Float = NDArray[np.float64]
 
@@ -28,8 +29,8 @@ SMOOTHING_S = 0.35
 WARM_UP_S = 4.0
 JITTER_US = 350
 COMMAND_AHEAD_M = 28.0
-SURPRISE_M = 5.0
-"""A scene where constant velocity is this far off after `HORIZON_S` counts fully as eventful."""
+LAGGING_COST = 0.4
+"""What falling behind costs at most, where leaving the road or a collision costs 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class LogCut:
 
     frames: list[FrameContent]
     eventful: float
-    """Mean over its scenes of how far constant velocity goes wrong, 0 to 1."""
+    """Mean over its scenes of what driving on with constant velocity would cost, 0 to 1."""
     turns: int
     stops: int
     conflicts: int
@@ -122,9 +123,10 @@ def cut_log(
     starts = [int(step) for step in first_step if step + span <= len(good) and good[step : step + span].all()]
     if not starts:
         return None
-    surprise, still = _surprise(motion, len(episode.ego))
+    loss, still = _blind_loss(episode, motion, drivable)
     offsets = np.arange(HISTORY - 1, count - FUTURE) * STEPS_PER_FRAME
-    value = np.array([surprise[start + offsets].mean() - 0.9 * still[start + offsets].mean() for start in starts])
+    worth = loss - 0.8 * still
+    value = np.array([worth[(start + offsets) // STEPS_PER_FRAME].mean() for start in starts])
     best = int(np.argmax(value + rng.uniform(0.0, 0.04, len(value))))
     if value[best] < least_eventful:
         return None
@@ -154,15 +156,40 @@ def _inside(pose: Float, drivable: shapely.Geometry) -> NDArray[np.bool_]:
     return shapely.contains_xy(drivable, corners[..., 0], corners[..., 1]).all(axis=1)
 
 
-def _surprise(motion: EgoMotion, steps: int) -> tuple[Float, Float]:
-    """Per step how wrong constant velocity goes (0 to 1), and whether ego stands and stays (0 or 1)."""
-    times = np.arange(steps) * STEP_S
+def _blind_loss(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry) -> tuple[Float, NDArray[np.bool_]]:
+    """Per frame what driving on blindly with constant velocity costs (0 to 1), and whether ego stands and stays.
+
+    Leaving the road or hitting something within `HORIZON_S` costs everything, falling behind ego a part.
+    """
+    takes, steps = episode.takes, round(HORIZON_S / FRAME_S)
+    times = np.array([take.time for take in takes])
     pose, v, _, _ = motion.at(times)
-    later, _, _, _ = motion.at(np.minimum(times + HORIZON_S, times[-1]))
-    straight = pose[:, :2] + HORIZON_S * v[:, None] * np.stack([np.cos(pose[:, 2]), np.sin(pose[:, 2])], axis=1)
-    gap = np.hypot(*(straight - later[:, :2]).T)
-    moved = np.hypot(*(later - pose)[:, :2].T)
-    return np.minimum(gap / SURPRISE_M, 1.0), (moved < 1.0).astype(float)
+    loss, still = np.zeros(len(takes)), np.zeros(len(takes), bool)
+    ahead = np.arange(1, steps + 1) * FRAME_S
+    for n in range(len(takes) - steps):
+        moved = float(np.hypot(*(pose[n + steps, :2] - pose[n, :2])))
+        still[n] = moved < 1.0
+        blind = np.tile(pose[n], (steps, 1))
+        blind[:, :2] += v[n] * ahead[:, None] * [np.cos(pose[n, 2]), np.sin(pose[n, 2])]
+        if not _inside(blind, drivable).all() or _hits(blind, takes, n):
+            loss[n] = 1.0
+        else:
+            loss[n] = LAGGING_COST * max(0.0, 1.0 - v[n] * HORIZON_S / max(moved, 5.0)) if moved > 5.0 else 0.0
+    return loss, still
+
+
+def _hits(blind: Float, takes: list[Take], n: int) -> bool:
+    """Whether ego's boxes at `blind` poses, one per frame after frame n, overlap an actor it did not overlap then."""
+    middle = REAR_AXLE_TO_CENTER_M * np.stack([np.cos(blind[:, 2]), np.sin(blind[:, 2])], axis=1)
+    for k in range(len(blind)):
+        box = np.array([*(blind[k, :2] + middle[k]), blind[k, 2], EGO_LENGTH_M, EGO_WIDTH_M])
+        actors = takes[n + k + 1].snapshot.actors.box
+        if boxes_overlap(box, np.ascontiguousarray(actors[:, _FLAT]), 0.0).any():
+            return True
+    return False
+
+
+_FLAT = [ActorBox.X, ActorBox.Y, ActorBox.HEADING, ActorBox.LENGTH, ActorBox.WIDTH]
 
 
 def _frames(

@@ -205,7 +205,7 @@ def drive_log(job: Job) -> tuple[LogCut, int]:
     stage, drivable = _stage(job.location, job.plan, job.seed)
     split = sum(ord(letter) << (8 * k) for k, letter in enumerate(job.split[:3]))
     # Some logs may be calm; the others have to be eventful.
-    wanted = 0.25 if job.number % 5 == 4 else 0.5
+    wanted = 0.3 if job.number % 5 == 4 else 0.55
     for attempt in range(ATTEMPTS):
         seed = (job.seed, split, job.number, attempt)
         episode = play(stage, seed, EPISODE_S)
@@ -215,7 +215,7 @@ def drive_log(job: Job) -> tuple[LogCut, int]:
         if cut is not None:
             return cut, attempt + 1
         if attempt % 15 == 14:
-            wanted *= 0.8
+            wanted *= 0.85
     raise RuntimeError(f"no good drive for {job.log_name} in {ATTEMPTS} attempts (seed {job.seed}); give another seed")
 
 

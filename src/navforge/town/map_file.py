@@ -233,7 +233,7 @@ def _write_layer(target: Path, schema: LayerSchema, table: _Table, to_degrees: T
         if column.kind is Kind.TEXT:
             columns.append(np.array(values, dtype=object))
             masks.append(None)
-        elif column.kind is Kind.NUMBER or column.name in ("lane_fid", "lane_connector_fid") and missing.any():
+        elif column.kind is Kind.NUMBER or (column.name in ("lane_fid", "lane_connector_fid") and missing.any()):
             # nuPlan stores the two nullable fids of baseline paths as real numbers.
             columns.append(np.array([np.nan if value is None else value for value in values], dtype=np.float64))
             masks.append(missing if missing.any() else None)

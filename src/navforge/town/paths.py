@@ -76,7 +76,7 @@ class DrivingLine:
 
     @property
     def length(self) -> float:
-        """m"""
+        """M"""
         return (len(self.pose) - 1) * SPACING_M
 
     def at(self, s: float) -> Float:
