@@ -62,6 +62,16 @@ def test_lidar_rays_are_unit_and_cover_the_circle() -> None:
     np.testing.assert_allclose(np.diff(azimuth), 4.0, atol=1e-3)
 
 
+def test_lidar_rings_rise_and_crowd_at_the_horizon() -> None:
+    rig = Rig(lidar_columns=8)
+    rays, rings = lidar_rays(rig)
+    elevation = np.arcsin([rays[rings == ring, 2].mean() for ring in range(rig.lidar_beams)])
+    steps = np.diff(elevation)
+    assert (steps > 0).all()
+    assert elevation[[0, -1]] == pytest.approx([rig.lidar_low, rig.lidar_high], abs=1e-6)
+    assert abs(elevation[:-1][steps.argmin()]) < 0.02
+
+
 def test_rig_refuses_an_image_that_is_not_16_to_9() -> None:
     with pytest.raises(ConfigError, match="16:9"):
         config.merge(Rig, ["width=480", "height=300"])

@@ -23,7 +23,8 @@ from navforge.reports.figures.style import SERIES
 _INK = "#123456"
 """Stands for the page's text colour until the SVG is written."""
 _STAGES = ("train", "val", "valid", "validation", "test")
-_CLOCKS = ("step", "epoch")
+_CLOCKS = ("step", "epoch", "seconds")
+"""Columns that say when, not how well."""
 _PANEL = (4.1, 2.5)
 _COLUMNS = 3
 
@@ -40,10 +41,10 @@ class Curve:
 
 
 def read_metrics(path: Path | str) -> list[Curve]:
-    """All curves of a `metrics.csv`, in column order; cells that are empty or not finite are left out.
+    """All curves of a `metrics.csv` or `epochs.csv`, in column order; empty and infinite cells are left out.
 
     Raises:
-        DataError: no such file, no column `step`, or a cell that is no number.
+        DataError: no such file, no column `step` or `epoch`, or a cell that is no number.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,14 +53,15 @@ def read_metrics(path: Path | str) -> list[Curve]:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         rows = list(reader)
-    if "step" not in columns:
-        raise DataError(f"{path}: no column 'step'; its columns are {', '.join(columns)}")
+    clock = next((name for name in ("step", "epoch") if name in columns), None)
+    if clock is None:
+        raise DataError(f"{path}: no column 'step' or 'epoch'; its columns are {', '.join(columns)}")
     curves = []
     for column in columns:
         if column in _CLOCKS:
             continue
         try:
-            points = [(int(float(row["step"])), float(row[column])) for row in rows if row[column] not in (None, "")]
+            points = [(int(float(row[clock])), float(row[column])) for row in rows if row[column] not in (None, "")]
         except ValueError as error:
             raise DataError(f"{path}: column {column!r} holds a cell that is no number ({error})") from error
         points = [(step, value) for step, value in points if math.isfinite(value)]
@@ -100,7 +102,7 @@ def learning_curves(path: Path | str) -> str:
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
     for axes in grid[-1]:
-        axes.set_xlabel("training step", fontsize=8)
+        axes.set_xlabel("epoch" if Path(path).name.startswith("epoch") else "training step", fontsize=8)
     return to_svg(figure, "curves")
 
 

@@ -22,6 +22,8 @@ from navforge.core.errors import ConfigError
 OFFICIAL_SIZE = (1920, 1080)
 OFFICIAL_FOCAL_PX = 1545.0
 OFFICIAL_CENTER_PX = (960.0, 560.0)
+BEAM_FOCUS = 1.4
+"""How much LiDAR rings crowd at the horizon; 1 spreads them evenly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +73,10 @@ class Rig:
                 f"width x height: the cameras have square pixels and a 16:9 image, got {self.width} x {self.height}; "
                 f"give height = width * 9 / 16 (480 x 270, 1920 x 1080)"
             )
-        if not self.lidar_low < self.lidar_high:
-            raise ConfigError(f"lidar_low must be below lidar_high, got {self.lidar_low} and {self.lidar_high}")
+        if not self.lidar_low < 0.0 < self.lidar_high:
+            raise ConfigError(
+                f"lidar_low must lie below the horizon and lidar_high above, got {self.lidar_low}, {self.lidar_high}"
+            )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -136,8 +140,13 @@ def camera_rays(name: str, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def lidar_rays(rig: Rig) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Unit rays of one turn, ego frame (beams * columns, 3), and the ring of each."""
-    elevation = np.linspace(rig.lidar_low, rig.lidar_high, rig.lidar_beams)
+    """Unit rays of one turn, ego frame (beams * columns, 3), and the ring of each.
+
+    Two thirds of the rings look below the horizon, and rings are closest together at it, where far vehicles are.
+    """
+    share = np.linspace(-1.0, 0.5, rig.lidar_beams)
+    lift = (np.abs(share) / np.where(share < 0, 1.0, 0.5)) ** BEAM_FOCUS
+    elevation = lift * np.where(share < 0, rig.lidar_low, rig.lidar_high)
     azimuth = (np.arange(rig.lidar_columns) + 0.5) * (2.0 * math.pi / rig.lidar_columns)
     rings, turns = np.meshgrid(np.arange(rig.lidar_beams), azimuth, indexing="ij")
     angles = elevation[rings]
