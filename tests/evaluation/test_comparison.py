@@ -37,7 +37,7 @@ def test_score_table_has_a_row_per_agent(tables: dict[str, ScoreTable]) -> None:
     table = comparison.scores_table(tables, "epdms_v2")
     assert [column.header for column in table.columns][4:] == ["NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC"]
     assert list(table.columns[0].cells) == ["good", "poor"]
-    assert list(table.columns[1].cells) == ["0.7500", "0.2500"]
+    assert list(table.columns[1].cells) == ["75.0", "25.0"]
     assert "12 scenes of split tiny" in str(table.caption)
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from navforge.evaluation.intervals import Interval
-from navforge.evaluation.summary import ProtocolSummary, compare, span, summarise
+from navforge.evaluation.summary import ProtocolSummary, compare, summarise
 from navforge.evaluation.tables import ScoreTable, subscores
 from navforge.scoring.protocols import protocol
 
@@ -43,17 +44,17 @@ def claim(tables: dict[str, ScoreTable], first: str, second: str, name: str, wor
 
 
 def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
-    """Mean score with both intervals and mean sub-scores, one row per agent."""
+    """Mean score with both intervals and mean sub-scores in points (0 to 100), one row per agent."""
     rules = protocol(name)
     shorts = {metric.name: metric.short for metric in (*rules.metrics, *filter(None, [rules.two_frame]))}
-    table = Table(title=rules.title, title_justify="left", title_style="bold")
+    table = Table(title=f"{rules.title}, points", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for head in ("agent", "score", "95 % over scenes", "95 % over logs", *shorts.values()):
         table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
     for label, scores in tables.items():
         found = summarise(scores)[name]
         means = [_mean(found, column) for column in subscores(name)]
         table.add_row(
-            label, f"{found.score.mean:.4f}", span(found.score.by_scene, 3), span(found.score.by_log, 3), *means
+            label, f"{100 * found.score.mean:.1f}", _points(found.score.by_scene), _points(found.score.by_log), *means
         )
     one = next(iter(tables.values()))
     logs = one.of(name)["log_name"].n_unique()
@@ -63,20 +64,26 @@ def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
 
 def claims_table(claims: Sequence[Claim]) -> Table:
     """Paired differences with their intervals, and whether each claim holds."""
-    table = Table(title="paired differences of the mean score", title_justify="left", title_style="bold")
+    table = Table(title="paired differences, points", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for head in ("claim", "rules", "difference", "95 % over scenes", "95 % over logs", ""):
         table.add_column(head, justify="right" if head.startswith(("diff", "95")) else "left")
     for one in claims:
         verdict = "holds" if one.holds else "DOES NOT HOLD"
         table.add_row(
-            one.words, one.protocol, f"{one.by_scene.mean:+.4f}", span(one.by_scene, 3), span(one.by_log, 3), verdict
+            one.words,
+            one.protocol,
+            f"{100 * one.by_scene.mean:+.1f}",
+            _points(one.by_scene),
+            _points(one.by_log),
+            verdict,
         )
     return table
 
 
 def distribution_table(tables: dict[str, ScoreTable], name: str) -> Table:
     """Share of scenes per range of the score, one row per agent, with mean and quartiles."""
-    table = Table(title=f"distribution of the score, {name}", title_justify="left", title_style="bold")
+    title = f"share of scenes by score, {name}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for head in ("agent", *BINS, "mean", "quartiles"):
         table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
     for label, scores in tables.items():
@@ -122,4 +129,10 @@ def to_json(tables: dict[str, ScoreTable], claims: Sequence[Claim]) -> dict[str,
 
 def _mean(summary: ProtocolSummary, column: str) -> str:
     found = next((one for one in summary.columns if one.column == column), None)
-    return "" if found is None else f"{found.mean:.3f}"
+    return "" if found is None else f"{100 * found.mean:.1f}"
+
+
+def _points(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return "n/a"
+    return f"{100 * interval.low:.1f} .. {100 * interval.high:.1f}"

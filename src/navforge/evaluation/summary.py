@@ -193,7 +193,7 @@ def render(summaries: dict[str, ProtocolSummary], title: str, official: dict[str
 def span(interval: Interval, digits: int = 4) -> str:
     """An interval as text."""
     if interval.low is None or interval.high is None:
-        return "n/a (one log)"
+        return "n/a"
     return f"{interval.low:.{digits}f} .. {interval.high:.{digits}f}"
 
 
