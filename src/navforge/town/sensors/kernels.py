@@ -1,4 +1,6 @@
-"""Compiled loops of the renderer: rays of a camera, and the colour of every pixel.
+"""Compiled loops of the sensors: rays, the colour of every pixel, the range of every LiDAR ray.
+
+All in one file: numba notices a changed function only in the file of its caller.
 
 Numbers travel as scalars and tuples rather than small arrays, which keeps them in registers; arrays are passed one by
 one, because compiled code counts references of every array inside a tuple.
@@ -27,6 +29,9 @@ SKY_OWNER, SCENERY_OWNER, GROUND_OWNER = -3, -2, -1
 _FACADE, _FOLIAGE, _GLASS = int(Surface.FACADE), int(Surface.FOLIAGE), int(Surface.GLASS)
 _LAMP, _GLOW, _STRIPES = int(Surface.LAMP), int(Surface.GLOW), int(Surface.STRIPES)
 FLOOR_M, BAY_M = 3.2, 2.6
+_GLASS_RETURN = 0.12
+_GRAZING = 0.02
+"""LiDAR returns of the ground vanish where the beam meets it flatter than this (sine)."""
 MAX_TAPS = 6
 
 
@@ -355,3 +360,57 @@ def shade(
             b = haze[2] + clear * (b - haze[2])
         image[p, 0], image[p, 1], image[p, 2] = _byte(r), _byte(g), _byte(b)
     return image, owner, depth
+
+
+@njit(cache=True)
+def _surface_return(
+    plane: np.ndarray, surface: np.ndarray, color: np.ndarray, hit: int, d: tuple[float, float, float]
+) -> float:
+    """Intensity, 0-255, of a return from triangle `hit` along the unit direction `d`."""
+    facing = abs(plane[hit, 0] * d[0] + plane[hit, 1] * d[1] + plane[hit, 2] * d[2])
+    bright = (color[hit, 0] + color[hit, 1] + color[hit, 2]) / 3.0
+    if surface[hit] == _GLASS:
+        bright = _GLASS_RETURN
+    return min(255.0, 15.0 + 170.0 * bright * (0.3 + 0.7 * facing))
+
+
+@njit(cache=True)
+def lidar_returns(
+    origin: np.ndarray,
+    directions: np.ndarray,
+    fixed_hit: np.ndarray,
+    moving_hit: np.ndarray,
+    fixed_count: int,
+    solids: Solids,
+    soil: np.ndarray,
+    frame: np.ndarray,
+    soil_intensity: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Range (R,) in m of every unit ray's return, inf for none, and its intensity (R,), 0-255."""
+    plane, surface, color, _ = solids
+    count = len(directions)
+    ranges = np.full(count, np.inf)
+    intensity = np.zeros(count, np.float32)
+    ox, oy, oz = origin[0], origin[1], origin[2]
+    for p in range(count):
+        d = (float(directions[p, 0]), float(directions[p, 1]), float(directions[p, 2]))
+        nearest = math.inf
+        if d[2] < -_GRAZING:
+            nearest = -oz / d[2]
+            column = int((ox + nearest * d[0] - frame[0]) / frame[2])
+            row = int((oy + nearest * d[1] - frame[1]) / frame[2])
+            inside = 0 <= row < soil.shape[0] and 0 <= column < soil.shape[1]
+            intensity[p] = soil_intensity[soil[row, column] if inside else 0]
+        fixed, moving = int(fixed_hit[p]), int(moving_hit[p])
+        if fixed >= 0:
+            t = distance_to(plane, fixed, ox, oy, oz, d[0], d[1], d[2])
+            if t < nearest:
+                nearest = t
+                intensity[p] = _surface_return(plane, surface, color, fixed, d)
+        if moving >= 0:
+            t = distance_to(plane, fixed_count + moving, ox, oy, oz, d[0], d[1], d[2])
+            if t < nearest:
+                nearest = t
+                intensity[p] = _surface_return(plane, surface, color, fixed_count + moving, d)
+        ranges[p] = nearest
+    return ranges, intensity
