@@ -29,6 +29,7 @@ SMOOTHING_S = 0.35
 WARM_UP_S = 4.0
 JITTER_US = 350
 COMMAND_AHEAD_M = 28.0
+TURN_RAD = float(np.radians(25.0))
 LAGGING_COST = 0.4
 """What falling behind costs at most, where leaving the road or a collision costs 1."""
 
@@ -102,6 +103,7 @@ def cut_log(
     episode: Episode,
     count: int,
     least_eventful: float,
+    least_turning: float,
     rng: np.random.Generator,
     start_us: int,
 ) -> LogCut | None:
@@ -113,6 +115,7 @@ def cut_log(
         episode: the whole drive.
         count: frames of the log.
         least_eventful: stretches with less happening are refused.
+        least_turning: stretches with a smaller share of turning scenes are refused.
         rng: of time stamp jitter and of choices between equal stretches.
         start_us: time stamp of the episode's begin.
     """
@@ -127,8 +130,11 @@ def cut_log(
     offsets = np.arange(HISTORY - 1, count - FUTURE) * STEPS_PER_FRAME
     worth = loss - 0.8 * still
     value = np.array([worth[(start + offsets) // STEPS_PER_FRAME].mean() for start in starts])
-    best = int(np.argmax(value + rng.uniform(0.0, 0.04, len(value))))
-    if value[best] < least_eventful:
+    turning = _turning(motion, len(episode.takes))
+    turns = np.array([turning[(start + offsets) // STEPS_PER_FRAME].mean() for start in starts])
+    value[(value < least_eventful) | (turns < least_turning)] = -np.inf
+    best = int(np.argmax(value + 0.3 * turns + rng.uniform(0.0, 0.04, len(value))))
+    if not np.isfinite(value[best]):
         return None
     start = starts[best]
     frames = _frames(episode, motion, start // STEPS_PER_FRAME, count, rng, start_us)
@@ -176,6 +182,13 @@ def _blind_loss(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry)
         else:
             loss[n] = LAGGING_COST * max(0.0, 1.0 - v[n] * HORIZON_S / max(moved, 5.0)) if moved > 5.0 else 0.0
     return loss, still
+
+
+def _turning(motion: EgoMotion, count: int) -> NDArray[np.bool_]:
+    """(count,) per frame whether ego turns within the next `HORIZON_S`."""
+    heading = motion.at(np.arange(count) * FRAME_S)[0][:, 2]
+    steps = round(HORIZON_S / FRAME_S)
+    return np.array([np.ptp(heading[n : n + steps + 1]) > TURN_RAD for n in range(count)])
 
 
 def _hits(blind: Float, takes: list[Take], n: int) -> bool:
@@ -244,7 +257,7 @@ def _described(
     for offset in offsets:
         times = (start + offset + np.arange(horizon + 1)) * STEP_S
         pose, v, _, _ = motion.at(times)
-        turns += bool(np.ptp(pose[:, 2]) > np.radians(25))
+        turns += bool(np.ptp(pose[:, 2]) > TURN_RAD)
         stops += bool(v.min() < 0.3)
         conflicts += bool(episode.hindered[start + offset : start + offset + horizon + 1].any())
     return LogCut(frames, value, turns, stops, conflicts, len(offsets))

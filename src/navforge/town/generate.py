@@ -204,18 +204,18 @@ def drive_log(job: Job) -> tuple[LogCut, int]:
     """The first drive of this log's seed that is good and eventful enough, and how many were tried."""
     stage, drivable = _stage(job.location, job.plan, job.seed)
     split = sum(ord(letter) << (8 * k) for k, letter in enumerate(job.split[:3]))
-    # Some logs may be calm; the others have to be eventful.
-    wanted = 0.3 if job.number % 5 == 4 else 0.55
+    # Some logs may be calm, the others have to be eventful; in half of them ego turns.
+    wanted, turning = (0.25, 0.0) if job.number % 5 == 4 else (0.42, 0.4 * (job.number % 2))
     for attempt in range(ATTEMPTS):
         seed = (job.seed, split, job.number, attempt)
         episode = play(stage, seed, EPISODE_S)
         rng = np.random.default_rng([*seed, 11])
         day = FIRST_DAY_US + (job.number * 3 + split % 7) * 3_600_000_000
-        cut = cut_log(stage, drivable, episode, job.frames, wanted, rng, day)
+        cut = cut_log(stage, drivable, episode, job.frames, wanted, turning, rng, day)
         if cut is not None:
             return cut, attempt + 1
         if attempt % 15 == 14:
-            wanted *= 0.85
+            wanted, turning = 0.8 * wanted, 0.5 * turning
     raise RuntimeError(f"no good drive for {job.log_name} in {ATTEMPTS} attempts (seed {job.seed}); give another seed")
 
 
