@@ -25,7 +25,7 @@ from navforge.reports.figures import (  # fmt: skip
     learning_curves,
     score_intervals,
 )
-from navforge.reports.figures.bev import AHEAD_M, BEHIND_M, PIXELS
+from navforge.reports.figures.bev import FARTHEST_M, NEAREST_M, PIXELS, reach_of
 from navforge.reports.figures.camera import ribbon
 from navforge.reports.figures.curves import read_metrics
 from navforge.reports.figures.style import EGO_COLOR, OBJECT_COLOR, ROUTE_COLOR
@@ -46,10 +46,10 @@ def pixels_of(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
 
 
-def at(image: np.ndarray, forward: float, left: float) -> np.ndarray:
-    """Colour of a place of the ego frame in a picture from above."""
-    per_metre = PIXELS / (AHEAD_M + BEHIND_M)
-    return image[round((AHEAD_M - forward) * per_metre), round((AHEAD_M + BEHIND_M) / 2 * per_metre - left * per_metre)]
+def at(image: np.ndarray, forward: float, left: float, ahead: float) -> np.ndarray:
+    """Colour of a place of the ego frame in a picture from above that reaches `ahead` m."""
+    scale = PIXELS / (1.25 * ahead)
+    return image[round((ahead - forward) * scale), round((0.625 * ahead - left) * scale)]
 
 
 def rgb(color: str) -> np.ndarray:
@@ -57,19 +57,28 @@ def rgb(color: str) -> np.ndarray:
 
 
 def test_bev_shows_things_where_they_are() -> None:
-    image = pixels_of(draw_bev(report_scene.scene(), [Trajectory("chosen", LEFT, CHOSEN)]))
+    plans = [Trajectory("chosen", LEFT, CHOSEN)]
+    ahead = reach_of(plans)
+    image = pixels_of(draw_bev(report_scene.scene(), plans))
     assert image.shape == (PIXELS, PIXELS, 3)
     for color, forward, left in (
         (OBJECT_COLOR[ObjectType.VEHICLE], 14.3, 0.6),
         (OBJECT_COLOR[ObjectType.PEDESTRIAN], 8.0, -6.0),
         (EGO_COLOR, 1.46, 0.8),
-        (ROUTE_COLOR, 45.0, 1.0),
+        (ROUTE_COLOR, 27.0, 1.0),
         (CHOSEN.color, LEFT[-1, 0], LEFT[-1, 1]),
         (CHOSEN.color, LEFT[20, 0], LEFT[20, 1]),
     ):
-        assert np.abs(at(image, forward, left) - rgb(color)).max() < 24, (color, forward, left)
-    red, plain = at(image, 35.0, 1.0), at(image, 45.0, 1.0)
+        assert np.abs(at(image, forward, left, ahead) - rgb(color)).max() < 24, (color, forward, left)
+    image = pixels_of(draw_bev(report_scene.scene()))
+    red, plain = at(image, 35.0, 1.0, FARTHEST_M), at(image, 45.0, 1.0, FARTHEST_M)
     assert red[0] - red[2] > 10 > plain[0] - plain[2], "the connector under a red light is tinted"
+
+
+def test_bev_zooms_to_its_trajectories() -> None:
+    assert reach_of([Trajectory("a", np.zeros((8, 3)), CHOSEN)]) == NEAREST_M
+    assert reach_of([Trajectory("a", STRAIGHT * 10, CHOSEN)]) == FARTHEST_M
+    assert NEAREST_M < reach_of([Trajectory("a", STRAIGHT, CHOSEN)]) < FARTHEST_M
 
 
 def test_bev_is_invariant_to_where_the_scene_lies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +94,8 @@ def test_bev_draws_histories_and_lane_centres() -> None:
     past = report_scene.rings_to_global([(20.0, -12.0), (30.0, -12.0)])[0][:2]
     plain = pixels_of(draw_bev(scene))
     drawn = pixels_of(draw_bev(scene, surroundings=Surroundings((line,), (past,), None)))
-    assert (np.abs(at(drawn, 25.0, -12.0) - at(plain, 25.0, -12.0)) > 15).any()
-    column = round((AHEAD_M + BEHIND_M) / 2 * 8 - 3.5 * 8)
+    assert (np.abs(at(drawn, 25.0, -12.0, FARTHEST_M) - at(plain, 25.0, -12.0, FARTHEST_M)) > 15).any()
+    column = round((0.625 * FARTHEST_M - 3.5) * PIXELS / (1.25 * FARTHEST_M))
     assert (np.abs(drawn[:, column] - plain[:, column]).sum(axis=1) > 20).mean() > 0.2
 
 

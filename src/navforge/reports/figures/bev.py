@@ -23,7 +23,8 @@ from navforge.reports.figures import style
 from navforge.reports.figures.style import Trajectory
 from navforge.reports.figures.surroundings import Surroundings
 
-AHEAD_M, BEHIND_M = 56.0, 14.0
+NEAREST_M, FARTHEST_M = 32.0, 60.0
+"""How far ahead of ego a picture reaches, at least and at most; it reaches a quarter of that behind."""
 PIXELS = 560
 SECOND = 10
 """Steps of object tracks per second."""
@@ -36,7 +37,7 @@ Points = NDArray[np.float64]
 def draw_bev(
     scene: CachedScene, trajectories: Sequence[Trajectory] = (), surroundings: Surroundings | None = None
 ) -> bytes:
-    """PNG (560 x 560 px) of one scene; 70 m x 70 m, ego heading up.
+    """PNG (560 x 560 px) of one scene, ego heading up; zoomed so that the trajectories fill it (40 to 75 m across).
 
     Args:
         scene: cached arrays: drivable map, objects now and to come, red lights, route.
@@ -47,9 +48,9 @@ def draw_bev(
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_facecolor(style.OFF_ROAD)
-    half = (AHEAD_M + BEHIND_M) / 2
-    axes.set_xlim(-half, half)
-    axes.set_ylim(-BEHIND_M, AHEAD_M)
+    ahead = reach_of(trajectories)
+    axes.set_xlim(-0.625 * ahead, 0.625 * ahead)
+    axes.set_ylim(-0.25 * ahead, ahead)
     axes.set_aspect("equal")
     axes.set_axis_off()
     figure.patch.set_facecolor(style.OFF_ROAD)
@@ -63,6 +64,14 @@ def draw_bev(
     _draw_trajectories(axes, trajectories)
     _draw_scale(axes)
     return _png(figure)
+
+
+def reach_of(trajectories: Sequence[Trajectory]) -> float:
+    """How far ahead, m, a picture of these trajectories reaches."""
+    ends = [np.asarray(trajectory.poses, np.float64)[:, :2] for trajectory in trajectories]
+    forward = max((float(points[:, 0].max()) for points in ends), default=FARTHEST_M)
+    aside = max((float(np.abs(points[:, 1]).max()) for points in ends), default=0.0)
+    return float(np.clip(max(forward + 12.0, (aside + 8.0) / 0.625), NEAREST_M, FARTHEST_M))
 
 
 class _View:
