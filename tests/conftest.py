@@ -41,3 +41,22 @@ def real_cache(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     report = cache_split(load_split("real", data), data, out, workers=1)
     assert not report.failures
     return out
+
+
+@pytest.fixture(scope="session")
+def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny world with cameras and LiDAR (64 x 36 px), made once per test process.
+
+    The folder serves as OPENSCENE_DATA_ROOT, its `maps` as NUPLAN_MAPS_ROOT; splits `train`, `val` and `test`. Mark
+    tests that use it `xdist_group("tiny_town")`, and do not write into it.
+    """
+    from navforge.town.generate import SCALES, generate  # noqa: PLC0415 (imports what most tests do not need)
+    from navforge.town.sensors import Rig  # noqa: PLC0415
+
+    out = tmp_path_factory.mktemp("tiny_town")
+    rig = Rig(width=64, height=36, lidar_columns=200)
+    outcomes = list(
+        generate(out, SCALES["tiny"], seed=0, sensors="all", sensor_frames="all", rig=rig, workers=1)
+    )
+    assert all(outcome.ok for outcome in outcomes), [outcome.traceback for outcome in outcomes if not outcome.ok]
+    return out

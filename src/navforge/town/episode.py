@@ -89,7 +89,7 @@ def play(stage: Stage, seed: tuple[int, ...], duration_s: float) -> Episode:
         poses = traffic.poses()
         boxes = traffic.boxes(poses)
         motion.append([*poses[EGO], ego.v, ego.a, ego.s])
-        people, _ = cast.pedestrians.boxes()
+        people, _ = cast.pedestrians.crosser_boxes()
         present = np.array([not driver.gone for driver in traffic.drivers])[1:]
         around = np.concatenate([boxes[1:][present], stills, people])
         touched.append(bool(boxes_overlap(boxes[EGO], around, TOUCH_M).any()))

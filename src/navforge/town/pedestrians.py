@@ -76,15 +76,24 @@ class Pedestrians:
             angle = np.arctan2(step[1], step[0])
             pose.append([ends[2, 0], ends[2, 1], angle])
             velocity.append(walker.v * np.array([np.cos(angle), np.sin(angle)]))
-        for crosser in self.crossers:
-            step = crosser.line[1] - crosser.line[0]
-            unit = step / np.hypot(*step)
-            at = crosser.line[0] + min(crosser.s, float(np.hypot(*step))) * unit
-            pose.append([at[0], at[1], np.arctan2(unit[1], unit[0])])
-            velocity.append(unit * (crosser.v if crosser.walking and not crosser.done else 0.0))
-        boxes = np.array(pose).reshape(-1, 3)
-        size = np.tile(BODY_M[:2], (len(boxes), 1))
-        return np.column_stack([boxes, size]), np.array(velocity).reshape(-1, 2)
+        strolling = np.array(pose).reshape(-1, 3)
+        boxes = np.column_stack([strolling, np.tile(BODY_M[:2], (len(strolling), 1))])
+        crossing, their_velocity = self.crosser_boxes()
+        return np.concatenate([boxes, crossing]), np.concatenate([np.array(velocity).reshape(-1, 2), their_velocity])
+
+    def crosser_boxes(self) -> tuple[Float, Float]:
+        """(C, 5) boxes and (C, 2) velocities of those who wait to cross, cross, or have crossed."""
+        if not self.crossers:
+            return np.zeros((0, 5)), np.zeros((0, 2))
+        start = np.array([crosser.line[0] for crosser in self.crossers])
+        step = np.array([crosser.line[1] for crosser in self.crossers]) - start
+        length = np.hypot(*step.T)
+        unit = step / length[:, None]
+        s = np.minimum([crosser.s for crosser in self.crossers], length)
+        v = np.array([crosser.v if crosser.walking and not crosser.done else 0.0 for crosser in self.crossers])
+        angle = np.arctan2(unit[:, 1], unit[:, 0])
+        size = np.tile(BODY_M[:2], (len(unit), 1))
+        return np.column_stack([start + s[:, None] * unit, angle, size]), v[:, None] * unit
 
     def step(self, dt: float, vehicles: Float, velocity: Float, allowed: Callable[[int], bool]) -> Float:
         """Advance everybody.
