@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from navforge.core.errors import ConfigError
 from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.encoders.timm_camera import TimmCameraConfig
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
+from navforge.models.heads.hydra_mdp import DRIVESUPRIM_V2, HydraMdpConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
@@ -48,7 +48,13 @@ HYDRA_MDP_TINY = Recipe(
             channels=64,
         ),
         head=HydraMdpConfig(
-            width=64, attention_heads=4, feed_forward=128, vocabulary_layers=1, decoder_layers=2, standardise=True
+            width=64,
+            attention_heads=4,
+            feed_forward=128,
+            vocabulary_layers=1,
+            decoder_layers=2,
+            standardise=True,
+            inference=replace(DRIVESUPRIM_V2, comfort=2.0),
         ),
     ),
     train=TrainConfig(
