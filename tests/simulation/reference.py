@@ -30,7 +30,11 @@ def profiles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for row in range(n - 2):
         penalty[row, row + 1] = -1.0
     penalty[n - 3, n - 1] = 1.0
-    x = np.linalg.pinv(a.T @ a + 1e-4 * penalty.T @ penalty, hermitian=True) @ a.T @ np.diff(poses[:, :2], axis=0).ravel()
+    x = (
+        np.linalg.pinv(a.T @ a + 1e-4 * penalty.T @ penalty, hermitian=True)
+        @ a.T
+        @ np.diff(poses[:, :2], axis=0).ravel()
+    )
     speed = x[0] + DT * np.concatenate([[0.0], np.cumsum(x[1:])])
     a = np.zeros((n, n))
     for k in range(n):

@@ -17,7 +17,9 @@ def test_times_are_truncated_not_rounded() -> None:
     assert abs(int(sample_times_us(START)[-1]) - START - 4_000_000) <= 1
 
 
-@pytest.mark.parametrize(("count", "interval"), [(8, 0.5), (40, 0.1), (41, 0.1), (20, 0.2), (3, 1.7), (80, 0.05), (1, 4.0)])
+@pytest.mark.parametrize(
+    ("count", "interval"), [(8, 0.5), (40, 0.1), (41, 0.1), (20, 0.2), (3, 1.7), (80, 0.05), (1, 4.0)]
+)
 def test_a_straight_plan_is_sampled_on_the_line(count: int, interval: float) -> None:
     t = interval * np.arange(1, count + 1)
     plan = np.stack([3.0 * t, 0.0 * t, 0.0 * t], axis=1)[None]

@@ -132,7 +132,8 @@ def score_plans(
     rules = [_protocol(chosen) for chosen in protocols]
     states = simulate(scene.ego_state, to_reference_poses(scene, poses, interval_s))
     if prepared is None:
-        prepared = prepare(scene, raster=len(states) >= RASTER_FROM_PROPOSALS)
+        devkits = {one.devkit for one in rules}
+        prepared = prepare(scene, devkits=devkits, raster=len(states) >= RASTER_FROM_PROPOSALS)
     references = simulate(scene.ego_state, scene.pdm_reference_input)
     return {one.name: _compare(scene, prepared, states, references, one, human_filter) for one in rules}
 
@@ -163,13 +164,12 @@ def _compare(
     rules: Protocol,
     human_filter: bool | None,
 ) -> PlanScores:
-    reference = references[rules.devkit][None]
-    both, events, _ = _run_kernel(prepared, np.concatenate([reference, states]), rules.devkit, False)
-    reference_values = _sub_scores(both[:1], rules)
-    reference_progress = both[:1, Column.PROGRESS]
-    reference_best = float((reference_progress * aggregate.gate(reference_values, rules))[0])
-    values = _sub_scores(both[1:], rules)
-    progress = both[1:, Column.PROGRESS].copy()
+    reference, _, _ = _run_kernel(prepared, references[rules.devkit][None], rules.devkit, False)
+    reference_progress = reference[:, Column.PROGRESS]
+    reference_best = float((reference_progress * aggregate.gate(_sub_scores(reference, rules), rules))[0])
+    result, events, _ = _run_kernel(prepared, states, rules.devkit, False)
+    values = _sub_scores(result, rules)
+    progress = result[:, Column.PROGRESS].copy()
     gates = aggregate.gate(values, rules)
     best = np.maximum(progress * gates, reference_best)
     values[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
@@ -184,8 +184,8 @@ def _compare(
         progress_m=progress,
         score=aggregate.score(scored, rules),
         reference_progress_m=float(reference_progress[0]),
-        collision_step=events[1:, 0].copy(),
-        ttc_step=events[1:, 1].copy(),
+        collision_step=events[:, 0].copy(),
+        ttc_step=events[:, 1].copy(),
         states=states,
     )
 

@@ -25,6 +25,7 @@ from navforge.scoring.kernels_traffic import (
     CENTER_X,
     CENTER_Y,
     COS,
+    DRIVABLE_UNKNOWN,
     HALF_LENGTH,
     HALF_WIDTH,
     MOTION_ROWS,
@@ -83,10 +84,11 @@ def place(states, n, steps, origin, motion):
 
 
 @kernel
-def find_areas(areas, motion, steps, flags):
+def find_areas(areas, motion, steps, flags, every_step):
     """Set the flags NON_DRIVABLE (a corner off the drivable area) and ONCOMING (centre off the route's lanes).
 
-    Returns whether the ego ever leaves the drivable area.
+    After the first step off the drivable area the others are left DRIVABLE_UNKNOWN, unless `every_step` is asked for:
+    few plans need them. Returns whether the ego ever leaves the drivable area.
     """
     raster = areas.raster
     low_x = areas.raster_grid[0]
@@ -96,14 +98,16 @@ def find_areas(areas, motion, steps, flags):
     for t in range(steps):
         x = motion[CENTER_X, t]
         y = motion[CENTER_Y, t]
-        c = motion[COS, t]
-        s = motion[SIN, t]
         flag = 0
         code = (raster_code(raster, low_x, low_y, scale, x, y) >> (2 * ON_ROUTE)) & 3
         if code == RASTER_OUTSIDE or (code == RASTER_TEST and not in_area_exact(areas, ON_ROUTE, x, y)):
             flag |= ONCOMING
+        if left_drivable and not every_step:
+            flags[t] = flag | DRIVABLE_UNKNOWN
+            continue
+        # As `box_leaves_drivable`, with the raster taken out of its tuple once: that costs more than a look-up.
         for k in range(4):
-            corner_x, corner_y = corner(x, y, c, s, HALF_LENGTH, HALF_WIDTH, k)
+            corner_x, corner_y = corner(x, y, motion[COS, t], motion[SIN, t], HALF_LENGTH, HALF_WIDTH, k)
             code = (raster_code(raster, low_x, low_y, scale, corner_x, corner_y) >> (2 * DRIVABLE)) & 3
             if code == RASTER_OUTSIDE or (
                 code == RASTER_TEST and not in_area_exact(areas, DRIVABLE, corner_x, corner_y)
@@ -158,7 +162,7 @@ def score_batch(states, origin, areas, path, traffic, lights, comfort, is_v2, tt
     ignored = np.full(traffic.is_agent.shape[0], -1, dtype=np.int64)
     for n in range(states.shape[2]):
         place(states, n, steps, origin, motion)
-        left_drivable = find_areas(areas, motion, steps, flags)
+        left_drivable = find_areas(areas, motion, steps, flags, ego_areas.shape[0] > 0)
         if ego_areas.shape[0] > 0:
             record_areas(areas, motion, flags, n, ego_areas)
         score, step = collision_score(traffic, areas, motion, flags, steps, ignored, 2 * n)

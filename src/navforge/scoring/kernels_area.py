@@ -16,7 +16,7 @@ RASTER_OUTSIDE, RASTER_INSIDE, RASTER_TEST = 0, 1, 2
 RASTER_ALL_TEST = np.uint8(0b101010)
 
 
-@kernel
+@kernel(inline="always")
 def bin_of(areas, x, y):
     """Index (row * bins + column) of the bin of a point, or -1 outside the bins."""
     column = (x - areas.bin_grid[0]) / areas.bin_grid[2]
@@ -26,7 +26,7 @@ def bin_of(areas, x, y):
     return -1
 
 
-@kernel
+@kernel(inline="always")
 def candidates(areas, area, x, y):
     """Range (first, last, in bins) of the polygons of a class that may contain a point."""
     cell = bin_of(areas, x, y)
@@ -52,13 +52,23 @@ def contains(areas, p, x, y):
 
 
 @kernel
-def in_area_exact(areas, area, x, y):
-    """Whether a point is strictly inside any polygon of a class."""
-    first, last, binned = candidates(areas, area, x, y)
+def in_any(xy, ring_start, polygon_start, bounds, listed, first, last, x, y):
+    """Whether a point is strictly inside any of the polygons `listed[first:last]`."""
     for i in range(first, last):
-        if contains(areas, candidate(areas, i, binned), x, y):
+        if in_polygon(xy, ring_start, polygon_start, bounds, listed[i], x, y):
             return True
     return False
+
+
+@kernel
+def in_area_exact(areas, area, x, y):
+    """Whether a point is strictly inside any polygon of a class."""
+    shapes = areas.polygons
+    first, last, binned = candidates(areas, area, x, y)
+    if first == last:
+        return False
+    listed = areas.bin_members if binned else areas.members
+    return in_any(shapes.xy, shapes.ring_start, shapes.polygon_start, shapes.bounds, listed, first, last, x, y)
 
 
 @kernel(inline="always")
@@ -79,6 +89,16 @@ def in_area(areas, area, x, y):
     if code == RASTER_TEST:
         return in_area_exact(areas, area, x, y)
     return code == RASTER_INSIDE
+
+
+@kernel
+def box_leaves_drivable(areas, x, y, c, s, half_length, half_width):
+    """Whether a corner of a box is off the drivable area."""
+    for k in range(4):
+        corner_x, corner_y = corner(x, y, c, s, half_length, half_width, k)
+        if not in_area(areas, DRIVABLE, corner_x, corner_y):
+            return True
+    return False
 
 
 @kernel

@@ -7,7 +7,7 @@ import math
 from navforge.geometry.compiled import kernel
 from navforge.geometry.kernels import box_meets_polygon, boxes_overlap
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
-from navforge.scoring.kernels_area import INTERSECTION, in_area, in_multiple_lanes
+from navforge.scoring.kernels_area import INTERSECTION, box_leaves_drivable, in_area, in_multiple_lanes
 
 HALF_LENGTH = 0.5 * EGO_LENGTH_M
 HALF_WIDTH = 0.5 * EGO_WIDTH_M
@@ -26,7 +26,7 @@ STATIC_COLLISION_SCORE = 0.5
 REAR_X, REAR_Y, CENTER_X, CENTER_Y, COS, SIN, SPEED = range(7)
 MOTION_ROWS = 7
 # Flags of a plan's work array (T,), one bit each.
-NON_DRIVABLE, ONCOMING, LANES_KNOWN, MULTIPLE_LANES = 1, 2, 4, 8
+NON_DRIVABLE, ONCOMING, LANES_KNOWN, MULTIPLE_LANES, DRIVABLE_UNKNOWN = 1, 2, 4, 8, 16
 
 
 @kernel(inline="always")
@@ -70,14 +70,21 @@ def bearing(traffic, j, motion, t):
 
 @kernel
 def leaves_lane(areas, motion, flags, t):
-    """Whether the ego covers several lanes or leaves the drivable area at step t; several lanes are looked up once."""
+    """Whether the ego covers several lanes or leaves the drivable area at step t; what is unknown is looked up once."""
     if flags[t] & NON_DRIVABLE:
         return True
+    x = motion[CENTER_X, t]
+    y = motion[CENTER_Y, t]
+    c = motion[COS, t]
+    s = motion[SIN, t]
+    if flags[t] & DRIVABLE_UNKNOWN:
+        flags[t] &= ~DRIVABLE_UNKNOWN
+        if box_leaves_drivable(areas, x, y, c, s, HALF_LENGTH, HALF_WIDTH):
+            flags[t] |= NON_DRIVABLE
+            return True
     if not flags[t] & LANES_KNOWN:
         flags[t] |= LANES_KNOWN
-        if in_multiple_lanes(
-            areas, motion[CENTER_X, t], motion[CENTER_Y, t], motion[COS, t], motion[SIN, t], HALF_LENGTH, HALF_WIDTH
-        ):
+        if in_multiple_lanes(areas, x, y, c, s, HALF_LENGTH, HALF_WIDTH):
             flags[t] |= MULTIPLE_LANES
     return flags[t] & MULTIPLE_LANES != 0
 

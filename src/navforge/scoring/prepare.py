@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,13 +77,20 @@ class PreparedScene:
         return self.traffic[devkit]
 
 
-def prepare(scene: CachedScene, *, drop_overlapping: bool | None = None, raster: bool = True) -> PreparedScene:
+def prepare(
+    scene: CachedScene,
+    *,
+    devkits: Collection[Devkit] = tuple(Devkit),
+    drop_overlapping: bool | None = None,
+    raster: bool = True,
+) -> PreparedScene:
     """Make a scene ready for `scoring.engine.score_proposals`.
 
     The PDM-Closed reference is not read, so a scene whose reference is yet to be planned can be prepared.
 
     Args:
         scene: the cached scene, global frame.
+        devkits: releases by whose rules it will be scored; those that its frames do not allow are left out.
         drop_overlapping: ignore objects whose box meets the ego's at the current step. None: as the benchmark does
             (v2's log replay drops them, v1.1 does not). PDM-Closed ignores them in both.
         raster: build the raster over the map; worth its few hundred microseconds from some ten proposals on. Scores
@@ -93,7 +101,7 @@ def prepare(scene: CachedScene, *, drop_overlapping: bool | None = None, raster:
     """
     origin = scene.ego_state[: State.HEADING + 1]
     traffic = {}
-    for devkit in Devkit:
+    for devkit in devkits:
         if devkit is Devkit.V1 and scene.objects_v1 is None:
             continue
         drop = devkit is Devkit.V2 if drop_overlapping is None else drop_overlapping
@@ -106,8 +114,10 @@ def prepare(scene: CachedScene, *, drop_overlapping: bool | None = None, raster:
         lights=prepare_lights(scene.red_lights, origin),
         traffic=traffic,
         comfort={
-            Devkit.V1: prepare_comfort_v1(scene.ego_state),
-            Devkit.V2: prepare_comfort_v2(scene.ego_state, scene.history_states),
+            devkit: prepare_comfort_v1(scene.ego_state)
+            if devkit is Devkit.V1
+            else prepare_comfort_v2(scene.ego_state, scene.history_states)
+            for devkit in devkits
         },
     )
 
@@ -133,9 +143,9 @@ def prepare_polygons(
 def prepare_areas(polygons: MapPolygons, origin: Float, *, raster: bool) -> AreaArrays:
     """Map polygons by class (`scoring.arrays.Area`), binned and rasterised."""
     shapes = prepare_polygons(polygons.xy, polygons.ring_start, polygons.polygon_start, origin)
-    lane = np.isin(polygons.layer, LANE_LAYERS)
+    lane = _any_of(polygons.layer, LANE_LAYERS)
     classes = (
-        np.isin(polygons.layer, DRIVABLE_LAYERS),
+        _any_of(polygons.layer, DRIVABLE_LAYERS),
         lane & polygons.on_route,
         polygons.layer == MapLayer.INTERSECTION,
         lane,
@@ -157,6 +167,14 @@ def prepare_areas(polygons: MapPolygons, origin: Float, *, raster: bool) -> Area
         cells = np.zeros((rows, columns), dtype=np.uint8)
         fill_raster(shapes, member_start, members, raster_grid, MARGIN_M, cells)
     return AreaArrays(shapes, member_start, members, bin_grid, BIN_COUNT, bin_start, bin_members, raster_grid, cells)
+
+
+def _any_of(codes: NDArray[np.uint8], chosen: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether each code is one of a few (`numpy.isin`, quicker on small arrays)."""
+    found = np.zeros(len(codes), dtype=np.bool_)
+    for code in chosen:
+        found |= codes == code
+    return found
 
 
 def prepare_path(centerline: Float, origin: Float) -> PathArrays:
@@ -189,7 +207,7 @@ def prepare_traffic(objects: ObjectTracks, origin: Float, *, drop_overlapping: b
     step, obj = np.nonzero((objects.valid & keep[:, None]).T)
     order = np.lexsort((xy[obj, step, 0], step))
     step, obj = step[order], obj[order]
-    agent = np.isin(objects.type, AGENT_TYPES)
+    agent = _any_of(objects.type, AGENT_TYPES)
     speed = np.hypot(objects.first_velocity[:, 0], objects.first_velocity[:, 1])
     radius = np.hypot(half[:, 0], half[:, 1]) + EGO_RADIUS_M + MARGIN_M
     at_heading = heading[obj, step]
