@@ -55,6 +55,27 @@ def test_files_and_figures(evaluate: Evaluate, realdata: Path, tmp_path: Path, c
     assert (tmp_path / "run" / "evaluate.config.yaml").exists()
 
 
+def test_plans_scored_from_the_file_give_the_same_table(
+    evaluate: Evaluate, realdata: Path, real_cache: Path, tmp_path: Path
+) -> None:
+    assert evaluate("agent=human", "protocol=epdms_v2,pdms_v1") == 0
+    words = [
+        "score",
+        "split=real",
+        f"cache={real_cache}",
+        f"trajectories={tmp_path / 'run' / 'plans.npz'}",
+        "protocol=epdms_v2,pdms_v1",
+        f"out={tmp_path / 'again.parquet'}",
+        f"data.logs={realdata / 'navsim_logs'}",
+        "workers=1",
+    ]
+    assert main(words) == 0
+    first, again = tables.read(tmp_path / "run" / "scores.parquet"), tables.read(tmp_path / "again.parquet")
+    assert again.frame.equals(first.frame)
+    assert again.meta.trajectories == first.meta.trajectories
+    assert again.meta.agent is None
+
+
 def test_a_failed_scene_blocks_the_score(
     evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:  # type: ignore[no-untyped-def]
