@@ -26,7 +26,9 @@ def test_same_seed_same_town_other_seed_other_town(town: TownMap) -> None:
 def test_connectors_join_the_lanes_they_name(town: TownMap) -> None:
     for connector in town.connectors.values():
         source, target = town.lanes[connector.from_lane], town.lanes[connector.to_lane]
-        assert np.allclose(connector.centre[0], source.centre[-1]) and np.allclose(connector.centre[-1], target.centre[0])
+        assert np.allclose(connector.centre[0], source.centre[-1]) and np.allclose(
+            connector.centre[-1], target.centre[0]
+        )
         into, out = curves.headings(source.centre)[-1], curves.headings(target.centre)[0]
         angle = (out - into + np.pi) % (2 * np.pi) - np.pi
         expected = Turn.STRAIGHT if abs(angle) < np.radians(42) else Turn.LEFT if angle > 0 else Turn.RIGHT
@@ -70,7 +72,8 @@ def test_polygons_are_valid_and_lanes_lie_in_their_roadblock(town: TownMap) -> N
 def test_a_wide_vehicle_fits_on_every_way_through_a_junction(town: TownMap) -> None:
     drivable = drivable_area(town)
     for connector in town.connectors.values():
-        assert drivable.contains(shapely.LineString(connector.centre).buffer(1.7, cap_style="flat")), connector.fid
+        swept = shapely.LineString(connector.centre).buffer(1.7, cap_style="flat")
+        assert swept.difference(drivable).area < 1e-2, connector.fid
 
 
 def test_drivable_area_is_in_one_piece(town: TownMap) -> None:

@@ -41,7 +41,7 @@ def test_same_town_same_bytes(town: TownMap, maps: Path, tmp_path: Path) -> None
 def test_lanes_come_back_where_they_were(town: TownMap, maps: Path) -> None:
     read = read_map(maps, town.location)
     for fid, lane in town.lanes.items():
-        path = read.path(read.lane(str(fid)))
+        path = read.lane(fid).path
         assert np.allclose(path[[0, -1], :2], lane.centre[[0, -1]] + town.origin, atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""From a street plan to a `TownMap`: lanes, connectors, junction areas, lights, crossings, parking, pavements, paint."""
+"""From a street plan to a `TownMap`: lanes, junctions, lights, crossings, parking, pavements, paint."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def _junction_ring(parts: _Parts, node: Node) -> Float:
 
 
 def _kerb_corner(arm: Arm, start: Float, after: Arm, end: Float, radius: float) -> Float:
-    """Kerb from the left edge of one arm (seen from the junction) to the right edge of the next, junction on its left."""
+    """Kerb from the left edge of one arm, seen from the junction, to the right edge of the next one."""
     gap = np.arctan2(after.direction[1], after.direction[0]) - np.arctan2(arm.direction[1], arm.direction[0])
     meet = curves.crossing(start, -arm.direction, end, -after.direction)
     if gap % (2 * np.pi) > np.radians(150) or meet is None:
@@ -359,11 +359,15 @@ def _connector(
     else:
         room = min(float((meet - start) @ into), float((end - meet) @ out))
         angle = abs(_turn_angle(into, out))
-        radius = node.kerb_radius - WIDE_TURN_M + half["right"][0] if turn == Turn.RIGHT else 0.82 * room / np.tan(angle / 2)
+        radius = (
+            node.kerb_radius - WIDE_TURN_M + half["right"][0] if turn == Turn.RIGHT else 0.82 * room / np.tan(angle / 2)
+        )
         radius = min(radius, 0.95 * room / np.tan(angle / 2), 22.0)
         line = curves.smooth(curves.fillet(start, meet, end, radius), 1.6, CONNECTOR_SPACING_M)
         limit = min(float(np.floor(np.sqrt(TURN_LATERAL_MPS2 * radius) / MPH)) * MPH, source.speed_limit)
-    left, right = (curves.offset(line, np.linspace(*half[side], len(line)) * (1 if side == "left" else -1)) for side in half)
+    left, right = (
+        curves.offset(line, np.linspace(*half[side], len(line)) * (1 if side == "left" else -1)) for side in half
+    )
     left[[0, -1]], right[[0, -1]] = [source.left[-1], target.left[0]], [source.right[-1], target.right[0]]
     count = len(parts.connectors)
     fid = CONNECTOR_FID + count

@@ -364,7 +364,9 @@ def _people(town: TownMap, near: Callable[[Float], NDArray[np.bool_]], rng: np.r
         unit = step / width
         side = np.array([-unit[1], unit[0]])
         for _ in range(int(rng.poisson(1.1))):
-            ends = np.stack([walk.line[0] - WAIT_M * unit, walk.line[1] + WAIT_M * unit]) + side * rng.uniform(-1.0, 1.0)
+            ends = np.stack([walk.line[0] - WAIT_M * unit, walk.line[1] + WAIT_M * unit]) + side * rng.uniform(
+                -1.0, 1.0
+            )
             ends = ends if rng.random() < 0.5 else ends[::-1].copy()
             crosser = Crosser(
                 ends,

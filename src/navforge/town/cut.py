@@ -45,9 +45,10 @@ class EgoMotion:
     @staticmethod
     def of(episode: Episode) -> EgoMotion:
         """Smooth the simulated motion in time; poses stay on the driving line."""
-        s = gaussian_filter1d(episode.ego[:, 5], SMOOTHING_S / STEP_S, mode="nearest")
-        edge = round(4 * SMOOTHING_S / STEP_S)
-        s[:edge], s[-edge:] = episode.ego[:edge, 5], episode.ego[-edge:, 5]
+        s, v = episode.ego[:, 5], episode.ego[:, 3]
+        edge = np.arange(1, round(4 * SMOOTHING_S / STEP_S) + 2) * STEP_S
+        extended = np.concatenate([s[0] - v[0] * edge[::-1], s, s[-1] + v[-1] * edge])
+        s = gaussian_filter1d(extended, SMOOTHING_S / STEP_S)[len(edge) : -len(edge)]
         times = np.arange(len(s)) * STEP_S
         return EgoMotion(CubicSpline(times, s), _spline(episode.line))
 
@@ -239,8 +240,9 @@ def _route(line: DrivingLine, s: float) -> tuple[int, ...]:
 def _command(line: DrivingLine, s: float) -> Command:
     """The next turn within `COMMAND_AHEAD_M`, or the one being driven."""
     for span in line.spans:
-        if span.turn in (Turn.LEFT, Turn.RIGHT) and span.end > s + 2.0 and span.start < s + COMMAND_AHEAD_M:
-            return Command(int(span.turn))
+        turning = span.turn is not None and span.turn != Turn.STRAIGHT
+        if turning and span.end > s + 2.0 and span.start < s + COMMAND_AHEAD_M:
+            return Command(int(span.turn or 0))
     return Command.STRAIGHT
 
 

@@ -77,8 +77,8 @@ def write_maps(root: Path, towns: Sequence[TownMap]) -> None:
     NAVSIM's loader opens all four locations whatever a log needs; the lone connector satisfies it.
     """
     written = {town.location: town for town in towns}
-    for location in VERSIONS:
-        path = root / location / VERSIONS[location] / MAP_FILE
+    for location, version in VERSIONS.items():
+        path = root / location / version / MAP_FILE
         if location in written:
             _write(path, tables(written[location]), METRIC_CRS[location], written[location].origin)
         else:
@@ -225,7 +225,7 @@ def _write_layer(target: Path, schema: LayerSchema, table: _Table, to_degrees: T
         return np.column_stack(to_degrees.transform(xy[:, 0] + origin[0], xy[:, 1] + origin[1]))
 
     geometry = shapely.transform(np.array(table.geometry, dtype=object), geographic)
-    columns = [np.array(table.fid, dtype=np.int64)]
+    columns: list[NDArray[Any]] = [np.array(table.fid, dtype=np.int64)]
     masks: list[NDArray[np.bool_] | None] = [None]
     for column in schema.columns:
         values = [row[column.name] for row in table.rows]

@@ -255,7 +255,7 @@ def around_obstacles(
         clearance: wanted beside the obstacle, m.
         most: obstacles that would need a larger shift are left alone (the driver stops behind them).
     """
-    along = np.arange(len(line.pose)) * SPACING_M
+    along = np.arange(len(line.pose), dtype=np.float64) * SPACING_M
     aside, slow = np.zeros(len(along)), np.full(len(along), np.inf)
     for box in boxes:
         stretch = _passing(line, along, box, half_width + clearance, most)
@@ -279,7 +279,7 @@ def around_obstacles(
 def _passing(
     line: DrivingLine, along: Float, box: Float, beside: float, most: float
 ) -> tuple[float, float, float] | None:
-    """Arc lengths between which a driver has to be `need` metres to the left for one box; None if it is no hindrance."""
+    """Where on the line a driver has to be aside for one box, and how far; None if the box is no hindrance."""
     vertices = line.pose[:, :2]
     away = np.hypot(*(vertices - box[:2]).T)
     reach = beside + np.hypot(box[3], box[4]) / 2

@@ -254,9 +254,8 @@ class Traffic:
         light = self.lights.state.get(gate.connector, Light.GREEN)
         if light == Light.GREEN:
             driver.committed = -1
-        elif light == Light.YELLOW and driver.committed != driver.gate:
-            if v * v / (2 * max(away - 0.3, 0.1)) > 2.6:
-                driver.committed = driver.gate
+        elif light == Light.YELLOW and v * v / (2 * max(away - 0.3, 0.1)) > 2.6:
+            driver.committed = driver.gate
         stop = light == Light.RED or (light == Light.YELLOW and driver.committed != driver.gate)
         if light == Light.RED and driver.committed == driver.gate and v * v / (2 * max(away - 0.2, 0.1)) > 3.5:
             stop = False
