@@ -1,0 +1,249 @@
+"""What the demo does: its sizes, its stages, each a verb's function with its config."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from navforge.cli import cache, evaluate, teach, town, train, vocab
+from navforge.cli.demo_report import ReportConfig, write_demo_report
+from navforge.cli.stages import Stage
+from navforge.core.config import key
+from navforge.data.paths import DataConfig
+from navforge.training.recipes import recipe
+from navforge.training.run import RunConfig
+
+PLANNER, BASELINE = "hydra_mdp_tiny", "ego_mlp"
+BLANKED = f"{PLANNER}, blanked"
+AGENTS = ("constant_velocity", BASELINE, "human", PLANNER, BLANKED)
+"""Labels, in the order of the tables."""
+HEADLINE = "pdms_v1"
+PROTOCOLS = (HEADLINE, "epdms_v2")
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much of everything."""
+
+    vocabulary: int
+    planner_epochs: int | None
+    """None: as the recipe says."""
+    baseline_epochs: int | None
+    image: tuple[int, int]
+    """Width and height of the world's cameras, px."""
+    scenes: int
+    """Pictures on the page."""
+
+
+SCALES = {
+    "small": Scale(vocabulary=256, planner_epochs=None, baseline_epochs=None, image=(480, 270), scenes=12),
+    "tiny": Scale(vocabulary=8, planner_epochs=2, baseline_epochs=2, image=(160, 90), scenes=8),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge demo`."""
+
+    out: Path = key(Path("runs/demo"), "folder of everything the demo makes")
+    scale: str = key(
+        "small", "small: the demonstration; tiny: only shows that every stage works", choices=tuple(SCALES)
+    )
+    seed: int = key(0, "of the world, the vocabulary and the training", low=0, high=1_000_000)
+    workers: int = key(0, "processes; 0: one per CPU", low=0)
+
+
+def stages(config: Config) -> list[Stage]:
+    """The demo's stages in order, each a verb's function with its config."""
+    world = config.out / "world"
+    data = DataConfig(logs=world / "navsim_logs", sensors=world / "sensor_blobs", maps=world / "maps")
+    return [
+        _town(config, world),
+        *_caches(config, data),
+        *_vocabulary(config, data),
+        *_training(config, data),
+        *(_evaluation(config, data, label) for label in AGENTS),
+        _report(config, data),
+    ]
+
+
+def report_path(out: Path) -> Path:
+    """The page."""
+    return out / "report" / "index.html"
+
+
+def folder(label: str) -> str:
+    """Folder name of an agent's evaluation."""
+    return label.replace(", ", "_").replace(" ", "_")
+
+
+def _town(config: Config, world: Path) -> Stage:
+    width, height = SCALES[config.scale].image
+    return Stage(
+        name="town",
+        run=town.run,
+        config=town.Config(
+            out=world,
+            scale=config.scale,
+            seed=config.seed,
+            sensors="cameras",
+            sensor_frames="current",
+            image_width=width,
+            image_height=height,
+            workers=config.workers,
+        ),
+        outputs=(world,),
+        packages=("geometry", "maps", "town"),
+        resumable=True,
+    )
+
+
+def _caches(config: Config, data: DataConfig) -> list[Stage]:
+    return [
+        Stage(
+            name=f"cache {split}",
+            run=cache.run,
+            config=cache.Config(split=split, out=config.out / "cache" / split, data=data, workers=config.workers),
+            outputs=(config.out / "cache" / split,),
+            packages=("geometry", "maps", "metric_cache", "data", "simulation", "scoring", "caching"),
+            needs=("town",),
+            resumable=True,
+        )
+        for split in SPLITS
+    ]
+
+
+def _vocabulary(config: Config, data: DataConfig) -> list[Stage]:
+    entries = _entries(config)
+    made = Stage(
+        name="vocabulary",
+        run=vocab.run,
+        config=vocab.Config(
+            split="train",
+            out=entries,
+            size=SCALES[config.scale].vocabulary,
+            seed=config.seed,
+            data=data,
+            workers=config.workers,
+        ),
+        outputs=(entries,),
+        packages=("geometry", "data", "vocabulary"),
+        needs=("town",),
+    )
+    return [made, *(_teacher(config, data, split) for split in ("train", "val"))]
+
+
+def _teacher(config: Config, data: DataConfig, split: str) -> Stage:
+    protocol = recipe(PLANNER).planner.head.protocol  # type: ignore[attr-defined]
+    out = config.out / "teacher" / split
+    return Stage(
+        name=f"teach {split}",
+        run=teach.run,
+        config=teach.Config(
+            vocabulary=_entries(config),
+            split=split,
+            cache=config.out / "cache" / split,
+            out=out,
+            protocol=protocol,
+            data=data,
+            workers=config.workers,
+        ),
+        outputs=(out,),
+        packages=("scoring", "simulation", "vocabulary"),
+        needs=(f"cache {split}", "vocabulary"),
+        resumable=True,
+    )
+
+
+def _training(config: Config, data: DataConfig) -> list[Stage]:
+    scale = SCALES[config.scale]
+    found = []
+    for name, epochs in ((BASELINE, scale.baseline_epochs), (PLANNER, scale.planner_epochs)):
+        chosen = recipe(name)
+        settings = dataclasses.replace(chosen.train, seed=config.seed, accelerator="cpu")
+        if epochs is not None:
+            settings = dataclasses.replace(settings, epochs=epochs)
+        taught = bool(chosen.planner.head.teacher_columns)
+        run_config = RunConfig(
+            agent=name,
+            split="train",
+            val_split="val",
+            out=_run(config, name),
+            cache=config.out / "cache" / "train",
+            vocabulary=_entries(config) if chosen.planner.head.needs_vocabulary else None,
+            teacher=config.out / "teacher" / "train" if taught else None,
+            val_teacher=config.out / "teacher" / "val" if taught else None,
+            planner=chosen.planner,
+            train=settings,
+            data=data,
+        )
+        found.append(
+            Stage(
+                name=f"train {name}",
+                run=train.run,
+                config=run_config,
+                outputs=(_run(config, name),),
+                packages=("models", "training", "vocabulary"),
+                needs=("cache train", "teach train", "teach val"),
+                resumable=True,
+            )
+        )
+    return found
+
+
+def _evaluation(config: Config, data: DataConfig, label: str) -> Stage:
+    agent = PLANNER if label == BLANKED else label
+    trained = agent in (PLANNER, BASELINE)
+    return Stage(
+        name=f"evaluate {label}",
+        run=evaluate.execute,
+        config=evaluate.Config(
+            agent=agent,
+            checkpoint=_run(config, agent) / "checkpoints" / "best.ckpt" if trained else None,
+            split="test",
+            cache=config.out / "cache" / "test",
+            protocol=",".join(PROTOCOLS),
+            out=config.out / "evaluation" / folder(label),
+            blank_camera=label == BLANKED,
+            device="cpu",
+            data=data,
+            workers=config.workers,
+        ),
+        outputs=(config.out / "evaluation" / folder(label),),
+        packages=("agents", "evaluation", "models", "scoring", "simulation"),
+        needs=("cache test", f"train {agent}") if trained else ("cache test",),
+    )
+
+
+def _report(config: Config, data: DataConfig) -> Stage:
+    page = report_path(config.out)
+    return Stage(
+        name="report",
+        run=write_demo_report,
+        config=ReportConfig(
+            out=page,
+            folder=config.out,
+            labels=AGENTS,
+            folders=tuple(folder(label) for label in AGENTS),
+            planner=PLANNER,
+            baseline=BASELINE,
+            blanked=BLANKED,
+            headline=HEADLINE,
+            vocabulary=_entries(config),
+            scenes=SCALES[config.scale].scenes,
+            data=data,
+        ),
+        outputs=(page,),
+        packages=("evaluation", "reports"),
+        needs=("vocabulary", *(f"evaluate {label}" for label in AGENTS)),
+    )
+
+
+def _entries(config: Config) -> Path:
+    return config.out / "vocabulary" / f"vocabulary_{SCALES[config.scale].vocabulary}.npy"
+
+
+def _run(config: Config, name: str) -> Path:
+    return config.out / "training" / name
