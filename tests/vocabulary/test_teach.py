@@ -78,7 +78,7 @@ def test_rows_hold_what_was_scored(tmp_path: Path) -> None:
         assert all(values.dtype == np.float32 and values.shape == (7,) for values in row.values())
         assert all(np.array_equal(row[name], truth[name]) for name in RULES.columns if name != "ego_progress")
         assert np.abs(row["ego_progress"] - truth["ego_progress"]).max() < 1e-5
-        assert np.abs(row["progress_m"] - truth["progress_m"]).max() < 2e-3
+        assert np.abs(row["progress_m"] - truth["progress_m"]).max() < 6e-3
     assert not (tmp_path / "parts").exists()
 
 
@@ -184,7 +184,8 @@ def test_scenes_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_encodings() -> None:
     assert encode(np.array([0, 0.5, 1]), LEVELS, "x").tolist() == [0, 1, 2]
     assert encode(np.array([0.0, 1.0]), UNIT, "x").tolist() == [0, 65535]
-    for values, encoding in (([0.25], LEVELS), ([1.1], UNIT), ([np.nan], UNIT), ([-0.1], METRES), ([200.0], METRES)):
+    assert encode(np.array([12.34, 4000.0]), METRES, "x").tolist() == [1234, 65535]
+    for values, encoding in (([0.25], LEVELS), ([1.1], UNIT), ([np.nan], UNIT), ([-0.1], METRES), ([np.inf], METRES)):
         with pytest.raises(DataError, match="cannot keep the value"):
             encode(np.array(values), encoding, "x")
 

@@ -34,14 +34,17 @@ class Encoding:
     scale: float
     exact: bool
     """Values are multiples of 1 / scale; anything else is refused."""
+    saturates: bool = False
+    """Values above the largest integer are kept as the largest; otherwise they are refused."""
 
 
 LEVELS = Encoding(dtype="uint8", scale=2.0, exact=True)
 """Discrete sub-scores: 0, 0.5, 1."""
 UNIT = Encoding(dtype="uint16", scale=65535.0, exact=False)
 """Continuous values in [0, 1], to 7.6e-6."""
-METRES = Encoding(dtype="uint16", scale=400.0, exact=False)
-"""Progress from 0 to 163 m, to 1.25 mm."""
+METRES = Encoding(dtype="uint16", scale=100.0, exact=False, saturates=True)
+"""Progress to 5 mm. No car drives 655 m in 4 s: raw progress beyond is a jump of the projection where the route's
+centreline comes back to itself, kept as 655.35 m."""
 
 
 def encoding_of(column: str) -> Encoding:
@@ -58,6 +61,8 @@ def encode(values: NDArray[np.float64], encoding: Encoding, column: str) -> NDAr
     scaled = values * encoding.scale
     whole = np.rint(scaled)
     most = np.iinfo(encoding.dtype).max
+    if encoding.saturates:
+        whole = np.where(np.isfinite(values), np.minimum(whole, most), whole)
     wrong = ~np.isfinite(values) | (whole < 0) | (whole > most)
     if encoding.exact:
         wrong |= whole != scaled
