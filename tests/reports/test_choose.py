@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import report_scene
 
 from navforge.reports.choose import SceneFacts, choose_scenes, facts_of
+from tests.reports import report_scene
 
 
 def facts(number: int, **changes: float) -> SceneFacts:

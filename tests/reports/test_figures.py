@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import report_scene
 from PIL import Image
 
 from navforge.core.errors import DataError
@@ -29,6 +28,7 @@ from navforge.reports.figures.bev import FARTHEST_M, NEAREST_M, PIXELS, reach_of
 from navforge.reports.figures.camera import ribbon
 from navforge.reports.figures.curves import read_metrics
 from navforge.reports.figures.style import EGO_COLOR, OBJECT_COLOR, ROUTE_COLOR
+from tests.reports import report_scene
 
 STRAIGHT = np.column_stack([np.arange(1, 41) * 0.6, np.zeros(40), np.zeros(40)])
 LEFT = np.column_stack([np.arange(1, 41) * 0.5, (np.arange(1, 41) * 0.1) ** 2, np.zeros(40)])

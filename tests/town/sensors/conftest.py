@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import sensor_scene
 
 from navforge.town.sensors import Scenery, build_scenery
+from tests.town.sensors import sensor_scene
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-import sensor_scene
-from test_rig import calibrated
 
 from navforge.data.sensors import project
 from navforge.town.sensors import Rig, Scenery, look_of
@@ -15,6 +13,8 @@ from navforge.town.sensors.cameras import View, prepare, render_views
 from navforge.town.sensors.kernels import GROUND_OWNER, SKY_OWNER
 from navforge.town.sensors.rig import CAMERA_NAMES
 from navforge.town.world import ActorKind, Light, Snapshot
+from tests.town.sensors import sensor_scene
+from tests.town.sensors.test_rig import calibrated
 
 RIG = Rig()
 LOOK = look_of(1)

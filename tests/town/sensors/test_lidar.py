@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import sensor_scene
 
 from navforge.town.sensors import Rig, Scenery
 from navforge.town.sensors.cameras import prepare
 from navforge.town.sensors.lidar import cast_points
 from navforge.town.world import ActorKind, Snapshot
+from tests.town.sensors import sensor_scene
 
 
 def points_in_town(scenery: Scenery, snapshot: Snapshot, rig: Rig) -> np.ndarray:

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import sensor_scene
 from PIL import Image
 
 from navforge.data.lidar import decode_lidar
 from navforge.town.sensors import CAMERA_NAMES, Rig, Scenery, look_of, render
+from tests.town.sensors import sensor_scene
 
 RIG = Rig(width=160, height=90)
 PROGRAM = """
