@@ -442,8 +442,8 @@ def _turn_angle(into: Float, out: Float) -> float:
 
 
 def _outline(area: shapely.Geometry) -> Float:
-    shape = area if area.geom_type == "Polygon" else max(shapely.get_parts(area), key=lambda part: part.area)
-    return _ccw(np.asarray(shape.exterior.coords)[:-1])  # type: ignore[attr-defined]
+    largest = max(shapely.get_parts(area), key=lambda part: part.area)
+    return _ccw(shapely.get_coordinates(shapely.get_exterior_ring(largest))[:-1])
 
 
 def _ccw(ring: Float) -> Float:

@@ -95,14 +95,13 @@ def assemble(town: TownMap, graph: LaneGraph, rng: np.random.Generator) -> Cast:
 
 def _passable(plain: DrivingLine, stills: list[Still], style: Style, wander: Float) -> tuple[DrivingLine, list[Still]]:
     """Ego's line around everything, after removing what leaves no room to pass."""
-    for _ in range(8):
+    while True:
         boxes = np.array([still.box for still in stills]).reshape(-1, 5)
         line = around_obstacles(plain, boxes, EGO_WIDTH_M / 2, style, drift=wander)
         blocking = blocking_boxes(line, boxes, EGO_WIDTH_M / 2 + 0.3)
         if not blocking.any():
-            break
+            return line, stills
         stills = [still for still, bad in zip(stills, blocking, strict=True) if not bad]
-    return line, stills
 
 
 def _ego_route(town: TownMap, graph: LaneGraph, rng: np.random.Generator) -> tuple[list[Leg], float]:

@@ -143,15 +143,16 @@ def cut_log(
 
 
 def _good(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry, limits: Limits) -> NDArray[np.bool_]:
-    times = np.arange(len(episode.ego)) * STEP_S
+    times = np.arange(len(episode.ego), dtype=np.float64) * STEP_S
     pose, v, a, yaw_rate = motion.at(times)
     lateral = v * yaw_rate
     jerk = np.gradient(a, STEP_S)
-    good = ~episode.touched
+    good = np.logical_not(episode.touched)
     good &= (a > limits.longitudinal[0]) & (a < limits.longitudinal[1]) & (np.abs(lateral) < limits.lateral)
     good &= (np.abs(jerk) < limits.jerk) & (np.abs(yaw_rate) < limits.yaw_rate)
     good &= np.abs(np.gradient(yaw_rate, STEP_S)) < limits.yaw_acceleration
-    return good & _inside(pose, drivable)
+    good &= _inside(pose, drivable)
+    return good
 
 
 def _inside(pose: Float, drivable: shapely.Geometry) -> NDArray[np.bool_]:
@@ -187,7 +188,7 @@ def _blind_loss(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry)
 
 def _turning(motion: EgoMotion, count: int) -> NDArray[np.bool_]:
     """(count,) per frame whether ego turns within the next `HORIZON_S`."""
-    heading = motion.at(np.arange(count) * FRAME_S)[0][:, 2]
+    heading = motion.at(np.arange(count, dtype=np.float64) * FRAME_S)[0][:, 2]
     steps = round(HORIZON_S / FRAME_S)
     return np.array([np.ptp(heading[n : n + steps + 1]) > TURN_RAD for n in range(count)])
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from navforge.town.cast import Cast, assemble
 from navforge.town.kernels import boxes_overlap
+from navforge.town.lane_changes import LaneChanger
 from navforge.town.lights import Lights
 from navforge.town.paths import SPACING_M, DrivingLine, LaneGraph
 from navforge.town.right_of_way import RightOfWay, crossing_pairs
@@ -77,6 +78,7 @@ def play(stage: Stage, seed: tuple[int, ...], duration_s: float) -> Episode:
         RightOfWay(stage.crossing),
         stills,
         gate_roadblock,
+        LaneChanger(stage.graph, stills, np.random.default_rng([*seed, 10])),
         np.random.default_rng([*seed, 9]),
     )
     takes, motion, touched, hindered = [], [], [], []

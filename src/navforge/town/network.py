@@ -119,8 +119,8 @@ def make_plan(config: PlanConfig, rng: np.random.Generator) -> Plan:
 
 def _links(config: PlanConfig, rng: np.random.Generator) -> list[_Link]:
     rows, columns = config.rows, config.columns
-    lanes_of_row = rng.choice([1, 2, 3], rows, p=[0.58, 0.34, 0.08])
-    lanes_of_column = rng.choice([1, 2, 3], columns, p=[0.58, 0.34, 0.08])
+    lanes_of_row = rng.choice([1, 2, 3], rows, p=[0.5, 0.38, 0.12])
+    lanes_of_column = rng.choice([1, 2, 3], columns, p=[0.5, 0.38, 0.12])
     lanes_of_row[[0, -1]] = lanes_of_column[[0, -1]] = 1  # the ring road bends at its corners: one class all around
     width_of_row, width_of_column = rng.uniform(3.65, 3.95, rows), rng.uniform(3.65, 3.95, columns)
     width_of_row[[0, -1]] = width_of_column[[0, -1]] = 3.8

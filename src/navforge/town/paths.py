@@ -61,6 +61,8 @@ class Span:
     """fid of the roadblock or roadblock connector."""
     turn: Turn | None
     """None on lanes."""
+    lane: int | None
+    """Lane fid; None on connectors and where the line changes lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class DrivingLine:
 
     @property
     def length(self) -> float:
-        """M"""
+        """Arc length of the last vertex, m."""
         return (len(self.pose) - 1) * SPACING_M
 
     def at(self, s: float) -> Float:
@@ -149,12 +151,12 @@ class LaneGraph:
         for leg in route:
             lane, last = self.town.lanes[leg.first_lane], self.town.lanes[leg.last_lane]
             pieces.append(_change(lane, last))
-            marks.append((lane.roadblock, None, None))
+            marks.append((lane.roadblock, None, None, lane.fid if lane.fid == last.fid else None))
             limits.append(lane.speed_limit)
             if leg.connector is not None:
                 connector = self.town.connectors[leg.connector]
                 pieces.append(connector.centre)
-                marks.append((connector.roadblock, connector, connector.turn))
+                marks.append((connector.roadblock, connector, connector.turn, None))
                 limits.append(connector.speed_limit)
         base = np.concatenate([pieces[0], *(piece[1:] for piece in pieces[1:])])
         ends = np.cumsum([curves.arc_length(piece)[-1] for piece in pieces])
@@ -171,7 +173,7 @@ def _change(lane: Lane, last: Lane) -> Float:
 
 
 def _finish(
-    base: Float, ends: Float, marks: list[tuple[int, Connector | None, Turn | None]], limits: list[float],
+    base: Float, ends: Float, marks: list[tuple[int, Connector | None, Turn | None, int | None]], limits: list[float],
     style: Style, shift: float,
 ) -> DrivingLine:  # fmt: skip
     line = curves.smooth(base, SMOOTHING_M, SPACING_M)
@@ -182,15 +184,15 @@ def _finish(
     ends = np.interp(ends, before, after)
     starts = np.concatenate([[0.0], ends[:-1]])
     spans, gates = [], []
-    for start, end, (roadblock, connector, turn) in zip(starts, ends, marks, strict=True):
-        spans.append(Span(float(start), float(end), roadblock, turn))
+    for start, end, (roadblock, connector, turn, lane) in zip(starts, ends, marks, strict=True):
+        spans.append(Span(float(start), float(end), roadblock, turn, lane))
         if connector is not None:
             gates.append(
                 Gate(float(start), float(end), connector.fid, connector.intersection, connector.lit, connector.turn)
             )
     pose = _poses(curves.resample(line, SPACING_M))
     scale = (len(pose) - 1) * SPACING_M / after[-1]
-    spans = [Span(s.start * scale, s.end * scale, s.roadblock, s.turn) for s in spans]
+    spans = [Span(s.start * scale, s.end * scale, s.roadblock, s.turn, s.lane) for s in spans]
     gates = [Gate(g.stop * scale, g.exit * scale, g.connector, g.intersection, g.lit, g.turn) for g in gates]
     limit = np.array(limits)[np.searchsorted(ends * scale, np.arange(len(pose)) * SPACING_M).clip(0, len(limits) - 1)]
     return DrivingLine(pose, comfortable_speed(pose, limit, style), tuple(gates), tuple(spans))
@@ -229,7 +231,7 @@ def moved_aside(line: DrivingLine, aside: Float, style: Style) -> DrivingLine:
         return float(np.interp(s, at, after)) * scale
 
     gates = tuple(Gate(new(g.stop), new(g.exit), g.connector, g.intersection, g.lit, g.turn) for g in line.gates)
-    spans = tuple(Span(new(s.start), new(s.end), s.roadblock, s.turn) for s in line.spans)
+    spans = tuple(Span(new(s.start), new(s.end), s.roadblock, s.turn, s.lane) for s in line.spans)
     allowed = np.interp(np.arange(len(pose)) * SPACING_M, after * scale, line.speed)
     return DrivingLine(pose, comfortable_speed(pose, allowed, style), gates, spans)
 

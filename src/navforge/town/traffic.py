@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from navforge.geometry.vehicle import EGO_HEIGHT_M, EGO_LENGTH_M, EGO_WIDTH_M, REAR_AXLE_TO_CENTER_M
 from navforge.town.kernels import NOTHING, first_obstacles
+from navforge.town.lane_changes import BEHIND_M, NEAR_M, SLOW_SHARE, LaneChanger
 from navforge.town.lights import Lights
 from navforge.town.paths import SPACING_M, DrivingLine, Gate
 from navforge.town.pedestrians import Pedestrians
@@ -19,6 +20,7 @@ Float = NDArray[np.float64]
 
 STEP_S = 0.1
 HORIZON_M = 48.0
+STEPS_BETWEEN_CHANGES = 10
 EGO = 0
 """Number of the ego vehicle among the drivers."""
 
@@ -117,6 +119,7 @@ class Traffic:
         right_of_way: RightOfWay,
         statics: Float,
         gate_roadblock: dict[int, int],
+        lane_changer: LaneChanger,
         rng: np.random.Generator,
     ) -> None:
         """Put a scene together.
@@ -128,6 +131,7 @@ class Traffic:
             right_of_way: of the town.
             statics: (N, 5) boxes that stand still all the time.
             gate_roadblock: roadblock in front of every connector, by connector fid.
+            lane_changer: makes the lines of lane changes.
             rng: ego's acceleration noise.
         """
         self.drivers, self.pedestrians, self.lights = drivers, pedestrians, lights
@@ -137,6 +141,7 @@ class Traffic:
         self._way = right_of_way
         self._statics = statics
         self._gate_roadblock = gate_roadblock
+        self._lane_changer = lane_changer
         self._rng = rng
         self._noise = 0.0
         self._pack()
@@ -196,6 +201,23 @@ class Traffic:
             if not driver.gone:
                 self._drive(number, driver, float(gap[number]), int(hit[number]), float(ahead[number]))
         self.time += STEP_S
+        if round(self.time / STEP_S) % STEPS_BETWEEN_CHANGES == 0:
+            self._change_lanes(boxes[~gone], gap, hit, ahead)
+
+    def _change_lanes(self, boxes: Float, gap: Float, hit: NDArray[np.int64], ahead: Float) -> None:
+        """Let at most one vehicle, ego excepted, leave a slow leader for the lane beside."""
+        for number, driver in enumerate(self.drivers):
+            if number == EGO or driver.gone or driver.kind > ActorKind.BUS or hit[number] == NOTHING:
+                continue
+            wanted = float(driver.line.speed[min(int(driver.s / SPACING_M), len(driver.line.speed) - 1)])
+            if driver.v < 1.5 or gap[number] > NEAR_M or ahead[number] > SLOW_SHARE * wanted:
+                continue
+            own = driver.line.at(driver.s)[:2]
+            others = boxes[np.hypot(*(boxes[:, :2] - own).T) > 0.5 * driver.length]
+            line = self._lane_changer.line(driver.line, driver.s, driver.v, driver.width / 2, others)
+            if line is not None:
+                self.replace_line(number, line, float(BEHIND_M))
+                return
 
     def _step_lights(self) -> None:
         waiting, near = set(), set()
