@@ -29,7 +29,8 @@ def test_every_verb_explains_its_keys(verb: str, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_refuses_an_unknown_key(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*verb.split(), "no_such_key=1"]) == 2
+    agent = ["agent=ego_mlp"] if verb == "train" else []
+    assert main([*verb.split(), *agent, "no_such_key=1"]) == 2
     assert "no_such_key" in capsys.readouterr().err
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_figures import LEFT, METRICS, camera
 
 from navforge.core.errors import DataError
 from navforge.reports.figures import CHOSEN, HUMAN, Trajectory, draw_bev, draw_camera, learning_curves
 from navforge.reports.page import AgentScores, Comparison, Curves, ReportData, ScenePicture, render_report, write_report
 from tests.reports import report_scene
+from tests.reports.test_figures import LEFT, METRICS, camera
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

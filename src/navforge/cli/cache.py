@@ -13,7 +13,7 @@ from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 
-SUMMARY = "build the metric cache of a split: what scoring needs of every scene, one file per log; resumes"
+SELF_CHECK = True
 
 _LISTED = 20
 

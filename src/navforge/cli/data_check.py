@@ -17,8 +17,6 @@ from navforge.data.check import FRAME_CHOICES, KINDS, FileCount, SplitCheck, che
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 
-SUMMARY = "Check a split on disk: logs, scenes, sensor files, maps, disk use"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Config:

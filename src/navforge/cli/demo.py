@@ -13,7 +13,7 @@ from navforge.evaluation import comparison, summary, tables
 from navforge.evaluation.comparison import Claim
 from navforge.evaluation.tables import ScoreTable
 
-SUMMARY = "the whole road on an embedded world: build, cache, teach, train, evaluate, report; goes on where it stopped"
+SELF_CHECK = True
 
 Config = demo_plan.Config
 

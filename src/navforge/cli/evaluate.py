@@ -19,7 +19,7 @@ from navforge.evaluation.official import OfficialTable, disagreements, read_offi
 from navforge.evaluation.score import SWITCH, open_cache, parse_protocols
 from navforge.evaluation.tables import subscores
 
-SUMMARY = "Plan with an agent on a split and score it: per-scene table, summary with 95 % intervals"
+SELF_CHECK = True
 SCORES, PLANS, RESULT, FAILURES = "scores.parquet", "plans.npz", "summary.json", "failures.json"
 
 

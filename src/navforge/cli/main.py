@@ -1,8 +1,9 @@
 """`navforge VERB key=value ...`: find the verb, parse its config strictly, run it, turn user errors into exit code 2.
 
-A verb is a module of this folder with `SUMMARY` (one line), `Config` (a frozen dataclass, see `core.config`) and
-`run(config) -> None`. A verb whose keys depend on a name among them (such as `agent=`) defines
-`configure(words) -> config` and `template(words) -> config class or instance` for `--help`.
+A verb is a line in `VERBS` and a module of this folder with `Config` (a frozen dataclass, see `core.config`) and
+`run(config) -> None`. One that computes scores sets `SELF_CHECK = True`: the numerics self-check runs before it. One
+whose keys depend on a name among them (such as `agent=`) defines `configure(words) -> config` and
+`template(words) -> config class or instance` for `--help`.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from rich.table import Table
 from navforge.core import config as configs
 from navforge.core.errors import NavforgeError
 
-VERBS: dict[str, str] = {
-    "town": "town",
-    "data check": "data_check",
-    "cache": "cache",
-    "score": "score",
-    "vocab": "vocab",
-    "teach": "teach",
-    "train": "train",
-    "evaluate": "evaluate",
-    "demo": "demo",
+VERBS = {
+    "town": "write a procedural driving world in OpenScene and nuPlan formats: maps, logs, cameras, LiDAR",
+    "data check": "check a split on disk: logs, scenes, sensor files, maps, disk use",
+    "cache": "build the metric cache of a split: what scoring needs of every scene, one file per log; resumes",
+    "score": "score any trajectories (an npz file) by the benchmark's rules: one row per scene and trajectory",
+    "vocab": "cluster a split's human trajectories into a vocabulary (.npy)",
+    "teach": "score a vocabulary on a split into a teacher store; resumes",
+    "train": "train a planner (agent=NAME) into a run folder; resumes",
+    "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",
+    "demo": "the whole road on an embedded world: town, cache, teach, train, evaluate, report; resumes",
 }
+"""Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, and so on."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,11 +40,13 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         verb, rest = _split_verb(words)
-        module = importlib.import_module(f"navforge.cli.{VERBS[verb]}")
+        module = _module(verb)
         if any(word in ("-h", "--help") for word in rest):
             _print_help(verb, module, [word for word in rest if word not in ("-h", "--help")])
             return 0
         config = module.configure(rest) if hasattr(module, "configure") else configs.merge(module.Config, rest)
+        if getattr(module, "SELF_CHECK", False):
+            importlib.import_module("navforge.simulation.selfcheck").check()
         module.run(config)
     except NavforgeError as error:
         print(f"navforge: error: {error}", file=sys.stderr)
@@ -61,19 +65,28 @@ def _split_verb(words: list[str]) -> tuple[str, list[str]]:
     raise NavforgeError(f"unknown verb {words[0]!r}; verbs: {', '.join(VERBS)}")
 
 
+def _module(verb: str) -> ModuleType:
+    return importlib.import_module(f"navforge.cli.{verb.replace(' ', '_')}")
+
+
 def _print_verbs() -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
-    for verb, module in VERBS.items():
-        table.add_row(f"  {verb}", importlib.import_module(f"navforge.cli.{module}").SUMMARY)
-    console = Console()
+    for verb, meaning in VERBS.items():
+        table.add_row(f"  {verb}", meaning)
+    console = _console()
     console.print("usage: navforge VERB key=value ...      navforge VERB --help lists the keys\n", highlight=False)
     console.print(table)
 
 
+def _console() -> Console:
+    """Standard output, wide where no terminal sets the width."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
 def _print_help(verb: str, module: ModuleType, words: list[str]) -> None:
     template = module.template(words) if hasattr(module, "template") else module.Config
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(f"navforge {verb} key=value ...\n{module.SUMMARY}\n", highlight=False, markup=False)
+    console = _console()
+    console.print(f"navforge {verb} key=value ...\n{VERBS[verb]}\n", highlight=False, markup=False)
     table = Table("key", "type", "default", "meaning", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for row in configs.describe(template):

@@ -18,7 +18,7 @@ from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.score import SWITCH, open_cache, parse_protocols, score_split
 from navforge.evaluation.tables import ScoreTable
 
-SUMMARY = "Score any trajectories (an npz file) against the benchmark's rules: one row per scene and trajectory"
+SELF_CHECK = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from navforge.vocabulary.teach import teach
 from navforge.vocabulary.teacher import SCORE
 from navforge.vocabulary.vocabulary import Vocabulary
 
-SUMMARY = "score a vocabulary on a split into a teacher store (resumable)"
+SELF_CHECK = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,6 @@ from navforge.core.errors import ConfigError
 from navforge.town.generate import SCALES, LogReport, generate, summarise
 from navforge.town.sensors import Rig
 
-SUMMARY = "write a procedural driving world in OpenScene and nuPlan formats: maps, logs, cameras, LiDAR"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Config:

@@ -14,7 +14,7 @@ from navforge.training.config import TrainConfig
 from navforge.training.recipes import RECIPES, Recipe, recipe
 from navforge.training.run import RunConfig
 
-SUMMARY = f"train a planner: agent={'|'.join(known.name for known in RECIPES)}"
+SELF_CHECK = True
 
 Config = RunConfig
 

@@ -13,8 +13,6 @@ from navforge.data.splits import load_split
 from navforge.vocabulary.clustering import cluster
 from navforge.vocabulary.harvest import human_trajectories
 
-SUMMARY = "cluster a split's human trajectories into a vocabulary (.npy)"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
