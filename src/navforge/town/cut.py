@@ -147,12 +147,18 @@ def _good(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry, limit
     pose, v, a, yaw_rate = motion.at(times)
     lateral = v * yaw_rate
     jerk = np.gradient(a, STEP_S)
-    good = np.logical_not(episode.touched)
-    good &= (a > limits.longitudinal[0]) & (a < limits.longitudinal[1]) & (np.abs(lateral) < limits.lateral)
-    good &= (np.abs(jerk) < limits.jerk) & (np.abs(yaw_rate) < limits.yaw_rate)
-    good &= np.abs(np.gradient(yaw_rate, STEP_S)) < limits.yaw_acceleration
-    good &= _inside(pose, drivable)
-    return good
+    low, high = limits.longitudinal
+    checks = [
+        ~episode.touched,
+        a > low,
+        a < high,
+        np.abs(lateral) < limits.lateral,
+        np.abs(jerk) < limits.jerk,
+        np.abs(yaw_rate) < limits.yaw_rate,
+        np.abs(np.gradient(yaw_rate, STEP_S)) < limits.yaw_acceleration,
+        _inside(pose, drivable),
+    ]
+    return np.stack(checks).all(axis=0)
 
 
 def _inside(pose: Float, drivable: shapely.Geometry) -> NDArray[np.bool_]:
