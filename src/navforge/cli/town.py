@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -69,11 +70,13 @@ def _claim(config: Config) -> None:
     """Refuse a folder that holds another world; mark this one."""
     marker = config.out / "town.config.yaml"
     if marker.exists():
-        same = marker.read_text().split("workers:")[0] == configs.to_yaml(config).split("workers:")[0]
-        if not same:
+        there, wanted = yaml.safe_load(marker.read_text()), configs.to_dict(config)
+        different = [name for name in wanted if name not in ("out", "workers") and there.get(name) != wanted[name]]
+        if different:
             raise ConfigError(
-                f"out: {config.out} holds a world of another configuration (see {marker}); "
-                f"delete the folder or give another out"
+                f"out: {config.out} holds a world of another configuration ("
+                + ", ".join(f"{name} is {there.get(name)}" for name in different)
+                + "); delete the folder or give another out"
             )
     provenance.record(config.out, config, name="town")
 

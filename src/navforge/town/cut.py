@@ -158,7 +158,7 @@ def _good(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry, limit
         np.abs(np.gradient(yaw_rate, STEP_S)) < limits.yaw_acceleration,
         _inside(pose, drivable),
     ]
-    return np.stack(checks).all(axis=0)
+    return np.logical_and.reduce(checks, axis=0)
 
 
 def _inside(pose: Float, drivable: shapely.Geometry) -> NDArray[np.bool_]:
