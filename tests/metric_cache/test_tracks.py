@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 
+from navforge.core.errors import DataError
 from navforge.metric_cache.scene import Devkit, ObjectType
 from navforge.metric_cache.tracks import FrameObjects, interpolate, sightings
 
@@ -128,3 +129,36 @@ def test_agrees_with_scipy_and_numpy(numbers, seed):
             np.testing.assert_allclose(found.velocity[0, step], expected[3:], rtol=1e-13, atol=1e-13)
             turn = found.pose[0, step, 2] - expected[2]
             assert abs(np.arctan2(np.sin(turn), np.cos(turn))) < 1e-13
+
+
+def doubled(numbers):
+    """One track, 1 m farther at every sighting, seen in frames of these numbers."""
+    made = frames({})
+    for x, number in enumerate(numbers):
+        one = FrameObjects(
+            token=np.array(["a"]),
+            type=np.zeros(1, np.uint8),
+            extent=np.full((1, 2), 2.0),
+            pose=np.array([[float(x), 0.0, 0.0]]),
+            velocity=np.zeros((1, 2)),
+        )
+        old = made[number]
+        made[number] = FrameObjects(
+            *(np.concatenate([getattr(old, name), getattr(one, name)]) for name in FrameObjects.__slots__)
+        )
+    return made
+
+
+def test_track_twice_in_its_first_frame_is_refused():
+    with pytest.raises(DataError, match="track a occurs twice in key frame 2"):
+        interpolate(sightings(doubled([2, 2, 4])), Devkit.V2)
+
+
+@pytest.mark.parametrize(("numbers", "x"), [([2, 2], [0, 0]), ([2, 4, 4, 6], [1, 2.5]), ([9, 9, 10], None)])
+def test_track_twice_in_a_frame_elsewhere_jumps(numbers, x):
+    """The second of two equal sightings rules after their time, as in `scipy.interpolate.interp1d`."""
+    found = interpolate(sightings(doubled(numbers)), Devkit.V2)
+    if x is None:
+        assert len(found.token) == 0
+    else:
+        np.testing.assert_allclose(found.pose[0, [20, 25], 0], x)

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from navforge.core.errors import DataError
 from navforge.metric_cache.scene import Devkit, ObjectTracks
 
 Float = NDArray[np.float64]
@@ -95,12 +96,17 @@ def interpolate(seen: ObjectFrames, devkit: Devkit) -> ObjectTracks:
     """Tracks at 10 Hz from the key frames that a devkit release reads (its observation horizon).
 
     Objects are ordered by the first step that has them, then by class, then by first sighting.
+
+    Raises:
+        DataError: a track occurs twice in the first key frame that has it and again later, so that its position
+            between the two is undefined (the devkit fails then, too).
     """
     steps = devkit.observation_steps
     horizon = round((steps - 1) * STEP_S / FRAME_INTERVAL_S)
     if seen.frames <= horizon:
         raise ValueError(f"{horizon + 1} key frames are needed, there are {seen.frames}")
     present = seen.frame[seen.start[:-1]] <= horizon if len(seen.token) else np.zeros(0, np.bool_)
+    _refuse_doubled_starts(seen, horizon)
     count = len(present)
     pose = np.zeros((count, steps, 3))
     velocity = np.zeros((count, steps, 2))
@@ -123,6 +129,18 @@ def interpolate(seen: ObjectFrames, devkit: Devkit) -> ObjectTracks:
         first_heading=first_heading[order],
         first_velocity=first_velocity[order],
     )
+
+
+def _refuse_doubled_starts(seen: ObjectFrames, horizon: int) -> None:
+    first, end = seen.start[:-1], seen.start[1:]
+    doubled = seen.frame[first] == seen.frame[np.minimum(first + 1, end - 1)]
+    for track in np.flatnonzero(doubled & (end - first > 1)):
+        frames = seen.frame[first[track] : end[track]]
+        if frames[0] < frames[frames <= horizon].max(initial=0):
+            raise DataError(
+                f"track {seen.token[track]} occurs twice in key frame {frames[0]} after the current one, where it is "
+                "first seen; track tokens must be unique within a frame"
+            )
 
 
 @njit(cache=True)
