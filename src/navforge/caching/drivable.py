@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from navforge.core.errors import DataError
 from navforge.maps.flat import flatten_polygons
 from navforge.maps.map import Map
 from navforge.maps.schema import Layer
@@ -62,6 +63,9 @@ def drivable_map(road_map: Map, x: float, y: float, radius_m: float = MAP_RADIUS
 
     Only features that meet the square around (x, y) count; lanes come with their roadblock even if they do not meet
     it themselves. Roadblock connectors and generic drivable areas are left out, as in the devkit.
+
+    Raises:
+        DataError: nothing is there (the devkit fails then, too).
     """
     roadblocks = [road_map.roadblock(int(fid)) for fid in road_map.near(Layer.ROADBLOCK, x, y, radius_m)]
     connectors = [
@@ -75,6 +79,11 @@ def drivable_map(road_map: Map, x: float, y: float, radius_m: float = MAP_RADIUS
         table = road_map.layer(layer)
         fids = road_map.near(layer, x, y, radius_m)
         parts += [(kind, int(fid), table.geometry[table.row(int(fid))]) for fid in fids]
+    if not parts:
+        raise DataError(
+            f"the map has no road within {radius_m:g} m of the ego at ({x:.1f}, {y:.1f}); does the log belong to this "
+            "location, and is the whole map there?"
+        )
     polygons = np.empty(len(parts), dtype=object)
     polygons[:] = [polygon for _, _, polygon in parts]
     return DrivableMap(
