@@ -29,9 +29,9 @@ class Config:
     seed: int = key(0, "another seed is another world", low=0, high=1_000_000)
     sensors: str = key("all", "what to render", choices=("all", "cameras", "none"))
     sensor_frames: str = key(
-        "all",
-        "frames that get sensor data: all as in OpenScene; history: those in some scene's history or present; "
-        "current: only present frames, for planners that look at one frame",
+        "history",
+        "frames that get sensor data: history: those in some scene's history or present, as NAVSIM's own downloads; "
+        "current: only present frames, for planners that look at one frame; all: also what is only some future",
         choices=("all", "history", "current"),
     )
     image_width: int = key(480, "camera image width; official 1920", unit="px", low=64, high=3840)

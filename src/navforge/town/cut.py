@@ -158,7 +158,7 @@ def _good(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry, limit
         np.abs(np.gradient(yaw_rate, STEP_S)) < limits.yaw_acceleration,
         _inside(pose, drivable),
     ]
-    return np.logical_and.reduce(checks, axis=0)
+    return np.stack(checks).all(axis=0)
 
 
 def _inside(pose: Float, drivable: shapely.Geometry) -> NDArray[np.bool_]:
@@ -167,7 +167,8 @@ def _inside(pose: Float, drivable: shapely.Geometry) -> NDArray[np.bool_]:
         [pose[:, :2] + ahead, pose[:, 2], np.full(len(pose), EGO_LENGTH_M + 0.1), np.full(len(pose), EGO_WIDTH_M + 0.2)]
     )
     corners = np.stack([box_corners(box) for box in boxes])
-    return shapely.contains_xy(drivable, corners[..., 0], corners[..., 1]).all(axis=1)
+    inside = np.asarray(shapely.contains_xy(drivable, corners[..., 0], corners[..., 1]))
+    return inside.all(axis=1)
 
 
 def _blind_loss(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry) -> tuple[Float, NDArray[np.bool_]]:
