@@ -158,7 +158,7 @@ def _good(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry, limit
         np.abs(np.gradient(yaw_rate, STEP_S)) < limits.yaw_acceleration,
         _inside(pose, drivable),
     ]
-    return np.stack(checks).all(axis=0)
+    return np.asarray(np.stack(checks).all(axis=0))
 
 
 def _inside(pose: Float, drivable: shapely.Geometry) -> NDArray[np.bool_]:
@@ -168,7 +168,7 @@ def _inside(pose: Float, drivable: shapely.Geometry) -> NDArray[np.bool_]:
     )
     corners = np.stack([box_corners(box) for box in boxes])
     inside = np.asarray(shapely.contains_xy(drivable, corners[..., 0], corners[..., 1]))
-    return inside.all(axis=1)
+    return np.asarray(inside.all(axis=1))
 
 
 def _blind_loss(episode: Episode, motion: EgoMotion, drivable: shapely.Geometry) -> tuple[Float, NDArray[np.bool_]]:
