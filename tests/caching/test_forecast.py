@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import shapely
 
 from navforge.caching import ego
 from navforge.caching.forecast import forecast
+from navforge.core.errors import DataError
 from navforge.metric_cache.scene import ObjectType
 from navforge.metric_cache.tracks import FrameObjects
 
@@ -76,3 +78,9 @@ def test_no_objects_and_no_lights():
     assert seen.polygons.shape == (26, 0)
     assert len(seen.meeting(0, shapely.box(-1, -1, 1, 1))) == 0
     assert seen.tracks(41).pose.shape == (0, 41, 3)
+
+
+def test_a_velocity_that_is_not_finite_is_refused_where_it_counts():
+    with pytest.raises(DataError, match="velocity of track a"):
+        around(objects(("a", ObjectType.VEHICLE, 20, 0, 0.0, np.nan, 0.0)))
+    assert len(around(objects(("a", ObjectType.VEHICLE, 120, 0, 0.0, np.nan, 0.0))).drift) == 0

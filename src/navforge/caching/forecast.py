@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from navforge.caching.ego import box_corners
 from navforge.caching.objects import AGENTS
+from navforge.core.errors import DataError
 from navforge.geometry.columns import Pose
 from navforge.metric_cache.scene import REFERENCE_STEPS, ObjectTracks, ObjectType
 from navforge.metric_cache.tracks import FrameObjects
@@ -116,6 +117,9 @@ def forecast(
         ego_center: (3,) or (2,) centre of the ego box.
         ego_box: the ego's footprint.
         lights: (L,) polygons of the lane connectors of the corrected route that are red now.
+
+    Raises:
+        DataError: the velocity of an agent in reach is not finite (the devkit fails then, too).
     """
     distance = np.hypot(objects.pose[:, 0] - ego_center[0], objects.pose[:, 1] - ego_center[1])
     in_reach = distance <= _RADIUS_M
@@ -128,6 +132,9 @@ def forecast(
         chosen.append(rows[np.argsort(np.sqrt(_square_distance(objects.pose[rows], ego_center)), kind="stable")][:most])
     kept = np.concatenate(chosen)
     near = objects[kept]
+    bad = np.flatnonzero(~np.isfinite(near.velocity).all(axis=1))
+    if len(bad):
+        raise DataError(f"the velocity of track {near.token[bad[0]]} in the current frame is not finite")
     return Forecast(near, _drift(near), lights, ego_box)
 
 

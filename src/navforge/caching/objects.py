@@ -16,6 +16,7 @@ Float = NDArray[np.float64]
 AGENTS = (ObjectType.VEHICLE, ObjectType.PEDESTRIAN, ObjectType.BICYCLE)
 """Classes that have a velocity; the others are static."""
 
+_USED = [LogBox.X, LogBox.Y, LogBox.LENGTH, LogBox.WIDTH, LogBox.HEADING]
 _TYPES = {kind.name.lower(): kind for kind in ObjectType}
 
 
@@ -30,7 +31,7 @@ def global_objects(frame: Frame, ego_pose: Float) -> FrameObjects:
         ego_pose: (3,) rear axle x, y, heading as `ego.rear_axle` returns it.
 
     Raises:
-        DataError: an unknown class name.
+        DataError: an unknown class name, or a box that is not finite.
     """
     annotations = frame.annotations
     unknown = sorted(set(annotations.names) - set(_TYPES))
@@ -39,6 +40,10 @@ def global_objects(frame: Frame, ego_pose: Float) -> FrameObjects:
     types = np.array([_TYPES[name] for name in annotations.names], np.uint8)
     order = np.argsort(types, kind="stable")
     types, boxes = types[order], annotations.boxes.astype(np.float64)[order]
+    broken = np.flatnonzero(~np.isfinite(boxes[:, _USED]).all(axis=1))
+    if len(broken):
+        track = annotations.track_tokens[order[broken[0]]]
+        raise DataError(f"frame {frame.token} of log {frame.log_name}: the box of track {track} is not finite")
     cos, sin = np.cos(ego_pose[Pose.HEADING]), np.sin(ego_pose[Pose.HEADING])
     pose = np.empty((len(types), 3))
     pose[:, Pose.X] = boxes[:, LogBox.X] * cos - boxes[:, LogBox.Y] * sin + ego_pose[Pose.X]
