@@ -31,7 +31,7 @@ class Recipe:
 EGO_MLP = Recipe(
     summary="ego status to 8 poses, no sensors: what can be had without looking",
     planner=PlannerConfig(name="ego_mlp", encoder=EgoStatusConfig(), head=MlpHeadConfig()),
-    train=TrainConfig(epochs=100, batch_size=64, learning_rate=5e-4, schedule="one_cycle"),
+    train=TrainConfig(epochs=50, batch_size=64, learning_rate=5e-4, schedule="one_cycle"),
 )
 
 HYDRA_MDP_TINY = Recipe(
@@ -58,7 +58,7 @@ HYDRA_MDP_TINY = Recipe(
         ),
     ),
     train=TrainConfig(
-        epochs=25,
+        epochs=20,
         batch_size=32,
         learning_rate=2e-3,
         schedule="one_cycle",
