@@ -48,7 +48,7 @@ def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
     rules = protocol(name)
     shorts = {metric.name: metric.short for metric in (*rules.metrics, *filter(None, [rules.two_frame]))}
     table = Table(title=f"{rules.title}, points", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for head in ("agent", "score", "95 % over scenes", "95 % over logs", *shorts.values()):
+    for head in ("agent", "score", "95% scenes", "95% logs", *shorts.values()):
         table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
     for label, scores in tables.items():
         found = summarise(scores)[name]
@@ -135,4 +135,4 @@ def _mean(summary: ProtocolSummary, column: str) -> str:
 def _points(interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return "n/a"
-    return f"{100 * interval.low:.1f} .. {100 * interval.high:.1f}"
+    return f"{100 * interval.low:.1f}..{100 * interval.high:.1f}"
