@@ -87,13 +87,15 @@ def test_head_plans_and_has_losses(cls: type[HeadConfig]) -> None:
 @pytest.mark.parametrize("head", HEADS, ids=lambda c: c.kind)
 @pytest.mark.parametrize("encoder", ENCODERS, ids=lambda c: c.kind)
 def test_gradients_reach_every_parameter(encoder: type[EncoderConfig], head: type[HeadConfig]) -> None:
+    torch.manual_seed(0)
     planner = PlannerConfig(name="any", encoder=small(encoder), head=small(head)).build(some_vocabulary())
     with torch.no_grad():  # ResNets start with residual branches switched off by zeros
         for parameter in planner.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     planner.loss(planner(some_inputs()), some_targets(planner.config.head))["total"].backward()
     without = [name for name, p in planner.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert not without
+    # A constant added to every imitation logit changes nothing: its gradient is rounding or nought.
+    assert not [name for name in without if name != "head.imitation.4.bias"]
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda c: c.kind)

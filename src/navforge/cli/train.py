@@ -45,8 +45,9 @@ def _recipe(words: Sequence[str]) -> Recipe | None:
 
 def _with_recipe(chosen: Recipe) -> type[RunConfig]:
     """`RunConfig` whose planner and training default to the recipe's."""
+    names = [known.name for known in RECIPES]
     fields = [
-        ("agent", str, key(help="planner to train", choices=[known.name for known in RECIPES])),
+        ("agent", str, key(help=f"planner to train: {', '.join(names)}", choices=names)),
         ("planner", PlannerConfig, key(lambda: chosen.planner)),
         ("train", TrainConfig, key(lambda: chosen.train)),
     ]
