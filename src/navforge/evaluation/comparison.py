@@ -47,7 +47,9 @@ def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
     """Mean score with both intervals and mean sub-scores in points (0 to 100), one row per agent."""
     rules = protocol(name)
     shorts = {metric.name: metric.short for metric in (*rules.metrics, *filter(None, [rules.two_frame]))}
-    table = Table(title=f"{rules.title}, points", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"{rules.title}, points", title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for head in ("agent", "score", "95% scenes", "95% logs", *shorts.values()):
         table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
     for label, scores in tables.items():
@@ -64,7 +66,13 @@ def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
 
 def claims_table(claims: Sequence[Claim]) -> Table:
     """Paired differences with their intervals, and whether each claim holds."""
-    table = Table(title="paired differences, points", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(
+        title="paired differences, points",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for head in ("claim", "rules", "difference", "95 % over scenes", "95 % over logs", ""):
         table.add_column(head, justify="right" if head.startswith(("diff", "95")) else "left")
     for one in claims:
@@ -83,7 +91,7 @@ def claims_table(claims: Sequence[Claim]) -> Table:
 def distribution_table(tables: dict[str, ScoreTable], name: str) -> Table:
     """Share of scenes per range of the score, one row per agent, with mean and quartiles."""
     title = f"share of scenes by score, {name}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for head in ("agent", *BINS, "mean", "quartiles"):
         table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
     for label, scores in tables.items():
