@@ -142,6 +142,22 @@ def test_failed_scene_is_named_and_nothing_partial_is_published(world):
     assert reasons(world.run()) == {"log1": "1 of its scenes failed before"}
 
 
+def test_log_whose_scenes_all_fail_is_left_out_where_scenes_may_be_missing(world):
+    def leave_the_map(frames):
+        for raw in frames:
+            raw["ego2global_translation"] = raw["ego2global_translation"] + 1000.0
+
+    world.rewrite(1, leave_the_map)
+    assert not world.run().complete
+    report = world.run(allow_missing=True)
+    assert report.complete and len(report.failures) == 3
+    assert all("no road within 100 m" in failure.cause for failure in report.failures)
+    cache = MetricCache.open(world.out)
+    assert set(cache.tokens) == {tiny_log.token(i) for i in (3, 4, 5)}
+    world.rewrite(0, leave_the_map)
+    assert not world.run(allow_missing=True).complete
+
+
 def test_unexpected_error_in_one_scene_does_not_stop_the_others(world):
     def spoil(frames):
         frames[4]["anns"]["gt_names"] = np.array(["unicorn"] * 3)
@@ -175,16 +191,16 @@ def test_too_short_windows_are_refused(world, keys, cause):
 
 
 def test_empty_world_around_the_ego(tmp_path: Path):
-    """No objects, no lights, the ego far off the road: the devkit plans on the nearest lane all the same."""
+    """No objects, no lights, the ego off the road but in sight of it: the plan takes the nearest lane all the same."""
     data = write_world(tmp_path)
-    frames = [frame(i, start=400.0) for i in range(FRAMES)]
+    frames = [frame(i, start=150.0) for i in range(FRAMES)]
     for raw in frames:
         raw["traffic_lights"] = []
     tiny_log.write_log(tmp_path, "tiny", frames)
     report = cache_split(load_split("tiny", data), data, tmp_path / "cache", workers=1)
     assert not report.failures
     scene = MetricCache.open(tmp_path / "cache").load(tiny_log.token(3))
-    assert len(scene.polygons.fid) == 0
+    assert len(scene.polygons.fid) > 0
     assert scene.objects_v2.pose.shape == (0, 41, 3)
     assert np.isfinite(scene.pdm_reference).all()
 

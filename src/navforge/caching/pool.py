@@ -12,7 +12,6 @@ from navforge.caching.build import Failure, build_log, map_fingerprints
 from navforge.core import parallel
 from navforge.core.errors import DataError
 from navforge.core.files import file_fingerprint, fingerprint, write_text
-from navforge.data.filters import SceneFilter
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
 from navforge.metric_cache.fingerprint import FORMAT, code_fingerprint
@@ -56,6 +55,8 @@ class LogOutcome:
     cached: CachedLog | None = None
     """The manifest's line; None where no file was written."""
     failures: list[Failure] = field(default_factory=list)
+    left_out: bool = False
+    """Every scene failed, and scenes may be missing: the log has no file."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ def cache_split(
 ) -> CacheReport:
     """Bring the cache of a split up to date.
 
-    A log's file is written when all its scenes succeeded; with `allow_missing`, without those that failed. The
-    manifest goes first when anything has to be rebuilt and comes back when every log is there, so that an interrupted
-    or failed run leaves no cache that can be opened, but all its finished logs to be reused.
+    A log's file is written when all its scenes succeeded; with `allow_missing`, without those that failed, and not at
+    all where every scene failed. The manifest goes first when anything has to be rebuilt and comes back when every log
+    is there, so that an interrupted or failed run leaves no cache that can be opened, but all its finished logs to be
+    reused.
 
     Args:
         split: the scenes.
@@ -105,11 +107,11 @@ def cache_split(
     """
     started = time.perf_counter()
     (out / FAILURES).unlink(missing_ok=True)
-    jobs = [Job(_only(split, log), data, out, code_fingerprint(), allow_missing) for log in split.logs]
+    jobs = [Job(split.one_log(log), data, out, code_fingerprint(), allow_missing) for log in split.logs]
     outcomes = sorted(_run(jobs, out, workers), key=lambda outcome: outcome.log_name)
     failures = [failure for outcome in outcomes for failure in outcome.failures]
     logs = {outcome.log_name: outcome.cached for outcome in outcomes if outcome.cached is not None}
-    complete = len(logs) == len(split.logs)
+    complete = bool(logs) and all(outcome.cached is not None or outcome.left_out for outcome in outcomes)
     if complete:
         described = {"name": split.name, "hash": split.hash, "missing": len(split.missing)}
         write_manifest(out, described, logs)
@@ -178,7 +180,13 @@ def cache_log(job: Job) -> LogOutcome:
     scenes = built.record.scenes
     failed = {failure.token: failure.cause for failure in built.failures}
     if not scenes or (failed and not job.allow_missing):
-        return LogOutcome(job.log_name, scenes=len(scenes), seconds=built.seconds, failures=built.failures)
+        return LogOutcome(
+            job.log_name,
+            scenes=len(scenes),
+            seconds=built.seconds,
+            failures=built.failures,
+            left_out=job.allow_missing and not scenes,
+        )
     made = _made(job, {entry.scene.map_location for entry in scenes})
     meta = {"made": asdict(made), "failed": failed}
     size = write_log(log_path(job.out, job.log_name), built.record, meta)
@@ -202,14 +210,3 @@ def _made(job: Job, locations: set[str]) -> Made:
         log=file_fingerprint(job.split.log_path(job.data, job.log_name)),
         maps=map_fingerprints(job.data, locations),
     )
-
-
-def _only(split: Split, log: str) -> Split:
-    """A split of one log, small enough to be sent to a worker."""
-    bare = SceneFilter(
-        num_history_frames=split.filter.num_history_frames,
-        num_future_frames=split.filter.num_future_frames,
-        frame_interval=split.filter.frame_interval,
-        has_route=split.filter.has_route,
-    )
-    return Split(split.name, bare, {log: split.logs[log]}, {log: split.folders[log]})
