@@ -26,7 +26,7 @@ def smoke_evaluation(
     """
     found = MetricCache.open(cache)
     scenes = _first_scenes(split, data, count)
-    absent = [scene.token for scene in scenes if scene.token not in set(found.tokens)]
+    absent = sorted({scene.token for scene in scenes} - set(found.tokens))
     if absent:
         raise DataError(
             f"metric cache {cache} lacks scene {absent[0]} of {split.name}; run navforge cache on this split"

@@ -25,12 +25,14 @@ def human_trajectories(split: Split, data: DataConfig, *, workers: int = 0) -> N
         DataError: a log cannot be read or a scene has less than 4 s of future.
     """
     found: dict[str, NDArray[np.float32]] = {}
-    work = partial(_of_log, split=split, data=data)
+    logs = [split.one_log(log_name) for log_name in split.logs]
     serial = len(split) < 5000
-    for outcome in parallel.run(work, list(split.logs), workers=1 if serial else workers, label="human trajectories"):
+    work = partial(_of_log, data=data)
+    for outcome in parallel.run(work, logs, workers=1 if serial else workers, label="human trajectories"):
+        (log_name,) = outcome.item.logs
         if outcome.result is None:
-            raise DataError(f"log {outcome.item}: {outcome.error}")
-        found[outcome.item] = outcome.result
+            raise DataError(f"log {log_name}: {outcome.error}")
+        found[log_name] = outcome.result
     return np.concatenate([found[log_name] for log_name in split.logs])
 
 
@@ -40,5 +42,6 @@ def scene_trajectory(scene: Scene) -> NDArray[np.float32]:
     return upsample(scene.human_poses(frames), scene.ego_status().velocity.astype(np.float64))
 
 
-def _of_log(log_name: str, split: Split, data: DataConfig) -> NDArray[np.float32]:
+def _of_log(split: Split, data: DataConfig) -> NDArray[np.float32]:
+    (log_name,) = split.logs
     return np.stack([scene_trajectory(scene) for scene in read_scenes(split, data, log_name)])

@@ -67,7 +67,8 @@ def teach(
         DataError: `out` holds a store of something else, scenes are not in the cache, or a log failed.
     """
     found = MetricCache.open(cache)
-    absent = [token for token in split.tokens if token not in set(found.tokens)]
+    cached = set(found.tokens)
+    absent = [token for token in split.tokens if token not in cached]
     if absent:
         raise DataError(
             f"metric cache {cache} lacks {len(absent)} of {len(split)} scenes of {split.name}, {absent[0]} for one; "
