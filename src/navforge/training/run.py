@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import warnings
 from dataclasses import dataclass
@@ -95,10 +96,12 @@ def train(config: RunConfig, *, callbacks: list[Callback] | None = None) -> Path
     loaders = _loaders(config, material)
     steps = len(loaders[0]) * config.train.epochs
     module = PlannerModule(planner, config.train, total_steps=steps, facts=facts)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)  # device list, adverts
     trainer = _trainer(config, folder, validate=loaders[1] is not None, callbacks=callbacks or [])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         trainer.fit(module, loaders[0], loaders[1], ckpt_path=resume, weights_only=True)
     return folder / BEST
 
