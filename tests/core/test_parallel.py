@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from navforge.core import parallel
+from navforge.core.errors import NavforgeError
 
 
 def square(x: int) -> int:
@@ -35,7 +36,7 @@ def test_failures_are_named_and_the_rest_goes_on(workers: int) -> None:
 
 
 def test_a_killed_worker_is_an_error_not_a_hang() -> None:
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(NavforgeError, match="out of memory"):
         list(parallel.run(die, [1, 2, 3], workers=2))
 
 

@@ -8,6 +8,7 @@ whose keys depend on a name among them (such as `agent=`) defines `configure(wor
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from types import ModuleType
@@ -51,10 +52,40 @@ def main(argv: list[str] | None = None) -> int:
     except NavforgeError as error:
         print(f"navforge: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"navforge: error: {_describe(error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("navforge: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     return 0
+
+
+def _describe(error: OSError) -> str:
+    """One line of an error of the file system: where, what, and what to do.
+
+    A file that is written in one piece (`core.files.atomic_path`) carries its final name second.
+    """
+    path = error.filename2 if error.filename2 is not None else error.filename
+    name = path.decode(errors="replace") if isinstance(path, bytes) else str(path)
+    return f"{name}: {error.strerror or type(error).__name__}; {_remedy(error)}"
+
+
+def _remedy(error: OSError) -> str:
+    match error:
+        case IsADirectoryError():
+            return "a folder is there where a file is expected: give another path"
+        case NotADirectoryError() | FileExistsError():
+            return "a file is there where a folder is expected: give another path or move the file away"
+        case FileNotFoundError():
+            return "check the path"
+        case PermissionError():
+            return "check who may read and write there"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on the disk and run the same command again"
+    return "check the path and the disk"
 
 
 def _split_verb(words: list[str]) -> tuple[str, list[str]]:

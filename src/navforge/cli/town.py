@@ -13,7 +13,7 @@ from rich.table import Table
 from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.config import key
-from navforge.core.errors import ConfigError
+from navforge.core.errors import ConfigError, NavforgeError
 from navforge.town.generate import SCALES, LogReport, generate, summarise
 from navforge.town.sensors import Rig
 
@@ -61,7 +61,10 @@ def run(config: Config) -> None:
     if failed:
         for outcome in failed:
             print(f"{outcome.item.log_name}: {outcome.error}\n{outcome.traceback}", file=sys.stderr)
-        raise RuntimeError(f"{len(failed)} of {len(failed) + len(reports)} logs failed (tracebacks above)")
+        raise NavforgeError(
+            f"{len(failed)} of {len(failed) + len(reports)} logs failed (tracebacks above); finished logs are kept: "
+            "remove the cause and run the same command again"
+        )
     reports.sort(key=lambda report: report.log_name)
     _print_summary(config, reports)
 

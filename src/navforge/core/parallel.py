@@ -15,6 +15,8 @@ from typing import Generic, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from navforge.core.errors import NavforgeError
+
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -65,7 +67,7 @@ def run(
     """Apply `function` to every item; yield outcomes as they finish (in order when `workers` is 1).
 
     An exception in one item is caught at this boundary, recorded with its traceback and yielded; the others go on.
-    A worker that is killed (out of memory, say) raises RuntimeError here: what it worked on is unknown.
+    A worker that is killed (out of memory, say) raises NavforgeError here: what it worked on is unknown.
 
     Args:
         function: picklable; called as `function(item)`.
@@ -111,7 +113,9 @@ def _pooled(
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         except BrokenProcessPool as error:
-            raise RuntimeError("a worker process was killed, most likely out of memory; use fewer workers") from error
+            raise NavforgeError(
+                "a worker process was killed, most likely out of memory; run again with fewer workers (workers=1)"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
