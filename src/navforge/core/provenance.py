@@ -17,16 +17,22 @@ from navforge.core.files import write_json, write_text
 
 LIBRARIES = ("numpy", "numba", "scipy", "shapely", "polars", "torch", "torchvision", "timm", "lightning")
 
+_STARTED = datetime.datetime.now(datetime.UTC)
+
 
 def collect(command: list[str] | None = None) -> dict[str, Any]:
-    """Versions, git state, machine, time and command line of this process, as plain values."""
+    """Versions, git state, machine, times and command line of this process, as plain values.
+
+    `started` is when the process loaded this module, `written` is now.
+    """
     return {
         "navforge": importlib.metadata.version("navforge"),
         "python": platform.python_version(),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "git": git_state(),
         "machine": {"platform": platform.platform(), "cpus": os.cpu_count()},
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": _STARTED.isoformat(timespec="seconds"),
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command if command is not None else sys.argv,
         "directory": str(Path.cwd()),
     }
