@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +64,7 @@ def test_float32_poses_and_byte_tokens_are_taken(tmp_path: Path) -> None:
         ({"tokens": np.array(["aa", "bb", "cc"])}, "3 tokens but poses of 2 scenes"),
         ({"tokens": np.arange(2)}, "must be a list of text"),
         ({"tokens": np.array(["aa", "bb"], dtype=object)}, "plain arrays"),
+        ({"tokens": np.array(["ä".encode(), b"bb"])}, "ASCII text"),
         ({"poses": np.ones((2, 8, 3))}, r"\(scenes, trajectories, times, 3"),
         ({"poses": np.ones((2, 1, 8, 2))}, r"got shape \(2, 1, 8, 2\)"),
         ({"poses": np.ones((2, 0, 8, 3))}, "got shape"),
@@ -95,3 +99,64 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match="cannot be read"):
         trajectories.read(tmp_path / "cut.npz")
+
+
+def corrupt_deflate(path: Path) -> None:
+    np.savez_compressed(path, **arrays())  # type: ignore[arg-type]
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("poses.npy").header_offset + 30 + len("poses.npy") + 20
+    content[start : start + 40] = b"\xff" * 40
+    path.write_bytes(content)
+
+
+def unknown_method(path: Path) -> None:
+    np.savez(path, **arrays())  # type: ignore[arg-type]
+    content = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        at = -1
+        while (at := content.find(signature, at + 1)) >= 0:
+            content[at + offset : at + offset + 2] = (97).to_bytes(2, "little")
+    path.write_bytes(content)
+
+
+def encrypted(path: Path) -> None:
+    np.savez(path, **arrays())  # type: ignore[arg-type]
+    content = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = -1
+        while (at := content.find(signature, at + 1)) >= 0:
+            content[at + offset] |= 1
+    path.write_bytes(content)
+
+
+def enormous(path: Path) -> None:
+    header = io.BytesIO()
+    shape = (1 << 30, 8, 8, 3)
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in arrays().items():
+            member = io.BytesIO()
+            np.save(member, value)
+            archive.writestr(f"{name}.npy", header.getvalue() if name == "poses" else member.getvalue())
+
+
+def torn_header(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in arrays():
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': ('<f8'\n")
+
+
+@pytest.mark.parametrize("damage", [corrupt_deflate, unknown_method, encrypted, enormous, torn_header])
+def test_damaged_archives_are_named_without_advice_to_unpickle(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = tmp_path / "t.npz"
+    damage(path)
+    with pytest.raises(DataError, match=r"cannot be read as an npz file") as raised:
+        trajectories.read(path)
+    assert str(path) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_python_objects_are_refused_without_advice_to_unpickle(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="plain arrays") as raised:
+        trajectories.read(saved(tmp_path, tokens=np.array(["aa", "bb"], dtype=object)))
+    assert "pickle" not in str(raised.value)

@@ -59,8 +59,9 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
             return os.system, (f"touch {tmp_path / 'exploded'}",)
 
     path = saved(tmp_path / "bomb.ckpt", extra=Bomb())
-    with pytest.raises(DataError, match="refused"):
+    with pytest.raises(DataError, match=r"refused: .*\((posix|nt)\.system\)") as raised:
         load_planner(path)
+    assert "weights_only" not in str(raised.value) and "\n" not in str(raised.value)
     assert not (tmp_path / "exploded").exists()
 
 

@@ -6,7 +6,9 @@ token's current pose, the current pose itself left out, and `interval_s`, the ti
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,18 @@ HORIZON_S = 4.0
 REACH_M = 1_000.0
 """No plan of a few seconds leaves this circle; poses beyond it are in another frame."""
 _NAMES = ("tokens", "poses", "interval_s")
+_UNREADABLE = (
+    ValueError,
+    OSError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
+"""What numpy and zipfile raise of a file that is damaged, encrypted, packed by an unknown method or too large."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,10 @@ class Trajectories:
         values = np.asarray(poses)
         if values.dtype.kind != "f":
             raise DataError(f"poses must be floating-point numbers, got {values.dtype}")
-        text = np.char.decode(names, "ascii") if names.dtype.kind == "S" else names
+        try:
+            text = np.char.decode(names, "ascii") if names.dtype.kind == "S" else names
+        except UnicodeDecodeError as error:
+            raise DataError(f"tokens must be ASCII text: {error}") from error
         return cls(tuple(str(name) for name in text), values.astype(np.float64), float(interval_s))
 
 
@@ -100,8 +117,11 @@ def read(path: Path | str) -> Trajectories:
             tokens, poses, interval = (file[name] for name in _NAMES)
     except DataError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as an npz file of plain arrays: {error}") from error
+    except _UNREADABLE as error:
+        raise DataError(
+            f"{path} cannot be read as an npz file of plain arrays: it is damaged or holds Python objects; "
+            "write it with numpy.savez(tokens=, poses=, interval_s=)"
+        ) from error
     if interval.size != 1 or interval.dtype.kind not in "fiu":
         raise DataError(f"{path}: interval_s must be one number, got {interval.dtype} of shape {interval.shape}")
     try:

@@ -7,6 +7,7 @@ plain values, no code.
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        cause = str(error).splitlines()[0]
         raise DataError(
-            f"checkpoint {path} is refused: it is damaged or holds more than tensors and plain values ({cause})"
+            f"checkpoint {path} is refused: it is damaged or holds more than tensors and plain values{_named(error)}; "
+            "navforge runs no code from a checkpoint: use one that navforge train wrote"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise DataError(f"checkpoint {path} cannot be read: {error}") from error
@@ -65,3 +66,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise DataError(f"{path} was written by another version of navforge; train again or use that version")
     state = {name[len(PREFIX) :]: value for name, value in values["state_dict"].items() if name.startswith(PREFIX)}
     return Checkpoint(path, about["planner"], state, about["facts"])
+
+
+def _named(error: pickle.UnpicklingError) -> str:
+    """What the file asked for, without torch's advice to load it all the same."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" ({found.group(1)})" if found else ""

@@ -197,7 +197,7 @@ def _map_column(
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"teacher store {path}: {file.name} is missing or truncated ({error}); teach again") from error
+        raise DataError(f"teacher store {path}: {file.name} is missing or truncated; teach again") from error
     if array.shape != shape or array.dtype != np.dtype(about["dtype"]):
         raise DataError(
             f"teacher store {path}: {file.name} holds {array.shape} {array.dtype}, the header says {shape} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,8 +83,11 @@ class Vocabulary:
             raise DataError(f"vocabulary {path} not found; build one with: navforge vocab split=... out={path}")
         try:
             poses = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise DataError(f"vocabulary {path} cannot be read ({error}); it must be a plain .npy file") from error
+        except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"vocabulary {path} cannot be read: it is damaged or holds more than plain numbers; "
+                "it must be a plain .npy array of float32"
+            ) from error
         if not isinstance(poses, np.ndarray):
             raise DataError(f"vocabulary {path} is an archive; it must be one .npy array")
         try:

@@ -123,5 +123,10 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise DataError(f"planner.encoder.weights: {path} not found; download the timm weights file and name it here")
     try:
         return load_state_dict(str(path), weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"planner.encoder.weights: {path} is refused: it is damaged or holds more than tensors; "
+            "use the .safetensors file of the model"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise DataError(f"planner.encoder.weights: {path} cannot be read as tensors: {error}") from error
