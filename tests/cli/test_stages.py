@@ -12,6 +12,7 @@ from rich.console import Console
 
 from navforge.cli.stages import Stage, run_stages, timing_table
 from navforge.core.config import key
+from navforge.core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,26 @@ def test_a_resumable_stage_keeps_what_the_same_run_left(chain) -> None:  # type:
         else:
             go(changed(first, 0, text=text))
         assert found[-1] is expected
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_what_the_user_has_there_is_kept_and_nothing_runs(chain, what: str) -> None:  # type: ignore[no-untyped-def]
+    stages, go = chain
+    theirs = stages[2].outputs[0]
+    if what == "folder":
+        theirs.mkdir()
+        theirs = theirs / "thesis.txt"
+    theirs.write_text("years of work")
+    with pytest.raises(ConfigError, match=r"out: .*c exists and was not made by navforge demo; give another out="):
+        go(stages)
+    assert theirs.read_text() == "years of work"
+    assert not stages[0].outputs[0].exists()
+
+
+def test_an_empty_folder_is_nobodys(chain) -> None:  # type: ignore[no-untyped-def]
+    stages, go = chain
+    stages[0].outputs[0].mkdir()
+    assert go(stages) == ["a", "b", "c"]
 
 
 def test_a_stage_without_output_is_a_bug(chain) -> None:  # type: ignore[no-untyped-def]

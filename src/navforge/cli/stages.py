@@ -19,6 +19,7 @@ from rich.table import Table
 
 import navforge
 from navforge.core import config as configs
+from navforge.core.errors import ConfigError
 from navforge.core.files import fingerprint, write_json, write_text
 
 _IRRELEVANT = ("workers", "batch_size", "device")
@@ -53,7 +54,13 @@ class Timing:
 
 
 def run_stages(stages: Sequence[Stage], stamps: Path, console: Console) -> list[Timing]:
-    """Run the stages in order, each unless its stamp in the folder `stamps` still fits."""
+    """Run the stages in order, each unless its stamp in the folder `stamps` still fits.
+
+    Raises:
+        ConfigError: a stage that never ran would write where something already is; nothing ran then.
+    """
+    for stage in stages:
+        _check_own(stage, stamps / f"{stage.name}.json")
     keys: dict[str, str] = {}
     timings = []
     for number, stage in enumerate(stages, 1):
@@ -79,6 +86,15 @@ def run_stages(stages: Sequence[Stage], stamps: Path, console: Console) -> list[
         console.print(f"{label}: {seconds:.0f} s", markup=False, highlight=False)
         timings.append(Timing(name=stage.name, seconds=seconds, skipped=False))
     return timings
+
+
+def _check_own(stage: Stage, stamp: Path) -> None:
+    """Raise ConfigError if an output is there although the stage never ran: it is the user's, and would be deleted."""
+    if stamp.is_file() or stamp.with_suffix(".started").is_file():
+        return
+    for path in stage.outputs:
+        if any(path.iterdir()) if path.is_dir() else path.exists():
+            raise ConfigError(f"out: {path} exists and was not made by navforge demo; give another out=")
 
 
 def _prepare(stage: Stage, started: Path, key: str) -> None:
