@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.evaluation import summary
+from navforge.evaluation import summary, tables
 from navforge.evaluation.tables import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
@@ -44,6 +45,21 @@ def test_a_summary_is_reproducible_and_plain_json(make_table: MakeTable) -> None
     assert list(text["protocols"]) == ["pdms_v1", "epdms_v2"]
     assert "two_frame_extended_comfort" not in text["protocols"]["pdms_v1"]["columns"]
     assert text["protocols"]["epdms_v2"]["columns"]["score"]["mean"] == pytest.approx(0.25)
+
+
+def test_the_order_of_rows_changes_no_digit(make_table: MakeTable, tmp_path: Path) -> None:
+    """What is summarised after scoring, in any order, is what is summarised from the file."""
+    table = make_table(("pdms_v1", "epdms_v2"), logs=5, score=lambda log, scene: (0.1 + 0.37 * log + 0.61 * scene) % 1)
+    expected = summary.summarise(table, resamples=300)
+    other = make_table(("pdms_v1", "epdms_v2"), logs=5, score=lambda log, scene: (0.2 + 0.53 * log * scene) % 1)
+    difference = summary.compare(table, other, "epdms_v2")
+    for seed in range(3):
+        mixed = ScoreTable(table.frame.sample(fraction=1.0, shuffle=True, seed=seed), table.meta)
+        assert not mixed.frame.equals(table.frame)
+        assert summary.summarise(mixed, resamples=300) == expected
+        assert summary.compare(mixed, other, "epdms_v2") == difference
+        tables.write(tmp_path / "scores.parquet", mixed)
+        assert summary.summarise(tables.read(tmp_path / "scores.parquet"), resamples=300) == expected
 
 
 def test_undefined_everywhere_is_left_out(make_table: MakeTable) -> None:

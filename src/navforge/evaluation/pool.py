@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from navforge.core import parallel
 from navforge.core.errors import DataError
 from navforge.evaluation.failures import Failure, ScenesFailedError
-from navforge.evaluation.tables import schema
+from navforge.evaluation.tables import ORDER, schema
 from navforge.evaluation.trajectories import Trajectories, listing
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
@@ -70,7 +70,7 @@ def score_trajectories(
         workers: processes; 0 means one per CPU.
 
     Returns:
-        Rows with the columns of `tables.schema(rules.protocols)`.
+        Rows with the columns of `tables.schema(rules.protocols)`, sorted by `tables.ORDER` whatever log ended first.
 
     Raises:
         DataError: scenes that are not in the cache.
@@ -90,7 +90,7 @@ def score_trajectories(
             failures += outcome.result.failures
     if failures:
         raise ScenesFailedError("scoring", failures, len(trajectories.tokens))
-    return pl.concat(frames)
+    return pl.concat(frames).sort(ORDER)
 
 
 def check_cached(tokens: Sequence[str], cache: MetricCache) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from navforge.core.errors import DataError
 from navforge.evaluation import intervals
 from navforge.evaluation.intervals import Interval
-from navforge.evaluation.tables import ScoreTable, subscores
+from navforge.evaluation.tables import ORDER, ScoreTable, subscores
 from navforge.scoring.protocols import protocol
 
 FEW_LOGS = 20
@@ -80,7 +80,7 @@ def summarise(table: ScoreTable, *, resamples: int = intervals.RESAMPLES) -> dic
 def _protocol_summary(rows: pl.DataFrame, name: str, resamples: int) -> ProtocolSummary:
     columns = []
     for column in (*subscores(name), "progress_m", "score"):
-        defined = rows.filter(pl.col(column).is_not_null())
+        defined = rows.filter(pl.col(column).is_not_null()).sort(ORDER)
         if defined.height == 0:
             continue
         values, logs = defined[column].to_numpy(), defined["log_name"].to_numpy()
@@ -101,7 +101,8 @@ def compare(first: ScoreTable, second: ScoreTable, name: str, column: str = "sco
         DataError: the tables do not cover the same scenes, or were filtered differently.
     """
     one, other = first.of(name), second.of(name)
-    both = one.join(other, on=["token", "index"], how="inner", suffix="_other").drop_nulls([column, f"{column}_other"])
+    both = one.join(other, on=["token", "index"], how="inner", suffix="_other").sort(ORDER)
+    both = both.drop_nulls([column, f"{column}_other"])
     if set(one["token"]) != set(other["token"]) or not both.height:
         raise DataError(
             f"the tables score different scenes ({one['token'].n_unique()} and {other['token'].n_unique()}, "

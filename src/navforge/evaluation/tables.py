@@ -25,6 +25,8 @@ from navforge.scoring.protocols import protocol
 
 FORMAT = 1
 KEYS = ("token", "index", "protocol")
+ORDER = ("protocol", "log_name", "token", "index")
+"""Rows are sorted by these, in memory as on disk: a bootstrap depends on the order of the rows."""
 FOOTER_KEY = "navforge"
 
 
@@ -123,7 +125,7 @@ def write(path: Path | str, table: ScoreTable) -> None:
     Raises:
         DataError: the rows do not fit the schema or contradict the metadata.
     """
-    frame = table.frame.sort("protocol", "log_name", "token", "index", maintain_order=True)
+    frame = table.frame.sort(ORDER)
     _check(ScoreTable(frame, table.meta), "the table to write")
     footer = json.dumps(dataclasses.asdict(table.meta), allow_nan=False)
     with atomic_path(path) as temporary:
