@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from navforge.cli import demo
+from navforge.cli import demo, demo_plan
 from navforge.cli.main import main
+from navforge.core.errors import NavforgeError
 from navforge.evaluation import tables, trajectories
+from navforge.evaluation.comparison import Claim
+from navforge.evaluation.intervals import Interval
 from navforge.vocabulary.vocabulary import Vocabulary
 
 
@@ -58,6 +61,63 @@ def test_a_second_run_does_nothing_and_a_deleted_result_comes_back(
     assert printed.count("done before") == len(demo.stages(demo.Config(out=made, scale="tiny"))) - 1
     assert page.is_file()
     assert abs(len(page.read_bytes()) - len(before)) < 5_000
+
+
+def claims(**low: float) -> list[Claim]:
+    """Claims of the demo that all hold, but for the lower bounds given by second agent and protocol."""
+    pairs = ((demo.PLANNER, "constant_velocity"), (demo.PLANNER, "ego_mlp"), (demo.PLANNER, "blanked"))
+    found = []
+    for protocol in demo.PROTOCOLS:
+        for first, second in (*pairs, ("human", demo.PLANNER)):
+            bound = low.get(f"{second}_{protocol}", 0.01)
+            interval = Interval(mean=bound + 0.02, low=bound, high=bound + 0.04, scenes=9, clusters=9)
+            words = f"{first} over {second}"
+            found.append(
+                Claim(first=first, second=second, protocol=protocol, words=words, by_log=interval, by_scene=interval)
+            )
+    return found
+
+
+@pytest.mark.parametrize("second", ["constant_velocity", "ego_mlp", "blanked"])
+def test_a_claim_that_is_not_shown_fails_the_demo(second: str) -> None:
+    with pytest.raises(NavforgeError, match=f"DEMO FAILED.*over {second}: \\+2.0 points; everything is written"):
+        demo.require(claims(**{f"{second}_pdms_v1": 0.0}))
+
+
+def test_two_failed_claims_are_both_named() -> None:
+    with pytest.raises(NavforgeError, match=r"over ego_mlp: -8.0 points; .*over blanked: \+1.0 points"):
+        demo.require(claims(ego_mlp_pdms_v1=-0.1, blanked_pdms_v1=-0.01))
+
+
+def test_other_rules_and_the_human_do_not_fail_the_demo() -> None:
+    demo.require(claims())
+    demo.require(claims(ego_mlp_epdms_v2=-0.1, hydra_mdp_tiny_pdms_v1=-0.1))
+
+
+@pytest.mark.parametrize(("scale", "status"), [("small", 2), ("tiny", 0)])
+def test_only_the_demonstration_fails_and_last(
+    scale: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "run_stages", lambda *_: [])
+    monkeypatch.setattr(demo.tables, "read", lambda _: None)
+    for name in ("distribution_table", "scores_table"):
+        monkeypatch.setattr(demo.comparison, name, lambda *_: "")
+    monkeypatch.setattr(demo.comparison, "to_json", lambda *_: {})
+    monkeypatch.setattr(demo, "check_claims", lambda _: claims(ego_mlp_pdms_v1=-0.1))
+    assert main(["demo", f"out={tmp_path}", f"scale={scale}"]) == status
+    captured = capsys.readouterr()
+    assert captured.out.rstrip().endswith(str(demo_plan.report_path(tmp_path)))
+    assert ("DEMO FAILED" in captured.err) is (status == 2)
+    assert (tmp_path / "comparison.json").is_file()
+
+
+def test_a_folder_of_the_users_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = tmp_path / "world" / "thesis.txt"
+    theirs.parent.mkdir()
+    theirs.write_text("years of work")
+    assert main(["demo", f"out={tmp_path}", "scale=tiny", "workers=1"]) == 2
+    assert "was not made by navforge demo; give another out=" in capsys.readouterr().err
+    assert theirs.read_text() == "years of work"
 
 
 def test_the_small_demo_is_what_the_issue_asks_for(tmp_path: Path) -> None:
