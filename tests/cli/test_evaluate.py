@@ -102,6 +102,19 @@ def test_a_failed_scene_blocks_the_score(
     ]
 
 
+def test_a_mistyped_key_leaves_the_finished_evaluation(
+    evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("agent=constant_velocity") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert evaluate("agent=constant_velocity", split="reel") == 2
+    assert evaluate("agent=constant_velocity", cache=tmp_path / "none") == 2
+    (tmp_path / "bad.ckpt").write_text("no weights")
+    assert evaluate("agent=ego_mlp", f"checkpoint={tmp_path / 'bad.ckpt'}") == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
 def write_filter(path: Path, tokens: list[str], logs: list[str]) -> None:
     path.write_text(
         "num_history_frames: 4\nnum_future_frames: 10\nframe_interval: 1\nhas_route: true\n"
@@ -150,6 +163,10 @@ def test_a_cache_that_lacks_scenes_blocks_the_score(
         (("agent=robot",), "agent: expected one of constant_velocity, human, "),
         (("agent=ego_mlp",), "checkpoint: agent ego_mlp is a planner"),
         (("agent=human", "protocol=pdms_v1", "official=V2"), "has the columns of none of the protocols pdms_v1"),
+        (
+            ("agent=human", "protocol=epdms_v2,epdms_v2_before_fix", "official=V2"),
+            "has the columns of epdms_v2 and epdms_v2_before_fix",
+        ),
         (("agent=human", "official=none.csv"), "official=none.csv is not a readable CSV file"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from navforge.core.errors import DataError
+from navforge.core.errors import ConfigError, DataError
 from navforge.evaluation import official
 
 HEAD = ",token,valid,no_at_fault_collisions,two_frame_extended_comfort,score\n"
@@ -42,6 +42,16 @@ def test_disagreements_are_named(tmp_path: Path) -> None:
     assert cells == [("aa", "score", 0.51, 0.5), ("aa", "two_frame_extended_comfort", 0.0, None)]
     with pytest.raises(DataError, match="2 scenes, ours 1, 1 of them the same"):
         official.disagreements(ours.head(1), table)
+
+
+def test_a_table_stands_beside_one_protocol(tmp_path: Path) -> None:
+    table = official.read_official(saved(tmp_path, HEAD + ROWS))
+    fits, other = ("no_at_fault_collisions",), ("comfort",)
+    assert official.matching_protocol(table, {"pdms_v1": other, "epdms_v2": fits}) == "epdms_v2"
+    with pytest.raises(ConfigError, match="columns of epdms_v2 and epdms_v2_before_fix"):
+        official.matching_protocol(table, {"epdms_v2": fits, "pdms_v1": other, "epdms_v2_before_fix": fits})
+    with pytest.raises(DataError, match="none of the protocols pdms_v1, other"):
+        official.matching_protocol(table, {"pdms_v1": other, "other": other})
 
 
 @pytest.mark.parametrize(

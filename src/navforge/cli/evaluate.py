@@ -8,14 +8,13 @@ from pathlib import Path
 from navforge import agents
 from navforge.core import provenance
 from navforge.core.config import key
-from navforge.core.errors import DataError
 from navforge.core.files import write_json
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
-from navforge.evaluation.official import OfficialTable, disagreements, read_official
+from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official
 from navforge.evaluation.score import SWITCH, open_cache, parse_protocols
 from navforge.evaluation.tables import subscores
 
@@ -55,20 +54,7 @@ def run(config: Config) -> None:
 
 
 def execute(config: Config) -> Evaluation:
-    """Evaluate and write, after clearing the folder of an earlier evaluation's files."""
-    for name in (SCORES, PLANS, RESULT, FAILURES):
-        (config.out / name).unlink(missing_ok=True)
-    try:
-        found = evaluate(config)
-    except ScenesFailedError as failed:
-        failed.write(config.out / FAILURES)
-        raise
-    publish(found, config)
-    return found
-
-
-def evaluate(config: Config) -> Evaluation:
-    """Plan and score, without writing."""
+    """Evaluate and write; an earlier evaluation's files go once split, cache and agent are known to be good."""
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     cache = open_cache(config.cache, split, allow_missing=config.allow_missing)
     agent = agents.build(
@@ -79,16 +65,24 @@ def evaluate(config: Config) -> Evaluation:
         batch_size=config.batch_size,
         blank_camera=config.blank_camera,
     )
-    return evaluate_agent(
-        agent,
-        split,
-        config.data,
-        cache,
-        parse_protocols(config.protocol),
-        human_filter=config.human_filter,
-        allow_missing=config.allow_missing,
-        workers=config.workers,
-    )
+    for name in (SCORES, PLANS, RESULT, FAILURES):
+        (config.out / name).unlink(missing_ok=True)
+    try:
+        found = evaluate_agent(
+            agent,
+            split,
+            config.data,
+            cache,
+            parse_protocols(config.protocol),
+            human_filter=config.human_filter,
+            allow_missing=config.allow_missing,
+            workers=config.workers,
+        )
+    except ScenesFailedError as failed:
+        failed.write(config.out / FAILURES)
+        raise
+    publish(found, config)
+    return found
 
 
 def publish(found: Evaluation, config: Config) -> None:
@@ -100,25 +94,24 @@ def publish(found: Evaluation, config: Config) -> None:
     write_json(config.out / RESULT, result)
 
 
-def _print(found: Evaluation, official: OfficialTable | None) -> None:
+def _print(found: Evaluation, official: tuple[str, OfficialTable] | None) -> None:
     console = summary.console()
     console.print(found.table.meta.coverage(), soft_wrap=True)
     for name, one in summary.summarise(found.table).items():
-        fits = official is not None and official.fits(subscores(name))
+        theirs = official[1] if official is not None and official[0] == name else None
         title = found.table.meta.agent or ""
-        for printed in summary.render({name: one}, title, official.means if official is not None and fits else None):
+        for printed in summary.render({name: one}, title, None if theirs is None else theirs.means):
             console.print(printed)
-        if official is not None and fits:
-            cells = disagreements(found.table.of(name), official)
+        if theirs is not None:
+            cells = disagreements(found.table.of(name), theirs)
             console.print(f"{name}: {cells.height} cells differ from the official table by more than 1e-4")
-            for token, column, ours, theirs in cells.head(20).rows():
-                console.print(f"  {token} {column}: {ours} here, {theirs} official")
+            for token, column, here, there in cells.head(20).rows():
+                console.print(f"  {token} {column}: {here} here, {there} official")
 
 
-def _official(config: Config) -> OfficialTable | None:
+def _official(config: Config) -> tuple[str, OfficialTable] | None:
+    """The official table with the protocol it is compared under."""
     if config.official is None:
         return None
     table = read_official(config.official)
-    if not any(table.fits(subscores(name)) for name in parse_protocols(config.protocol)):
-        raise DataError(f"official={config.official} has the columns of none of the protocols {config.protocol}")
-    return table
+    return matching_protocol(table, {name: subscores(name) for name in parse_protocols(config.protocol)}), table

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from navforge.core.errors import DataError
+from navforge.core.errors import ConfigError, DataError
 
 _AVERAGES = ("average", "average_all_frames")
 
@@ -25,6 +26,24 @@ class OfficialTable:
     def fits(self, columns: tuple[str, ...]) -> bool:
         """Whether the file has the sub-scores of a protocol."""
         return set(columns) <= set(self.means)
+
+
+def matching_protocol(table: OfficialTable, protocols: Mapping[str, tuple[str, ...]]) -> str:
+    """Name of the one protocol, of these with their sub-score columns, that the table has the columns of.
+
+    Raises:
+        DataError: it fits none.
+        ConfigError: it fits several; a table does not say by which of them it was scored.
+    """
+    fitting = [name for name, columns in protocols.items() if table.fits(columns)]
+    if not fitting:
+        raise DataError(f"the official table has the columns of none of the protocols {', '.join(protocols)}")
+    if len(fitting) > 1:
+        raise ConfigError(
+            f"protocol: the official table has the columns of {' and '.join(fitting)} and cannot be compared with "
+            "each; give protocol= the one of them it was scored by"
+        )
+    return fitting[0]
 
 
 def read_official(path: Path | str) -> OfficialTable:
