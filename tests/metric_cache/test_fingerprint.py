@@ -26,3 +26,8 @@ def test_code_counts():
 def test_fingerprint_is_stable_in_a_process():
     assert code_fingerprint() == code_fingerprint()
     assert len(code_fingerprint()) == 16
+
+
+def test_packages_decide():
+    assert code_fingerprint(("scoring",)) != code_fingerprint(("simulation",))
+    assert code_fingerprint(("scoring",)) != code_fingerprint()

@@ -48,6 +48,15 @@ def test_progress(name: str, best: float, expected: list[float]) -> None:
     np.testing.assert_allclose(aggregate.normalised_progress(progress, gates, best, protocol(name)), expected)
 
 
+def test_gated_progress() -> None:
+    progress, gates = np.array([8.0, 12.0, 20.0, 5.0, 4.0]), np.array([1.0, 1.0, 0.5, 0.0, 1.0])
+    np.testing.assert_allclose(aggregate.gated_progress(progress, gates, 10.0), [0.8, 1.0, 1.0, 0.0, 0.4])
+    # The threshold is on the larger of the entry's own and the reference's: exactly 5 m is not yet far.
+    np.testing.assert_allclose(
+        aggregate.gated_progress(np.array([5.0, 5.1, 9.0]), np.array([1.0, 1.0, 0.0]), 5.0), [1.0, 1.0, 1.0]
+    )
+
+
 def test_protocol_names() -> None:
     assert [one.name for one in PROTOCOLS] == ["pdms_v1", "epdms_v2", "epdms_v2_before_fix"]
     for one in PROTOCOLS:

@@ -227,6 +227,12 @@ def test_human_filter() -> None:
         assert plain.values["drivable_area_compliance"][0] == plain.score[0] == 0.0
 
 
+def test_gates_are_those_before_the_human_filter() -> None:
+    scores = score_plans(Sketch(polygons=[]).scene(), CRUISE[None], 0.5, ["epdms_v2"])["epdms_v2"]
+    assert scores.gates[0] == 0.0 and scores.values["drivable_area_compliance"][0] == 1.0
+    assert scores.reference_gated_m == 0.0 < scores.reference_progress_m
+
+
 def test_human_filter_forgives_zero_only() -> None:
     wrong = [(layer, polygon, False) for layer, polygon, _ in ROAD]
     slow = straight(8, 0.5, 4.0)

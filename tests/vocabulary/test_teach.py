@@ -13,11 +13,13 @@ import pytest
 from navforge.core.errors import DataError
 from navforge.data.filters import SceneFilter
 from navforge.data.splits import Split
-from navforge.scoring.protocols import protocol
+from navforge.scoring.engine import score_plans
+from navforge.scoring.protocols import PROTOCOLS, Protocol, protocol
 from navforge.vocabulary import teach as module
 from navforge.vocabulary.teach import score_entries, teach
 from navforge.vocabulary.teacher import LEVELS, METRES, UNIT, TeacherStore, encode
 from navforge.vocabulary.vocabulary import Vocabulary
+from tests.scoring.scenes import Sketch, straight, two_lane_road
 
 LOGS = {"log_a": ("a1", "a2"), "log_b": ("b1",), "log_c": ("c1", "c2", "c3")}
 SPLIT = Split(name="some", filter=SceneFilter(), logs=LOGS, folders=dict.fromkeys(LOGS, "some"))
@@ -97,8 +99,11 @@ def test_an_interrupted_store_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
         return fake_scores(scene, poses)
 
     monkeypatch.setattr(module, "score_entries", fails_late)
-    with pytest.raises(DataError, match=r"1 of 3 logs .* log_c: RuntimeError: power cut"):
+    with pytest.raises(DataError, match=r"1 of 3 logs .* log_c: RuntimeError: power cut$") as raised:
         build(tmp_path / "again")
+    assert "\n" not in str(raised.value)
+    failures = json.loads((tmp_path / "again" / "failures.json").read_text())
+    assert [failure["log"] for failure in failures] == ["log_c"] and "in fails_late" in failures[0]["traceback"]
     with pytest.raises(DataError, match="unfinished"):
         TeacherStore.open(tmp_path / "again", vocabulary())
     part = tmp_path / "again" / "parts" / "log_b.npz"
@@ -107,6 +112,7 @@ def test_an_interrupted_store_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
     FakeCache.read = []
     again = build(tmp_path / "again")
     assert FakeCache.read == ["log_b", "log_c"]  # the truncated and the unfinished one
+    assert not (tmp_path / "again" / "failures.json").exists()
     assert all(np.array_equal(whole.arrays[name], again.arrays[name]) for name in whole.columns)
     FakeCache.read = []
     build(tmp_path / "again")
@@ -190,9 +196,38 @@ def test_encodings() -> None:
             encode(np.array(values), encoding, "x")
 
 
+@pytest.mark.parametrize("human_filter", [True, False])
+@pytest.mark.parametrize("rules", PROTOCOLS, ids=lambda rules: rules.name)
+@pytest.mark.parametrize("off_road", [True, False])
+def test_values_are_the_engine_s_under_every_protocol(rules: Protocol, human_filter: bool, off_road: bool) -> None:
+    """Off the road like the human, the score is forgiven only where the filter enters the score."""
+    poses = np.stack([straight(40, 0.1, speed) for speed in (0.0, 2.0, 4.0, 8.0, 12.0)])
+    scene = Sketch(polygons=[] if off_road else two_lane_road()).scene()
+    truth = score_plans(scene, poses, 0.1, (rules,), human_filter)[rules.name]
+    taught = score_entries(scene, poses, 0.1, rules, human_filter=human_filter)
+    assert set(taught) == {*rules.columns, "score", "progress_m"}
+    assert np.array_equal(taught["score"], truth.score)
+    assert all(np.array_equal(taught[n], truth.values[n]) for n in rules.columns if n != "ego_progress")
+    if off_road:
+        forgiven = human_filter and (rules.filter_enters_score or not rules.human_filter)
+        assert (taught["score"] > 0.0).any() == forgiven
+    else:
+        reference = truth.reference_gated_m
+        assert np.allclose(taught["ego_progress"], np.minimum(truth.progress_m / max(reference, 5.0), 1.0))
+
+
+def test_code_counts_by_its_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(module, "code_fingerprint", lambda packages: seen.append(packages) or "same")
+    build(tmp_path)
+    assert seen == [module.CODE] and build(tmp_path).header["code"] == "same"
+    monkeypatch.setattr(module, "code_fingerprint", lambda packages: "other")
+    with pytest.raises(DataError, match="differs in code"):
+        build(tmp_path)
+
+
 def test_teacher_scores_are_the_engine_s(realdata: Path, navsim_files: Path) -> None:
     """Where no gate is partial, EP is the benchmark's; the score always is; a gated-out entry has teacher EP 0."""
-    from navforge.scoring.engine import score_plans  # noqa: PLC0415
     from tests.scoring.golden import golden_files, scene_from_golden  # noqa: PLC0415
 
     poses = Vocabulary.load(navsim_files / "vocabulary_8192.npy").poses[::256].astype(np.float64)

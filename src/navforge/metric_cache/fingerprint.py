@@ -17,10 +17,13 @@ PACKAGES = ("geometry", "maps", "metric_cache", "data", "simulation", "scoring",
 
 
 @cache
-def code_fingerprint() -> str:
-    """Hash of the code that computes and stores scenes; comments, docstrings and layout do not count."""
+def code_fingerprint(packages: tuple[str, ...] = PACKAGES) -> str:
+    """Hash of the code of some packages, by default those that compute and store scenes.
+
+    Comments, docstrings and layout do not count.
+    """
     root = Path(navforge.__file__).parent
-    sources = [path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))]
+    sources = [path for package in packages for path in sorted((root / package).rglob("*.py"))]
     return fingerprint([[path.relative_to(root).as_posix(), _code(path.read_text("utf-8"))] for path in sources])
 
 

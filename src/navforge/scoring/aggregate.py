@@ -39,6 +39,18 @@ def normalised_progress(progress_m: Float, gates: Float, best_m: Float | float, 
     return np.where(far, np.clip(progress_m / divisor, 0.0, 1.0), 1.0)
 
 
+def gated_progress(progress_m: Float, gates: Float, reference_gated_m: float) -> Float:
+    """Ego progress (N,) in [0, 1] as teachers state it, whatever the protocol: an entry that is gated out has none.
+
+    With q = progress x gates, q / max(q, q of PDM-Closed) where that maximum exceeds 5 m, else 1. Source: the
+    public teacher code of the Hydra-MDP family, each entry compared with PDM-Closed alone.
+    """
+    gated = progress_m * gates
+    best = np.maximum(gated, reference_gated_m)
+    far = best > PROGRESS_THRESHOLD_M
+    return np.where(far, gated / np.where(far, best, 1.0), 1.0)
+
+
 def weighted_mean(
     values: Values, protocol: Protocol, extended: Float | None = None, defined: NDArray[np.bool_] | None = None
 ) -> Float:

@@ -62,8 +62,12 @@ class PlanScores:
     """(N,) raw progress along the centreline, m."""
     score: Float
     """(N,) without extended comfort (its weight dropped)."""
+    gates: Float
+    """(N,) product of the multiplicative sub-scores before the human filter."""
     reference_progress_m: float
     """Raw progress of the PDM-Closed reference, m."""
+    reference_gated_m: float
+    """Raw progress of the PDM-Closed reference times its gates, m: what progress is compared with."""
     collision_step: NDArray[np.int16]
     """(N,) first step of an at-fault collision, -1 if none."""
     ttc_step: NDArray[np.int16]
@@ -183,7 +187,9 @@ def _compare(
         scored=scored,
         progress_m=progress,
         score=aggregate.score(scored, rules),
+        gates=gates,
         reference_progress_m=float(reference_progress[0]),
+        reference_gated_m=reference_best,
         collision_step=events[:, 0].copy(),
         ttc_step=events[:, 1].copy(),
         states=states,

@@ -12,28 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import navforge
 from navforge.core import parallel
 from navforge.core.errors import DataError
-from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json, write_text
+from navforge.core.files import atomic_path, fingerprint, write_json, write_text
 from navforge.data.splits import Split
+from navforge.metric_cache.fingerprint import code_fingerprint
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring import aggregate
-from navforge.scoring.engine import human_scores, score_proposals
+from navforge.scoring.engine import score_plans
 from navforge.scoring.metrics import EGO_PROGRESS
-from navforge.scoring.prepare import prepare
 from navforge.scoring.protocols import Protocol, protocol
-from navforge.simulation.plans import to_reference_poses
-from navforge.simulation.rollout import simulate
 from navforge.vocabulary.teacher import FORMAT, HEADER, PROGRESS, SCORE, TOKENS, TeacherStore, encode, encoding_of
 from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
 
 Float = NDArray[np.float64]
 
+FAILURES = "failures.json"
+"""Logs that failed in the last run, with cause and traceback; absent if none did."""
+
 EP_RULE = "gated, against PDM-Closed alone"
-"""Planner specifications 3.3: with q = progress x product of the multiplicative sub-scores,
-EP = q / max(q, q of PDM-Closed) where that maximum exceeds 5 m, else 1."""
+"""`scoring.aggregate.gated_progress`; it replaces the benchmark's ego progress in its column, not in `score`."""
 
 CODE = ("geometry", "metric_cache", "scoring", "simulation", "vocabulary")
 """Packages whose code decides a teacher's values."""
@@ -79,12 +78,19 @@ def teach(
         return _reopen(out, vocabulary, header)
     work = _Work(cache, protocol_name, human_filter, vocabulary.poses, out / "parts", header["fingerprint"])
     items = [(log_name, tokens) for log_name, tokens in split.logs.items()]
+    (out / FAILURES).unlink(missing_ok=True)
     failures = []
     for outcome in parallel.run(partial(_score_log, work=work), items, workers=workers, label="teaching"):
         if not outcome.ok:
-            failures.append(f"log {outcome.item[0]}: {outcome.error}\n{outcome.traceback}")
+            failures.append({"log": outcome.item[0], "error": outcome.error, "traceback": outcome.traceback})
     if failures:
-        raise DataError(f"{len(failures)} of {len(items)} logs could not be scored; the first: {failures[0]}")
+        failures.sort(key=lambda failure: str(failure["log"]))
+        write_json(out / FAILURES, failures)
+        first, cause = failures[0]["log"], str(failures[0]["error"]).partition("\n")[0]
+        raise DataError(
+            f"{len(failures)} of {len(items)} logs could not be scored (tracebacks: {out / FAILURES}); finished logs "
+            f"are kept; the first: log {first}: {cause}"
+        )
     _join(work, split, out, header)
     return TeacherStore.open(out, vocabulary)
 
@@ -102,27 +108,17 @@ def score_entries(
         human_filter: forgive what the human driver also fails (scores exactly 0).
 
     Returns:
-        The protocol's sub-scores, `score` (the benchmark's, without extended comfort) and `progress_m`.
+        The protocol's sub-scores and `score` as `scoring.engine.score_plans` gives them (without extended comfort;
+        ego progress by `EP_RULE`), and `progress_m`.
     """
-    states = simulate(scene.ego_state, to_reference_poses(scene, poses, interval_s))
-    reference = simulate(scene.ego_state, scene.pdm_reference_input)[rules.devkit]
-    prepared = prepare(scene, raster=len(states) >= 16)
-    together = score_proposals(prepared, np.concatenate([reference[None], states]), rules)
-    gates = aggregate.gate(together.values, rules)
-    gated = together.progress_m * gates
-    best = np.maximum(gated, gated[0])
-    benchmark_ep = aggregate.normalised_progress(together.progress_m, gates, best, rules)[1:]
-    teacher_ep = np.where(
-        best > aggregate.PROGRESS_THRESHOLD_M, gated / np.maximum(best, aggregate.PROGRESS_THRESHOLD_M), 1.0
-    )[1:]
-    values = {name: value[1:] for name, value in together.values.items()}
-    human = human_scores(scene, prepared, rules) if human_filter else None
-    forgiven = {name for name, value in (human or {}).items() if value == 0.0}
-    scored = {name: np.ones_like(v) if name in forgiven else v for name, v in values.items()}
-    scored[EGO_PROGRESS.name] = benchmark_ep
-    score = aggregate.score(scored, rules)
-    scored[EGO_PROGRESS.name] = teacher_ep
-    return {**scored, SCORE: score, PROGRESS: np.maximum(together.progress_m[1:], 0.0)}
+    plans = score_plans(scene, poses, interval_s, (rules,), human_filter)[rules.name]
+    progress = aggregate.gated_progress(plans.progress_m, plans.gates, plans.reference_gated_m)
+    return {
+        **plans.values,
+        EGO_PROGRESS.name: progress,
+        SCORE: plans.score,
+        PROGRESS: np.maximum(plans.progress_m, 0.0),
+    }
 
 
 def _header(vocabulary: Vocabulary, split: Split, cache: str, rules: Protocol, human_filter: bool) -> dict[str, Any]:
@@ -133,16 +129,11 @@ def _header(vocabulary: Vocabulary, split: Split, cache: str, rules: Protocol, h
         "protocol": rules.name,
         "human_filter": human_filter,
         "ep_rule": EP_RULE,
-        "code": _code_fingerprint(),
+        "code": code_fingerprint(CODE),
         "columns": columns,
     }
     about = {"split": split.name, "scenes": len(split), "missing_scenes": len(split.missing)}
     return {"fingerprint": fingerprint(decided_by), **decided_by, **about, "entries": vocabulary.size}
-
-
-def _code_fingerprint() -> str:
-    root = Path(navforge.__file__).parent
-    return fingerprint([file_fingerprint(file) for part in CODE for file in sorted((root / part).rglob("*.py"))])
 
 
 def _reopen(out: Path, vocabulary: Vocabulary, header: dict[str, Any]) -> TeacherStore:
