@@ -1,8 +1,8 @@
 """Pickles of strangers: numpy arrays and plain Python values are admitted, everything else is refused by name.
 
 A pickle is a program. Here it may name only the few globals below; each is replaced by a guard that builds arrays and
-scalars and nothing else, and what comes out is checked value by value, so no class, function or structured array
-reaches the caller.
+scalars and nothing else (`data.pickled_arrays`), and what comes out is checked value by value, so no class, function
+or structured array reaches the caller.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from navforge.core.errors import DataError
+from navforge.data.pickled_arrays import ArrayType, Dtype, FromBuffer, Guard, PickledArray, Reconstruct, Scalar
 
 _DAMAGE = (
     pickle.UnpicklingError,
@@ -26,9 +27,12 @@ _DAMAGE = (
     ValueError,
     OverflowError,
     MemoryError,
+    RuntimeError,
+    SystemError,
 )
 _PLAIN = frozenset({str, int, float, bool, bytes, bytearray, complex, type(None)})
-_PLAIN_DTYPES = frozenset("biufcSUmM?")
+_PLAIN_DTYPES = frozenset("biufcSU")
+_STOOD_IN = frozenset({PickledArray, tuple})
 
 
 def load(path: Path | str) -> Any:
@@ -43,64 +47,16 @@ def load(path: Path | str) -> Any:
     """
     try:
         with open(path, "rb") as file:
-            value = _Unpickler(file, Path(path)).load()
+            return _settled(_Unpickler(file, Path(path)).load(), path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except DataError:
         raise
     except _DAMAGE as error:
         raise DataError(f"{path} is no complete pickle of plain values ({type(error).__name__}: {error})") from error
-    _check_plain(value, path)
-    return value
 
 
-class _Guard:
-    """A callable without attributes, so that a pickle's BUILD instruction has nothing to change."""
-
-    __slots__ = ()
-
-
-class _ArrayType(_Guard):
-    """Stands for the class `numpy.ndarray`, which pickles only hand to `_reconstruct`; it cannot be called."""
-
-    __slots__ = ()
-
-
-class _Reconstruct(_Guard):
-    """`numpy._core.multiarray._reconstruct` for exact ndarrays: an empty array that the state then fills."""
-
-    __slots__ = ()
-
-    def __call__(self, subtype: Any, shape: Any, typecode: Any) -> Any:
-        if not isinstance(subtype, _ArrayType) or shape != (0,):
-            raise TypeError("an array subclass")
-        return np.empty((0,), np.int8)
-
-
-class _FromBuffer(_Guard):
-    """`numpy._core.numeric._frombuffer`: how protocol 5 stores arrays."""
-
-    __slots__ = ()
-
-    def __call__(self, buffer: Any, dtype: Any, shape: Any, order: Any, axis_order: Any = None) -> Any:
-        if axis_order is not None:
-            raise TypeError("an array with permuted axes")
-        return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
-
-
-class _Dtype(_Guard):
-    """`numpy.dtype` of plain numbers, text and bytes."""
-
-    __slots__ = ()
-
-    def __call__(self, code: Any, align: Any = False, copy: Any = False) -> Any:
-        dtype = np.dtype(str(code))
-        if dtype.kind not in "O" + "".join(_PLAIN_DTYPES):
-            raise TypeError(f"an array of {code}")
-        return dtype
-
-
-class _Encode(_Guard):
+class _Encode(Guard):
     """`_codecs.encode`, with which protocol 2 stores bytes; latin-1 only."""
 
     __slots__ = ()
@@ -111,7 +67,7 @@ class _Encode(_Guard):
         return text.encode("latin1")
 
 
-class _Bytes(_Guard):
+class _Bytes(Guard):
     """`bytes` of given content; the call with a number, which would allocate, is refused."""
 
     __slots__ = ()
@@ -134,17 +90,17 @@ class _Bytearray(_Bytes):
 
 
 _ADMITTED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): _ArrayType(),
-    ("numpy", "dtype"): _Dtype(),
+    ("numpy", "ndarray"): ArrayType(),
+    ("numpy", "dtype"): Dtype(),
     ("_codecs", "encode"): _Encode(),
     ("collections", "OrderedDict"): OrderedDict,
     **{
         (f"numpy.{core}.{module}", name): guard
         for core in ("core", "_core")
         for module, name, guard in (
-            ("multiarray", "_reconstruct", _Reconstruct()),
-            ("multiarray", "scalar", np._core.multiarray.scalar),  # pyright: ignore[reportAttributeAccessIssue]
-            ("numeric", "_frombuffer", _FromBuffer()),
+            ("multiarray", "_reconstruct", Reconstruct()),
+            ("multiarray", "scalar", Scalar()),
+            ("numeric", "_frombuffer", FromBuffer()),
         )
     },
     **{
@@ -179,33 +135,69 @@ class _Unpickler(pickle.Unpickler):
         raise DataError(f"{self._path}: refused: the pickle refers to outside storage ({str(pid)[:80]})")
 
 
-def _check_plain(value: Any, path: Path | str) -> None:
-    """Refuse any value that is not plain data; iterative, because a hostile pickle may nest deeply."""
-    seen: set[int] = set()
-    todo = [value]
+def _settled(root: Any, path: Path | str) -> Any:
+    """The value with arrays in the places kept for them; any value that is not plain data is refused.
+
+    Iterative, because a hostile pickle may nest deeply; nested tuples, which must be made anew, raise RecursionError.
+    """
+    seen: dict[int, Any] = {}
+    tuples: dict[int, tuple[Any, Any]] = {}
+    top = [root]
+    todo: list[Any] = [top]
     while todo:
         item = todo.pop()
         kind = type(item)
-        if kind in _PLAIN:
+        if kind in _PLAIN or id(item) in seen:
             continue
-        if kind in (list, tuple, set, frozenset, dict, OrderedDict):
-            if id(item) in seen:
-                continue
-            seen.add(id(item))
-            if isinstance(item, dict):
-                todo.extend(item.keys())
-                todo.extend(item.values())
-            elif not _PLAIN.issuperset(map(type, item)):
+        if kind is list:
+            seen[id(item)] = item
+            if not _PLAIN.issuperset(map(type, item)):
+                for index, value in enumerate(item):
+                    if type(value) in _STOOD_IN:
+                        item[index] = _in_place(value, tuples)
                 todo.extend(item)
-        elif kind is np.ndarray:
-            if item.dtype.kind == "O" and item.dtype.fields is None:
-                if id(item) not in seen:
-                    seen.add(id(item))
-                    todo.extend(item.ravel().tolist())
-            elif not _plain_dtype(item.dtype):
-                raise DataError(f"{path}: refused: an array of {item.dtype.kind!r} values with fields")
-        elif not (isinstance(item, np.generic) and _plain_dtype(item.dtype)):
+        elif kind is dict or kind is OrderedDict:
+            seen[id(item)] = item
+            if kind is OrderedDict and vars(item):
+                raise DataError(f"{path}: refused: an OrderedDict with attributes")
+            for key, value in item.items():
+                if type(value) in _STOOD_IN:
+                    item[key] = _in_place(value, tuples)
+            todo.extend(item.keys())
+            todo.extend(item.values())
+        elif kind in (tuple, set, frozenset):
+            seen[id(item)] = item
+            if not _PLAIN.issuperset(map(type, item)):
+                todo.extend(item)
+        elif kind is np.ndarray and item.dtype.kind == "O":
+            seen[id(item)] = item
+            for index, value in enumerate(item.flat):
+                item.flat[index] = _in_place(value, tuples)
+            todo.extend(item.flat)
+        elif not (isinstance(item, np.ndarray | np.generic) and _plain_dtype(item.dtype)):
             raise DataError(f"{path}: refused: a {kind.__module__}.{kind.__qualname__} among the values")
+    return top[0]
+
+
+def _in_place(value: Any, tuples: dict[int, tuple[Any, Any]]) -> Any:
+    """The array that a place was kept for; a tuple with such arrays; or else the value itself.
+
+    Args:
+        value: any value.
+        tuples: those already made anew by their `id`, each with the original so that the id stays its own.
+    """
+    if type(value) is PickledArray:
+        if value.array is None:
+            raise TypeError("an array without content")
+        return value.array
+    if type(value) is not tuple or _PLAIN.issuperset(map(type, value)):
+        return value
+    known = tuples.get(id(value))
+    if known is None:
+        parts = tuple(_in_place(part, tuples) for part in value)
+        same = all(new is old for new, old in zip(parts, value, strict=True))
+        known = tuples[id(value)] = value, value if same else parts
+    return known[1]
 
 
 def _plain_dtype(dtype: np.dtype[Any]) -> bool:
