@@ -256,10 +256,10 @@ def _bad_value(leaf: Leaf, given: Any) -> str:
 
 def _unknown_key(name: str, known: dict[str, Leaf]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = f"; did you mean {close[0]}?" if close else "."
     group = [k for k in known if k.startswith(name + ".")]
     if group:
-        hint = f"; {name} is a group, set one of its keys"
+        hint = f"; {name} is a group, set one of its keys."
     return f"unknown key {name!r}{hint} Valid keys: {', '.join(group or known)}"
 
 
