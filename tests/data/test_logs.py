@@ -104,11 +104,78 @@ def test_missing_nested_keys_are_named():
 def test_malformed_values_are_named():
     with pytest.raises(DataError, match=r"'ego_dynamic_state' has shape \(3,\), expected \(4,\)"):
         _ = frame(ego_dynamic_state=[1, 2, 3]).velocity
-    with pytest.raises(DataError, match="'driving_command' is not numeric"):
+    with pytest.raises(DataError, match="'driving_command' is malformed"):
         _ = frame(driving_command=["left"]).driving_command
     anns = {**raw_frame(3)["anns"], "track_tokens": ["a", "b"]}
     with pytest.raises(DataError, match="differ in length"):
         _ = frame(anns=anns).annotations
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "attribute"),
+    [
+        ("timestamp", "x", "timestamp_us"),
+        ("timestamp", None, "timestamp_us"),
+        ("timestamp", math.nan, "timestamp_us"),
+        ("roadblock_ids", 5, "roadblock_ids"),
+        ("roadblock_ids", "61 21", "roadblock_ids"),
+        ("driving_command", None, "driving_command"),
+        ("driving_command", {"left": 1}, "driving_command"),
+        ("traffic_lights", None, "traffic_lights"),
+        ("traffic_lights", [(1, True, 2)], "traffic_lights"),
+        ("traffic_lights", [("red", True)], "traffic_lights"),
+        ("traffic_lights", [(2**70, True)], "traffic_lights"),
+        ("cams", [1], "cameras"),
+    ],
+)
+def test_values_that_cannot_be_converted_are_named(key, value, attribute):
+    with pytest.raises(DataError, match=rf"some\.pkl, frame 3: '{key}' "):
+        getattr(frame(**{key: value}), attribute)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("gt_boxes", [1.0, 2.0]),
+        ("gt_boxes", [["x"] * 7]),
+        ("gt_velocity_3d", None),
+        ("gt_names", 3),
+        ("track_tokens", "t0"),
+    ],
+)
+def test_annotations_that_cannot_be_converted_are_named(key, value):
+    anns = {**raw_frame(3)["anns"], key: value}
+    with pytest.raises(DataError, match=rf"some\.pkl, frame 3: 'anns\.{key}' is malformed"):
+        _ = frame(anns=anns).annotations
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("key", "attribute"),
+    [
+        ("ego2global_translation", "pose"),
+        ("ego2global_translation", "ego2global"),
+        ("ego2global_rotation", "pose"),
+        ("ego_dynamic_state", "velocity"),
+        ("ego_dynamic_state", "acceleration"),
+        ("driving_command", "driving_command"),
+        ("lidar2ego_translation", "lidar2ego"),
+        ("lidar2ego_rotation", "lidar2ego"),
+    ],
+)
+def test_nan_and_infinity_are_named(key, attribute, wrong):
+    value = np.array(raw_frame(3)[key], np.float64)
+    value[-1] = wrong
+    with pytest.raises(DataError, match=rf"some\.pkl, frame 3: '{key}' holds NaN or infinity"):
+        getattr(frame(**{key: value}), attribute)
+
+
+@pytest.mark.parametrize("key", ["cam_intrinsic", "distortion", "sensor2lidar_rotation", "sensor2lidar_translation"])
+def test_calibration_with_nan_is_named(key):
+    raw = raw_frame(3)
+    raw["cams"]["CAM_L1"][key].flat[0] = math.nan
+    with pytest.raises(DataError, match=rf"'cams\.CAM_L1\.{key}' holds NaN or infinity"):
+        _ = Frame(raw, "some.pkl", 3).cameras
 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [1, 2], "text", None])

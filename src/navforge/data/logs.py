@@ -1,18 +1,19 @@
 """OpenScene logs: one pickle per log holding a list of 2 Hz frames, read lazily into typed frames.
 
-A key is looked at when it is asked for; one that is missing or malformed raises `DataError` naming it, the frame and
-the file. Values agree with the NAVSIM devkit to the bit, float32 ego dynamics included.
+A key is looked at when it is asked for; one that is missing or malformed, or holds NaN or infinity, raises `DataError`
+naming it, the frame and the file. Boxes and velocities of objects alone may hold NaN: `caching` refuses those it uses.
+Values agree with the NAVSIM devkit to the bit, float32 ego dynamics included.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.data import pickles
 from navforge.maps.schema import LOCATION_ALIASES
+
+_T = TypeVar("_T")
 
 FRAME_INTERVAL_S = 0.5
 """Nominal time between frames; the time stamps say the true one."""
@@ -101,7 +104,7 @@ class Frame:
     @property
     def timestamp_us(self) -> int:
         """Time in microseconds."""
-        return int(self._value("timestamp"))
+        return self._converted("timestamp", self._value("timestamp"), int)
 
     @property
     def log_name(self) -> str:
@@ -122,7 +125,7 @@ class Frame:
     @property
     def roadblock_ids(self) -> tuple[str, ...]:
         """Route as logged: ids of roadblocks and roadblock connectors, in driving order; empty without a route."""
-        return tuple(str(item) for item in self._value("roadblock_ids"))
+        return self._converted("roadblock_ids", self._value("roadblock_ids"), _texts)
 
     @cached_property
     def pose(self) -> NDArray[np.float64]:
@@ -159,22 +162,22 @@ class Frame:
     @cached_property
     def traffic_lights(self) -> TrafficLights:
         """Known lights of the frame."""
-        pairs = [(int(connector), bool(red)) for connector, red in self._value("traffic_lights")]
-        return TrafficLights(
-            connector=np.array([connector for connector, _ in pairs], np.int64),
-            is_red=np.array([red for _, red in pairs], np.bool_),
-        )
+        return self._converted("traffic_lights", self._value("traffic_lights"), _lights)
 
     @cached_property
     def annotations(self) -> Annotations:
         """Annotated objects."""
         anns = self._value("anns")
+
+        def column(key: str, convert: Callable[[Any], _T]) -> _T:
+            return self._converted(f"anns.{key}", self._within(anns, "anns", key), convert)
+
         found = Annotations(
-            boxes=_rows(self._within(anns, "anns", "gt_boxes"), 7),
-            names=tuple(map(str, self._within(anns, "anns", "gt_names"))),
-            velocity=_rows(self._within(anns, "anns", "gt_velocity_3d"), 3),
-            instance_tokens=tuple(map(str, self._within(anns, "anns", "instance_tokens"))),
-            track_tokens=tuple(map(str, self._within(anns, "anns", "track_tokens"))),
+            boxes=column("gt_boxes", lambda value: _rows(value, 7)),
+            names=column("gt_names", _texts),
+            velocity=column("gt_velocity_3d", lambda value: _rows(value, 3)),
+            instance_tokens=column("instance_tokens", _texts),
+            track_tokens=column("track_tokens", _texts),
         )
         lengths = {len(getattr(found, name)) for name in Annotations.__dataclass_fields__}
         if len(lengths) > 1:
@@ -184,7 +187,8 @@ class Frame:
     @cached_property
     def cameras(self) -> dict[str, CameraParameters]:
         """Cameras by name, in log order."""
-        return {str(name): self._camera(str(name), values) for name, values in self._value("cams").items()}
+        items = self._converted("cams", self._value("cams"), lambda cameras: list(cameras.items()))
+        return {str(name): self._camera(str(name), values) for name, values in items}
 
     @property
     def lidar_path(self) -> str | None:
@@ -222,13 +226,18 @@ class Frame:
         return self._shaped(self._value(key), key, shape)
 
     def _shaped(self, value: Any, key: str, shape: tuple[int, ...] | None) -> NDArray[np.float64]:
-        try:
-            array = np.asarray(value, np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{self._where()}: {key!r} is not numeric") from error
+        array = self._converted(key, value, lambda numbers: np.asarray(numbers, np.float64))
         if shape is not None and array.shape != shape:
             raise DataError(f"{self._where()}: {key!r} has shape {array.shape}, expected {shape}")
+        if not np.isfinite(array).all():
+            raise DataError(f"{self._where()}: {key!r} holds NaN or infinity")
         return array
+
+    def _converted(self, key: str, value: Any, convert: Callable[[Any], _T]) -> _T:
+        try:
+            return convert(value)
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise DataError(f"{self._where()}: {key!r} is malformed: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -286,3 +295,17 @@ def _rows(value: Any, width: int) -> NDArray[np.floating[Any]]:
     if array.dtype.kind != "f":
         array = array.astype(np.float64)
     return array.reshape(-1, width)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str | bytes):
+        raise TypeError("expected a list of texts, found one text")
+    return tuple(map(str, value))
+
+
+def _lights(value: Any) -> TrafficLights:
+    pairs = [(int(connector), bool(red)) for connector, red in value]
+    return TrafficLights(
+        connector=np.array([connector for connector, _ in pairs], np.int64),
+        is_red=np.array([red for _, red in pairs], np.bool_),
+    )
