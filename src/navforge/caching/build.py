@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -37,6 +39,7 @@ FUTURE_FRAMES = (SCORED_STEPS - 1) // 5
 """Future frames that every protocol needs: 4 s."""
 
 _HUMAN_POSES = 8
+_MAY_BE_UNKNOWN = frozenset({"objects_v1.velocity", "objects_v2.velocity"})
 _SYNTHETIC_TOKEN_LENGTH = 17
 
 
@@ -79,7 +82,7 @@ def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
         record: of the scene's log; objects of the scene's frames and baselines of its lanes are added to it.
 
     Raises:
-        DataError: the scene does not fit the map or lacks frames.
+        DataError: the scene does not fit the map or lacks frames, or a value would not be finite.
     """
     if len(scene.future) < FUTURE_FRAMES:
         raise DataError(f"{FUTURE_FRAMES} future frames are needed, there are {len(scene.future)}")
@@ -126,6 +129,7 @@ def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
     lights = held_lights(graph, scene.current, route.lanes)
     planned = plan(unplanned, centerline, around, lights, graph.speed_limit(start))
     cached = _with_reference(unplanned, planned)
+    check_finite(cached)
     entry = SceneRecord(cached, tuple(frame.index for frame in ahead), tuple(lanes))
     return BuiltScene(entry, logged_route, route, centerline, planned)
 
@@ -143,6 +147,28 @@ def build_log(split: Split, data: DataConfig, log_name: str) -> BuiltLog:
             built.failures.append(Failure(scene.token, cause, traceback.format_exc()))
     built.seconds = time.process_time() - started
     return built
+
+
+def check_finite(scene: CachedScene) -> None:
+    """Refuse a scene with NaN or infinity, which the scores would swallow.
+
+    Velocities of objects over time may hold them, as in the devkit: no score reads any but the first.
+
+    Raises:
+        DataError: names the scene, its log and the values.
+    """
+    for name, values in _float_arrays(scene, ""):
+        if not np.isfinite(values).all() and name not in _MAY_BE_UNKNOWN:
+            raise DataError(f"scene {scene.token} of log {scene.log_name}: {name!r} holds NaN or infinity")
+
+
+def _float_arrays(record: Any, group: str) -> Iterator[tuple[str, np.ndarray]]:
+    for part in fields(record):
+        value = getattr(record, part.name)
+        if is_dataclass(value):
+            yield from _float_arrays(value, f"{group}{part.name}.")
+        elif isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            yield f"{group}{part.name}", value
 
 
 def map_fingerprints(data: DataConfig, locations: set[str]) -> dict[str, str]:
