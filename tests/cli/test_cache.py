@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from navforge.cli import cache
+from navforge.cli.main import main
+from navforge.maps.schema import INDEX_FILE
 from navforge.metric_cache.store import MANIFEST, MetricCache
 from tests.caching.tiny_scene import write_world
 from tests.data import tiny_log
+from tests.maps.tiny_map import LOCATION
 
 LOGS = 24
 
@@ -93,13 +97,41 @@ def test_full_disk_is_reported_and_repaired_by_another_run(world: Path, whole: P
 
 def test_failures_end_with_status_2_and_their_causes(tmp_path: Path):
     root = tmp_path / "world"
-    write_world(root, logs=1)
-    (root / "maps" / "nuplan-maps-v1.0.json").write_text("{}")
+    write_world(root, logs=2)
+    index = root / "maps" / INDEX_FILE
+    index.write_text(index.read_text().replace(LOCATION, "atlantis"))
+    (root / "maps" / LOCATION).rename(root / "maps" / "atlantis")
     done = run(root, tmp_path / "cache")
     assert done.returncode == 2
-    assert "3 of 3 scenes" in done.stderr and tiny_log.token(3) in done.stderr
+    assert "6 of 6 scenes" in done.stderr and tiny_log.token(3) in done.stderr
+    assert f"6 scenes of 2 logs, such as {tiny_log.token(3)} (log0): no map '{LOCATION}'" in done.stderr
+    assert done.stderr.count("no map") == 1, "one line per cause"
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "cache" / MANIFEST).exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (shutil.rmtree, "the folder of maps does not exist"),
+        (lambda maps: (maps / INDEX_FILE).unlink(), "point data.maps at its folder"),
+        (lambda maps: (maps / INDEX_FILE).write_text("{}"), "lists no location"),
+        (lambda maps: shutil.rmtree(maps / LOCATION), "is missing, though the index"),
+    ],
+)
+def test_wrong_maps_are_found_before_any_log_is_read(tmp_path: Path, damage, words, monkeypatch, capsys):
+    root = tmp_path / "world"
+    write_world(root, logs=1)
+    damage(root / "maps")
+
+    def reads(*_: object, **__: object) -> None:
+        raise AssertionError("a log was read")
+
+    monkeypatch.setattr(cache, "load_split", reads)
+    assert main(command(root, tmp_path / "cache")[3:]) == 2
+    line = capsys.readouterr().err
+    assert words in line and line.count("\n") == 1
+    assert not (tmp_path / "cache").exists()
 
 
 def test_folder_that_cannot_be_written_is_an_error_not_a_traceback(world: Path, tmp_path: Path):

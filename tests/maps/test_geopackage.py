@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import shapely
 
 from navforge.core.errors import DataError
 from navforge.maps import Layer, read_map
-from navforge.maps.geopackage import locations, read_crs, read_layer
+from navforge.maps.geopackage import check_root, locations, read_crs, read_layer
 from navforge.maps.schema import NO_FID, SCHEMAS
 from tests.maps.tiny_map import CRS, LOCATION, ORIGIN, box, line, tiny_features, write_map
 
@@ -27,6 +30,16 @@ def test_missing_and_damaged_index(tmp_path):
     (tmp_path / "nuplan-maps-v1.0.json").write_text('{"a": 3}')
     with pytest.raises(DataError, match="damaged"):
         locations(tmp_path)
+
+
+def test_a_root_with_one_of_its_maps_will_do(tmp_path):
+    write_map(tmp_path)
+    index = tmp_path / "nuplan-maps-v1.0.json"
+    index.write_text(json.dumps({"elsewhere": {"version": "1"}, **json.loads(index.read_text())}))
+    check_root(tmp_path)
+    shutil.rmtree(tmp_path / LOCATION)
+    with pytest.raises(DataError, match=r"elsewhere.* is missing"):
+        check_root(tmp_path)
 
 
 def test_missing_layer_is_named(tmp_path):

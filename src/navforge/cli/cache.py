@@ -12,6 +12,7 @@ from navforge.core.config import key
 from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
+from navforge.maps.geopackage import check_root
 
 SELF_CHECK = True
 
@@ -32,7 +33,11 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Cache every scene of the split; raise DataError if any failed."""
+    """Cache every scene of the split; raise DataError if any failed.
+
+    The folder of maps is looked at first: a wrong one is found before any log is read.
+    """
+    check_root(config.data.map_root())
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     if not split.complete:
         print(f"warning: {split.describe_missing()}", file=sys.stderr)
@@ -69,11 +74,20 @@ def describe(report: CacheReport, out: Path) -> str:
 
 
 def _failures(report: CacheReport) -> str:
-    """Failed scenes by log and cause."""
-    lines = [
-        f"  {failure.token} ({outcome.log_name}): {failure.cause}"
-        for outcome in report.outcomes
-        for failure in outcome.failures
-    ]
-    more = [f"  and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    """Failed scenes grouped by cause, the cause with most scenes first."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for outcome in report.outcomes:
+        for failure in outcome.failures:
+            groups.setdefault(failure.cause, []).append((failure.token, outcome.log_name))
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    lines = [f"  {_scenes(scenes)}: {cause}" for cause, scenes in ordered]
+    more = [f"  and {len(lines) - _LISTED} more causes"] if len(lines) > _LISTED else []
     return "\n".join(lines[:_LISTED] + more)
+
+
+def _scenes(scenes: list[tuple[str, str]]) -> str:
+    token, log = scenes[0]
+    if len(scenes) == 1:
+        return f"{token} ({log})"
+    logs = len({name for _, name in scenes})
+    return f"{len(scenes)} scenes of {logs} log{'s' if logs > 1 else ''}, such as {token} ({log})"

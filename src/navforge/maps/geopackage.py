@@ -58,6 +58,25 @@ def map_path(map_root: Path | str, location: str) -> Path:
     return path
 
 
+def check_root(map_root: Path | str) -> None:
+    """Whether a folder is a map root at all: an index, and the file of at least one location it lists.
+
+    Raises:
+        DataError: it is not; the message says what is missing.
+    """
+    listed = locations(map_root)
+    missing = []
+    for location in listed:
+        try:
+            map_path(map_root, location)
+            return
+        except DataError as error:
+            missing.append(str(error))
+    raise DataError(
+        missing[0] if missing else f"the map index of {map_root} lists no location; point data.maps at maps"
+    )
+
+
 def read_crs(path: Path | str) -> str:
     """Name of the metric CRS a map file states, such as EPSG:32617."""
     fields, values = _read_raw(path, META_LAYER, None)[:2]
