@@ -17,10 +17,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-import navforge
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError
 from navforge.core.files import fingerprint, write_json, write_text
+from navforge.metric_cache.fingerprint import code_fingerprint
 
 _IRRELEVANT = ("workers", "batch_size", "device")
 """Keys that change how fast a stage is, not what it makes."""
@@ -120,13 +120,7 @@ def timing_table(timings: Sequence[Timing]) -> Table:
 def _key(stage: Stage, keys: dict[str, str]) -> str:
     values = {name: value for name, value in configs.to_dict(stage.config).items() if name not in _IRRELEVANT}
     before = [keys[name] for name in stage.needs]
-    return fingerprint(stage.name, values, _source(stage.packages), before)
-
-
-def _source(packages: tuple[str, ...]) -> str:
-    root = Path(navforge.__file__).parent
-    files = [path for package in sorted(packages) for path in sorted((root / package).rglob("*.py"))]
-    return fingerprint([(str(path.relative_to(root)), path.read_bytes()) for path in files])
+    return fingerprint(stage.name, values, code_fingerprint(tuple(sorted(stage.packages))), before)
 
 
 def _done(stage: Stage, stamp: Path, key: str) -> float | None:
