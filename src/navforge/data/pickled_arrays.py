@@ -144,8 +144,9 @@ def _size(shape: Any) -> int:
     """Number of values of a shape, which must be a short tuple of whole numbers that are not negative."""
     if type(shape) is not tuple or len(shape) > _MOST_DIMENSIONS:
         raise TypeError("an array shape that is no tuple of a few numbers")
-    if any(type(length) is not int or length < 0 for length in shape):
-        raise TypeError(f"an array of shape {str(shape)[:80]}")
+    for length in shape:
+        if type(length) is not int or length < 0:
+            raise TypeError(f"an array of shape {str(shape)[:80]}")
     return math.prod(shape)
 
 
@@ -153,15 +154,16 @@ def _filled(content: Any, dtype: np.dtype[Any], shape: Any, order: Any) -> NDArr
     """A writable array in native byte order, a copy of bytes that must have exactly its size."""
     if type(content) not in (bytes, bytearray) or dtype.kind == "O":
         raise TypeError(f"a {type(content).__name__} as the content of an array of dtype {dtype.str}")
-    if _size(shape) * dtype.itemsize != len(content) or (dtype.itemsize == 0 and _size(shape)):
+    size, wide = _size(shape), dtype.itemsize
+    if size * wide != len(content) or (wide == 0 and size):
         raise ValueError(f"an array of shape {shape} and dtype {dtype.str} with {len(content)} bytes")
-    if not len(content):
+    if not content:
         return np.empty(shape, dtype.newbyteorder("="), order=order)
-    native = np.ndarray(shape, dtype, buffer=content, order=order).astype(dtype.newbyteorder("="), order="K")
-    if (
-        dtype.kind == "U"
-        and np.ndarray(native.nbytes // 4, np.uint32, buffer=native.ravel("K")).max() > _LAST_CODE_POINT
-    ):
+    stored = np.ndarray(shape, dtype, content, order=order)
+    if dtype.isnative and dtype.kind not in "Ub":
+        return stored.copy("K")
+    native = stored.astype(dtype.newbyteorder("="), order="K")
+    if dtype.kind == "U" and np.frombuffer(native.tobytes("A"), np.uint32).max() > _LAST_CODE_POINT:
         raise ValueError("text with characters outside Unicode")
     return native.view(np.uint8) != 0 if dtype.kind == "b" else native
 

@@ -160,11 +160,12 @@ def _settled(root: Any, path: Path | str) -> Any:
             seen[id(item)] = item
             if kind is OrderedDict and vars(item):
                 raise DataError(f"{path}: refused: an OrderedDict with attributes")
+            if not _PLAIN.issuperset(map(type, item)):
+                todo.extend(item)
             for key, value in item.items():
-                if type(value) in _STOOD_IN:
-                    item[key] = _in_place(value, tuples)
-            todo.extend(item.keys())
-            todo.extend(item.values())
+                if type(value) not in _PLAIN:
+                    item[key] = settled = _in_place(value, tuples)
+                    todo.append(settled)
         elif kind in (tuple, set, frozenset):
             seen[id(item)] = item
             if not _PLAIN.issuperset(map(type, item)):
