@@ -62,6 +62,13 @@ def test_part_of_a_split_is_scored_with_a_warning(score: Score, tokens: list[str
     assert tables.read(tmp_path / "out" / "t.parquet").meta.missing == 33
 
 
+def test_refused_input_leaves_an_earlier_table(score: Score, tokens: list[str], tmp_path: Path) -> None:
+    assert score(tokens[:2]) == 0
+    before = (tmp_path / "out" / "t.parquet").read_bytes()
+    assert score(["f" * 16]) == 2
+    assert (tmp_path / "out" / "t.parquet").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("change", "words", "message"),
     [

@@ -54,9 +54,7 @@ def run(config: Config) -> None:
     given = trajectories.read(config.trajectories)
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     cache = open_cache(config.cache, split, allow_missing=True)
-    config.out.unlink(missing_ok=True)
     failures = config.out.with_suffix(".failures.json")
-    failures.unlink(missing_ok=True)
     try:
         table = score_split(
             given,
@@ -69,8 +67,10 @@ def run(config: Config) -> None:
             workers=config.workers,
         )
     except ScenesFailedError as failed:
+        config.out.unlink(missing_ok=True)  # an earlier table must not pass for this run's
         failed.write(failures)
         raise
+    failures.unlink(missing_ok=True)
     tables.write(config.out, table)
     provenance.record(config.out.parent, config, name=f"{config.out.stem}.score")
     _report(table, given.per_scene, config.out)
