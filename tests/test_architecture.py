@@ -14,17 +14,20 @@ ROOT = Path(navforge.__file__).parent
 # A package may import packages of earlier lines, and its own modules. Packages on one line do not know each other.
 LAYERS = [
     ["core"],
-    ["geometry"],
+    ["geometry", "runs"],
     ["maps", "metric_cache"],
     ["data", "simulation"],
     ["scoring"],
     ["caching", "town"],
     ["vocabulary"],
     ["models"],
+    ["inputs"],
     ["training"],
     ["agents"],
     ["evaluation"],
     ["reports"],
+    ["launch"],
+    ["preflight", "jobs"],
     ["cli"],
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
