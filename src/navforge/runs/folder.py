@@ -1,0 +1,145 @@
+"""Paths of a run folder, and the record of what the run is.
+
+RUN/
+  run.json                  RunRecord: what was asked for, and every job that ran it
+  train.config.yaml         resolved config         train.provenance.json   versions, git state, command
+  code/                     the snapshot of navforge the ranks run
+  job.sbatch                the script that was submitted (launch=slurm)
+  logs/job-JOBID.log        output of the batch script and of srun
+  logs/rank-K.log           output of rank K, every attempt appended
+  status/rank-K.json        RankStatus: heartbeat of rank K, replaced every few seconds
+  failures/rank-K.json      Failure: what ended rank K of the last attempt
+  attempts.jsonl            Attempt: one line per start
+  history.csv               throughput and memory of rank 0 over time
+  steps.csv, epochs.csv     loss curve by step and by epoch
+  checkpoints/              last.ckpt, best.ckpt, ...
+  finished.json             written once, when training ended as planned
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from navforge.core.errors import DataError
+from navforge.core.files import write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What a run is; constant but for `jobs`."""
+
+    agent: str
+    launch: str
+    """`local` or `slurm`."""
+    nodes: int
+    devices: int
+    """Ranks per node."""
+    created: str
+    """ISO time, UTC."""
+    cluster: str | None = None
+    """Name of the cluster profile."""
+    jobs: tuple[str, ...] = field(default=())
+    """Slurm job ids, oldest first; for local runs the pid of each supervisor."""
+
+    @property
+    def world_size(self) -> int:
+        """Ranks in all."""
+        return self.nodes * self.devices
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where things lie in a run folder."""
+
+    path: Path
+
+    @property
+    def record_file(self) -> Path:
+        """What the run is."""
+        return self.path / "run.json"
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "train.config.yaml"
+
+    @property
+    def code(self) -> Path:
+        """The snapshot of the code."""
+        return self.path / "code"
+
+    @property
+    def script(self) -> Path:
+        """The batch script."""
+        return self.path / "job.sbatch"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of logs."""
+        return self.path / "logs"
+
+    def job_log(self, job: str) -> Path:
+        """Output of the batch script of a job."""
+        return self.logs / f"job-{job}.log"
+
+    def rank_log(self, rank: int) -> Path:
+        """Output of a rank."""
+        return self.logs / f"rank-{rank}.log"
+
+    def status_file(self, rank: int) -> Path:
+        """Heartbeat of a rank."""
+        return self.path / "status" / f"rank-{rank}.json"
+
+    def failure_file(self, rank: int) -> Path:
+        """What ended a rank."""
+        return self.path / "failures" / f"rank-{rank}.json"
+
+    @property
+    def attempts(self) -> Path:
+        """One line per start."""
+        return self.path / "attempts.jsonl"
+
+    @property
+    def history(self) -> Path:
+        """Throughput and memory over time."""
+        return self.path / "history.csv"
+
+    @property
+    def steps(self) -> Path:
+        """Loss by step."""
+        return self.path / "steps.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def finished(self) -> Path:
+        """There when training ended as planned."""
+        return self.path / "finished.json"
+
+    def read_record(self) -> RunRecord:
+        """What the run is.
+
+        Raises:
+            DataError: not a run folder, or its record is damaged.
+        """
+        try:
+            values = json.loads(self.record_file.read_text(encoding="utf-8"))
+            return RunRecord(**{**values, "jobs": tuple(values["jobs"])})
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path} is no run folder: it lacks run.json; navforge train makes one") from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{self.record_file} is damaged: {error}") from error
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replace the record."""
+        write_json(self.record_file, asdict(record))
+
+    def add_job(self, job: str) -> None:
+        """Note that a job runs this folder."""
+        record = self.read_record()
+        self.write_record(replace(record, jobs=(*record.jobs, job)))

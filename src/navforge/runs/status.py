@@ -1,0 +1,144 @@
+"""Heartbeats, failures and attempts: what ranks write and `navforge jobs` and `navforge diagnose` read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from navforge.core.errors import DataError
+from navforge.core.files import write_json
+
+PHASES = ("starting", "rendezvous", "preflight", "smoke", "training", "validating", "finished", "stopped", "failed")
+"""`stopped`: ended on a signal after a checkpoint; `failed`: see the rank's Failure."""
+
+CAUSES = (
+    "rendezvous",
+    "preflight",
+    "evaluation",
+    "non_finite",
+    "corrupt_sample",
+    "gpu_memory",
+    "host_memory",
+    "disk_full",
+    "user_error",
+    "error",
+)
+"""What a rank itself can tell of its end; the rest (signals, limits, nodes) only the outside knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankStatus:
+    """One heartbeat of one rank."""
+
+    rank: int
+    world_size: int
+    node: str
+    pid: int
+    attempt: int
+    """0 for the first start."""
+    job: str | None
+    """Slurm job id, or None."""
+    phase: str
+    """One of PHASES."""
+    time: float
+    """When this was written, s since 1970."""
+    started: float
+    """When the rank started, s since 1970."""
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    """Optimiser steps done in all."""
+    total_steps: int = 0
+    samples_per_s: float | None = None
+    """Of all ranks together, over the last heartbeats."""
+    waiting: float | None = None
+    """Share of the time the step waited for data."""
+    loss: float | None = None
+    host_bytes: int = 0
+    """Resident memory of the rank and its loader workers (shared pages counted once where the kernel tells)."""
+    gpu_bytes: int = 0
+    """Largest memory torch held on the GPU."""
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What ended a rank."""
+
+    rank: int
+    attempt: int
+    cause: str
+    """One of CAUSES."""
+    error: str
+    """Type and message."""
+    traceback: str
+    time: float
+    step: int = 0
+    tokens: tuple[str, ...] = field(default=())
+    """Scenes concerned, where known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One start of a run, written by rank 0."""
+
+    attempt: int
+    job: str | None
+    world_size: int
+    time: float
+    resumed_step: int
+    """Optimiser steps the attempt began with."""
+
+
+RecordT = TypeVar("RecordT", RankStatus, Failure, Attempt)
+
+
+def write(path: Path, record: RankStatus | Failure) -> None:
+    """Replace a record atomically."""
+    write_json(path, asdict(record))
+
+
+def append_attempt(path: Path, attempt: Attempt) -> None:
+    """Add one line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(attempt)) + "\n")
+
+
+def read(path: Path, kind: type[RecordT]) -> RecordT | None:
+    """A record, or None where there is none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        return _parse(json.loads(path.read_text(encoding="utf-8")), kind)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+
+
+def read_attempts(path: Path) -> list[Attempt]:
+    """Every start, oldest first; a last line cut off by a kill is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = []
+    for number, line in enumerate(lines):
+        try:
+            found.append(_parse(json.loads(line), Attempt))
+        except (ValueError, TypeError) as error:
+            if number + 1 < len(lines):
+                raise DataError(f"{path}, line {number + 1} is damaged: {error}") from error
+    return found
+
+
+def _parse(values: Any, kind: type[RecordT]) -> RecordT:
+    known = {f.name for f in fields(kind)}
+    unknown = set(values) - known
+    if unknown:
+        raise TypeError(f"unknown fields {', '.join(sorted(unknown))}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
