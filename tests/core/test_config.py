@@ -96,3 +96,33 @@ def test_help_rows_carry_type_default_unit_and_meaning() -> None:
     assert rows["inner.lr"] == ("inner.lr", "float", "0.0001", "learning rate [1/step]")
     assert rows["mode"][1] == "auto|on"
     assert rows["out"][1:3] == ("path or null", "null")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Automatic:
+    workers: int | None = key(None, "processes", low=0, none="auto")
+    inner: Inner = key(Inner)
+
+
+def test_none_may_have_a_word_of_its_own() -> None:
+    assert merge(Automatic, []).workers is None
+    assert merge(Automatic, ["workers=0"]).workers == 0
+    assert merge(Automatic(workers=3), ["workers=auto"]).workers is None
+
+
+def test_the_word_for_none_is_what_help_and_files_show() -> None:
+    assert describe(Automatic)[0] == ("workers", "int or auto", "auto", "processes")
+    assert to_dict(Automatic())["workers"] == "auto" and "workers: auto" in to_yaml(Automatic())
+    for config in (Automatic(), Automatic(workers=4)):
+        assert from_dict(Automatic, to_dict(config)) == config
+
+
+@pytest.mark.parametrize("word", ["null", "automatic", "-1", "None", "2.5"])
+def test_the_word_for_none_is_its_only_spelling(word: str) -> None:
+    with pytest.raises(ConfigError, match=r"workers: expected int or auto in \[0, inf\]"):
+        merge(Automatic, [f"workers={word}"])
+
+
+def test_a_word_for_none_does_not_leak_into_other_keys() -> None:
+    with pytest.raises(ConfigError, match="count: expected int"):
+        merge(Config, ["split=x", "count=auto"])

@@ -25,6 +25,9 @@ from navforge.core.errors import ConfigError
 
 ConfigT = TypeVar("ConfigT")
 
+NULL = "null"
+NULL_WORDS = (NULL, "None", "~")
+
 
 def key(
     default: Any = MISSING,
@@ -34,6 +37,7 @@ def key(
     choices: Iterable[Any] | None = None,
     low: float | None = None,
     high: float | None = None,
+    none: str = NULL,
 ) -> Any:
     """Declare one configuration field.
 
@@ -44,6 +48,7 @@ def key(
         choices: the only values allowed.
         low: smallest value allowed (inclusive).
         high: largest value allowed (inclusive).
+        none: the word that stands for None in an optional field, such as `auto`; its only spelling, also in files.
     """
     metadata = {
         "help": help,
@@ -51,6 +56,7 @@ def key(
         "choices": None if choices is None else tuple(choices),
         "low": low,
         "high": high,
+        "none": none,
     }
     if default is MISSING:
         return dataclasses.field(metadata=metadata)
@@ -71,6 +77,8 @@ class Leaf:
     choices: tuple[Any, ...] | None
     low: float | None
     high: float | None
+    none: str
+    """The word for None."""
 
     @property
     def required(self) -> bool:
@@ -80,7 +88,7 @@ class Leaf:
     @property
     def type_name(self) -> str:
         """The type as a user would say it."""
-        return _type_name(self.type)
+        return _type_name(self.type, self.none)
 
 
 def leaves(config: Any, prefix: str = "") -> Iterator[Leaf]:
@@ -105,6 +113,7 @@ def leaves(config: Any, prefix: str = "") -> Iterator[Leaf]:
             choices=meta.get("choices"),
             low=meta.get("low"),
             high=meta.get("high"),
+            none=meta.get("none", NULL),
         )
 
 
@@ -140,7 +149,9 @@ def to_dict(config: Any) -> dict[str, Any]:
     """Plain nested dict of a config instance: paths become strings, tuples lists; safe for YAML and JSON."""
     plain: dict[str, Any] = {}
     for field in dataclasses.fields(config):
-        plain[field.name] = _plain(getattr(config, field.name))
+        value = getattr(config, field.name)
+        word = field.metadata.get("none", NULL)
+        plain[field.name] = word if value is None and word != NULL else _plain(value)
     return plain
 
 
@@ -159,7 +170,8 @@ def describe(config: Any) -> list[tuple[str, str, str, str]]:
     """Rows (key, type, default, meaning with unit and choices) for `--help`."""
     rows = []
     for leaf in leaves(config):
-        default = "required" if leaf.required else _as_word(_plain(leaf.default))
+        default = leaf.none if leaf.default is None else _as_word(_plain(leaf.default))
+        default = "required" if leaf.required else default
         kind = "|".join(map(str, leaf.choices)) if leaf.choices else leaf.type_name
         meaning = leaf.help + (f" [{leaf.unit}]" if leaf.unit else "")
         rows.append((leaf.name, kind, default, meaning))
@@ -194,8 +206,8 @@ def _build(base: Any, given: dict[str, Any], prefix: str) -> Any:
 def _parse(leaf: Leaf, text: str) -> Any:
     """The typed value of one override word; OmegaConf does the conversion so YAML rules apply."""
     allowed, optional = _strip_optional(leaf.type)
-    if text in ("null", "None", "~"):
-        if not optional:
+    if text in (NULL_WORDS if leaf.none == NULL else (*NULL_WORDS, leaf.none)):
+        if not optional or (leaf.none not in (NULL, text)):
             raise ConfigError(_bad_value(leaf, text))
         return None
     if allowed is Path:
@@ -271,14 +283,14 @@ def _strip_optional(kind: Any) -> tuple[Any, bool]:
     return kind, False
 
 
-def _type_name(kind: Any) -> str:
+def _type_name(kind: Any, none: str = NULL) -> str:
     kind, optional = _strip_optional(kind)
     origin = typing.get_origin(kind)
     if origin in (list, tuple):
         name = f"list of {_type_name(typing.get_args(kind)[0])}"
     else:
         name = {str: "text", Path: "path", bool: "true|false", int: "int", float: "float"}.get(kind, str(kind))
-    return f"{name} or null" if optional else name
+    return f"{name} or {none}" if optional else name
 
 
 def _plain(value: Any) -> Any:
