@@ -15,9 +15,9 @@ from navforge.agents.planner import PlannerAgent
 from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import EgoStatus
+from navforge.inputs import read as inputs
 from navforge.models import checkpoints
 from navforge.models.planner import Planner, load_planner, planner_to_dict
-from navforge.training import inputs
 from navforge.training.recipes import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 

@@ -13,11 +13,13 @@ import pytest
 from navforge.data.filters import SceneFilter
 from navforge.data.scenes import EgoStatus
 from navforge.data.splits import Split
+from navforge.inputs import dataset
+from navforge.inputs import read as inputs
 from navforge.models.encoders.timm_camera import TimmCameraConfig
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
-from navforge.training import dataset, inputs, run
+from navforge.training import run
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.run import RunConfig
 from navforge.vocabulary import teach

@@ -13,13 +13,14 @@ import torch
 
 from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
-from navforge.training import dataset
+from navforge.inputs import dataset
+from navforge.inputs.dataset import SceneDataset
+from navforge.inputs.read import read_status
 from navforge.training.augment import augment
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.curves import read_curves, to_csv
-from navforge.training.dataset import EpochOrder, SceneDataset
-from navforge.training.inputs import read_status
 from navforge.training.module import rate_factor
+from navforge.training.order import EpochOrder
 
 from .conftest import PLANNER, FakeScene, fake_image
 

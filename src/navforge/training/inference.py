@@ -12,9 +12,9 @@ from navforge.core.errors import NavforgeError
 from navforge.core.parallel import available_cpus
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
+from navforge.inputs.read import read_inputs
 from navforge.models.contract import Inputs
 from navforge.models.planner import Planner
-from navforge.training.inputs import read_inputs
 
 
 def plan_scenes(

@@ -23,13 +23,14 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import write_json
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
+from navforge.inputs.dataset import SceneDataset, scenes_of
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
 from navforge.models.planner import PlannerConfig, planner_to_dict
 from navforge.training.config import TrainConfig
 from navforge.training.curves import LearningCurves
-from navforge.training.dataset import EpochOrder, SceneDataset, scenes_of
 from navforge.training.module import PlannerModule
+from navforge.training.order import EpochOrder
 from navforge.training.smoke import smoke_evaluation
 from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary

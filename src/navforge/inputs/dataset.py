@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
 import psutil
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from navforge.core.errors import ConfigError
 from navforge.core.parallel import available_cpus, progress
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
+from navforge.inputs.read import read_panorama, read_status
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
-from navforge.training.inputs import read_panorama, read_status
 from navforge.vocabulary.teacher import SCORE, TeacherStore
 
 Example = dict[str, Any]
@@ -78,26 +77,6 @@ class SceneDataset(Dataset[Example]):
         token = self.tokens[index]
         row = self.teacher.row(token, self.columns) if self.teacher is not None else {}
         return {"token": token, "inputs": inputs, "human_poses": self.human_poses[index], "teacher": row}
-
-
-class EpochOrder(Sampler[int]):
-    """A shuffle that depends on the seed and the epoch alone, so that a resumed run sees the order it would have."""
-
-    def __init__(self, size: int, seed: int) -> None:
-        self.size = size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(self.size, generator=generator).tolist())
 
 
 def scenes_of(split: Split, data: DataConfig) -> list[Scene]:
