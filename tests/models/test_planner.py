@@ -112,7 +112,7 @@ def test_widths_on_a_network_without_them_are_a_config_error() -> None:
 
 def test_vision_transformer_takes_the_panorama_size() -> None:
     encoder = tiny_camera(network="vit_tiny_patch16_224").build()
-    tokens = encoder({"panorama": torch.zeros(1, 3, 32, 64, dtype=torch.uint8)})
+    tokens = encoder({"panorama": torch.zeros(1, 3, 32, 64, dtype=torch.uint8)}).tokens
     assert tokens.shape == (1, 2, 8)
 
 

@@ -1,8 +1,9 @@
 """What an encoder and a head promise each other and the trainer.
 
 Inputs travel as a dict of tensors, batch first: `status` (B, 8) float32 always, `panorama` (B, 3, H, W) uint8 (or
-float in [0, 1]) when the encoder's config asks for cameras. Which of them a planner needs is `PlannerConfig.panorama`;
-nothing else is decoded.
+float in [0, 1]) when the encoder's config asks for cameras, `lidar` (B, C, H, W) float32 in [0, 1] when it asks for a
+LiDAR histogram (see `models.histogram`). Which of them a planner needs is `PlannerConfig.panorama` and `.lidar`; which
+perception targets its head learns from is `.auxiliary_targets`. Nothing else is read or decoded.
 """
 
 from __future__ import annotations
@@ -13,13 +14,29 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.vocabulary.vocabulary import Vocabulary
 
 STATUS_SIZE = 8
 """Columns of the ego status: driving command one-hot (left, straight, right, unknown), vx, vy m/s, ax, ay m/s2."""
 
+AGENTS = "agents"
+BEV_SEMANTICS = "bev_semantics"
+AUXILIARY_TARGETS = (AGENTS, BEV_SEMANTICS)
+"""What a head may ask for beside the human's plan and the teacher."""
+
 Inputs = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an encoder makes of a batch."""
+
+    tokens: Tensor
+    """(B, L, D)."""
+    bev: Tensor | None = None
+    """(B, C, H, W) features of the ground around the ego vehicle, from encoders that have them."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,8 @@ class HeadInput:
     """(B, L, D) from the encoder."""
     status: Tensor
     """(B, 8) ego status."""
+    bev: Tensor | None = None
+    """(B, C, H, W) from the encoder, if it has them."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +78,25 @@ class Targets:
     """(B, 8, 3) the human's plan at 2 Hz, ego frame."""
     teacher: dict[str, Tensor] = field(default_factory=dict)
     """Column name -> (B, N) sub-scores of every vocabulary entry."""
+    agents: Tensor | None = None
+    """(B, 30, 5) boxes of vehicles, nearest first: x, y m, heading rad, length, width m, ego frame; rest zeros."""
+    agent_labels: Tensor | None = None
+    """(B, 30) bool: which rows of `agents` hold a vehicle."""
+    bev_semantics: Tensor | None = None
+    """(B, 128, 256) int64 class of the ground ahead of the ego vehicle (see `inputs.targets`)."""
 
 
 class Encoder(nn.Module, ABC):
-    """Inputs to tokens."""
+    """Inputs to features."""
 
     channels: int
     """Width D of a token."""
+    bev_channels: int = 0
+    """Channels C of the bird's-eye-view features; 0 if there are none."""
 
     @abstractmethod
-    def forward(self, inputs: Inputs) -> Tensor:
-        """(B, L, D) tokens."""
+    def forward(self, inputs: Inputs) -> Features:
+        """Tokens, and bird's-eye-view features if `bev_channels` says so."""
 
 
 class Head(nn.Module, ABC):
@@ -99,6 +126,11 @@ class EncoderConfig(ABC):
         """The camera input to prepare, or None."""
         return None
 
+    @property
+    def lidar(self) -> HistogramConfig | None:
+        """The LiDAR input to prepare, or None."""
+        return None
+
     @abstractmethod
     def build(self, *, pretrained: bool = True) -> Encoder:
         """The encoder, weights fresh or, where the config names a file and `pretrained` is true, from that file."""
@@ -116,6 +148,11 @@ class HeadConfig(ABC):
         """Teacher sub-scores the loss reads; empty for heads without a teacher."""
         return ()
 
+    @property
+    def auxiliary_targets(self) -> tuple[str, ...]:
+        """Of `AUXILIARY_TARGETS`, what the loss reads; empty for heads without perception."""
+        return ()
+
     @abstractmethod
-    def build(self, token_channels: int, vocabulary: Vocabulary | None) -> Head:
-        """The head for tokens of width `token_channels`, weights fresh."""
+    def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> Head:
+        """The head for tokens of width `token_channels` (and such BEV features), weights fresh."""

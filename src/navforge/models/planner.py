@@ -25,6 +25,7 @@ from navforge.models.contract import (
 )
 from navforge.models.encoders import ENCODERS
 from navforge.models.heads import HEADS
+from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.vocabulary.vocabulary import Vocabulary
 
@@ -44,6 +45,16 @@ class PlannerConfig:
     def panorama(self) -> PanoramaConfig | None:
         """The camera input to prepare for this planner, or None."""
         return self.encoder.cameras
+
+    @property
+    def lidar(self) -> HistogramConfig | None:
+        """The LiDAR input to prepare for this planner, or None."""
+        return self.encoder.lidar
+
+    @property
+    def auxiliary_targets(self) -> tuple[str, ...]:
+        """Perception targets to prepare for training (`models.contract.AUXILIARY_TARGETS`)."""
+        return self.head.auxiliary_targets
 
     @property
     def stated_vocabulary_size(self) -> int | None:
@@ -69,17 +80,18 @@ class PlannerConfig:
 
 
 class Planner(nn.Module):
-    """encoder(inputs) -> tokens; head(tokens, status) -> plan."""
+    """encoder(inputs) -> features; head(features, status) -> plan."""
 
     def __init__(self, config: PlannerConfig, vocabulary: Vocabulary | None, *, pretrained: bool = True) -> None:
         super().__init__()
         self.config = config
         self.encoder = config.encoder.build(pretrained=pretrained)
-        self.head = config.head.build(self.encoder.channels, vocabulary)
+        self.head = config.head.build(self.encoder.channels, vocabulary, bev_channels=self.encoder.bev_channels)
 
     def forward(self, inputs: Inputs) -> HeadOutput:
         """What the head computes for a batch of inputs (see `models.contract`)."""
-        return self.head(HeadInput(self.encoder(inputs), inputs["status"]))
+        features = self.encoder(inputs)
+        return self.head(HeadInput(features.tokens, inputs["status"], features.bev))
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """The head's loss terms and `total`."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
-
-from navforge.models.contract import STATUS_SIZE, Encoder, EncoderConfig, Inputs
+from navforge.models.contract import STATUS_SIZE, Encoder, EncoderConfig, Features, Inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +24,6 @@ class EgoStatusEncoder(Encoder):
 
     channels = STATUS_SIZE
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """(B, 1, 8)."""
-        return inputs["status"][:, None]
+    def forward(self, inputs: Inputs) -> Features:
+        """(B, 1, 8) tokens."""
+        return Features(inputs["status"][:, None])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
-from navforge.models.contract import Encoder, EncoderConfig, Inputs
+from navforge.models.contract import Encoder, EncoderConfig, Features, Inputs
 from navforge.models.panorama import PanoramaConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -65,13 +65,13 @@ class TimmCameraEncoder(Encoder):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
-    def forward(self, inputs: Inputs) -> Tensor:
+    def forward(self, inputs: Inputs) -> Features:
         """(B, rows * columns, D) tokens in reading order; uint8 panoramas are scaled to [0, 1] first."""
         image = inputs["panorama"]
         if image.dtype == torch.uint8:
             image = image.float() / 255
         features = self.network((image - self.mean) / self.std)[-1]
-        return self.project(self.pool(features)).flatten(2).transpose(1, 2) + self.position
+        return Features(self.project(self.pool(features)).flatten(2).transpose(1, 2) + self.position)
 
 
 def build_network(config: TimmCameraConfig) -> nn.Module:

@@ -130,7 +130,7 @@ class HydraMdpConfig(HeadConfig):
         """Columns of the sub-scores whose loss factor is positive."""
         return tuple(m.name for m in taught_metrics(self.protocol) if getattr(self.loss, m.name) > 0)
 
-    def build(self, token_channels: int, vocabulary: Vocabulary | None) -> HydraMdpHead:
+    def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> HydraMdpHead:
         """The head over `vocabulary`.
 
         Raises:

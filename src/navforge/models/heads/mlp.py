@@ -36,7 +36,7 @@ class MlpHeadConfig(HeadConfig):
     layers: int = key(3, "number of hidden layers", low=1)
     append_status: bool = key(False, "append the ego status to the mean of the tokens")
 
-    def build(self, token_channels: int, vocabulary: Vocabulary | None) -> MlpHead:
+    def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> MlpHead:
         """The head; it has no use for a vocabulary."""
         return MlpHead(self, token_channels)
 
