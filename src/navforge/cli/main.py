@@ -1,9 +1,10 @@
 """`navforge VERB key=value ...`: find the verb, parse its config strictly, run it, turn user errors into exit code 2.
 
 A verb is a line in `VERBS` and a module of this folder with `Config` (a frozen dataclass, see `core.config`) and
-`run(config) -> None`. One that computes scores sets `SELF_CHECK = True`: the numerics self-check runs before it. One
-whose keys depend on a name among them (such as `agent=`) defines `configure(words) -> config` and
-`template(words) -> config class or instance` for `--help`.
+`run(config)`, which returns None or an exit status. `POSITIONAL = ("run",)` names keys that bare words may give, in
+that order; every key may also be written `--key value` (see `cli.words`). A verb that computes scores sets
+`SELF_CHECK = True`: the numerics self-check runs before it. One whose keys depend on a name among them (such as
+`agent=`) defines `configure(words) -> config` and `template(words) -> config class or instance` for `--help`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
+from navforge.cli.words import plain, to_overrides, usage
 from navforge.core import config as configs
-from navforge.core.errors import NavforgeError
+from navforge.core.errors import ConfigError, NavforgeError
 
 VERBS = {
     "town": "write a procedural driving world in OpenScene and nuPlan formats: maps, logs, cameras, LiDAR",
@@ -30,11 +32,11 @@ VERBS = {
     "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",
     "demo": "the whole road on an embedded world: town, cache, teach, train, evaluate, report; resumes",
 }
-"""Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, and so on."""
+"""Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, `a-b` in `cli/a_b.py`."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return the exit status (0 done, 2 the user's error, 130 interrupted)."""
+    """Run the command line; return the exit status (the verb's own or 0; 2 the user's error, 130 interrupted)."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "help"):
         _print_verbs()
@@ -45,10 +47,10 @@ def main(argv: list[str] | None = None) -> int:
         if any(word in ("-h", "--help") for word in rest):
             _print_help(verb, module, [word for word in rest if word not in ("-h", "--help")])
             return 0
-        config = module.configure(rest) if hasattr(module, "configure") else configs.merge(module.Config, rest)
+        config = _configure(verb, module, rest)
         if getattr(module, "SELF_CHECK", False):
             importlib.import_module("navforge.simulation.selfcheck").check()
-        module.run(config)
+        return module.run(config) or 0
     except NavforgeError as error:
         print(f"navforge: error: {error}", file=sys.stderr)
         return 2
@@ -60,7 +62,17 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("navforge: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
-    return 0
+
+
+def _configure(verb: str, module: ModuleType, words: list[str]) -> object:
+    """The verb's config from the words after it."""
+    longer = [known for known in VERBS if known.startswith(f"{verb} ")]
+    positional = getattr(module, "POSITIONAL", ())
+    if longer and not positional and words and not words[0].startswith("--") and "=" not in words[0]:
+        raise ConfigError(f"unknown verb {f'{verb} {words[0]}'!r}; verbs: {', '.join([verb, *longer])}")
+    template = module.template if hasattr(module, "template") else lambda _: module.Config
+    overrides = to_overrides(words, configs.leaves(template(plain(words))), positional)
+    return module.configure(overrides) if hasattr(module, "configure") else configs.merge(module.Config, overrides)
 
 
 def _describe(error: OSError) -> str:
@@ -97,7 +109,7 @@ def _split_verb(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"navforge.cli.{verb.replace(' ', '_')}")
+    return importlib.import_module(f"navforge.cli.{verb.replace(' ', '_').replace('-', '_')}")
 
 
 def _print_verbs() -> None:
@@ -117,7 +129,8 @@ def _console() -> Console:
 def _print_help(verb: str, module: ModuleType, words: list[str]) -> None:
     template = module.template(words) if hasattr(module, "template") else module.Config
     console = _console()
-    console.print(f"navforge {verb} key=value ...\n{VERBS[verb]}\n", highlight=False, markup=False)
+    line = f"navforge {verb} {usage(getattr(module, 'POSITIONAL', ()))}"
+    console.print(f"{line}\n{VERBS[verb]}\n", highlight=False, markup=False)
     table = Table("key", "type", "default", "meaning", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for row in configs.describe(template):

@@ -10,6 +10,7 @@ RUN/
   status/rank-K.json        RankStatus: heartbeat of rank K, replaced every few seconds
   failures/rank-K.json      Failure: what ended rank K of the last attempt
   attempts.jsonl            Attempt: one line per start
+  exits.jsonl               RankExit: one line per end of a rank of a local run, written by its supervisor
   history.csv               throughput and memory of rank 0 over time
   steps.csv, epochs.csv     loss curve by step and by epoch
   checkpoints/              last.ckpt, best.ckpt, ...
@@ -41,7 +42,7 @@ class RunRecord:
     cluster: str | None = None
     """Name of the cluster profile."""
     jobs: tuple[str, ...] = field(default=())
-    """Slurm job ids, oldest first; for local runs the pid of each supervisor."""
+    """Slurm job ids, oldest first; for local runs `runs.processes.local_job()` of each supervisor."""
 
     @property
     def world_size(self) -> int:
@@ -102,6 +103,11 @@ class RunFolder:
         return self.path / "attempts.jsonl"
 
     @property
+    def exits(self) -> Path:
+        """One line per end of a rank of a local run."""
+        return self.path / "exits.jsonl"
+
+    @property
     def history(self) -> Path:
         """Throughput and memory over time."""
         return self.path / "history.csv"
@@ -129,7 +135,7 @@ class RunFolder:
         """
         try:
             values = json.loads(self.record_file.read_text(encoding="utf-8"))
-            return RunRecord(**{**values, "jobs": tuple(values["jobs"])})
+            return RunRecord(**{**values, "jobs": tuple(str(job) for job in values["jobs"])})
         except FileNotFoundError as error:
             raise DataError(f"{self.path} is no run folder: it lacks run.json; navforge train makes one") from error
         except (ValueError, TypeError, KeyError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
@@ -92,7 +92,7 @@ class Attempt:
     """Optimiser steps the attempt began with."""
 
 
-RecordT = TypeVar("RecordT", RankStatus, Failure, Attempt)
+RecordT = TypeVar("RecordT")
 
 
 def write(path: Path, record: RankStatus | Failure) -> None:
@@ -122,14 +122,27 @@ def read(path: Path, kind: type[RecordT]) -> RecordT | None:
 
 
 def read_attempts(path: Path) -> list[Attempt]:
-    """Every start, oldest first; a last line cut off by a kill is left out."""
+    """Every start, oldest first; a last line cut off by a kill is left out.
+
+    Raises:
+        DataError: another line is damaged.
+    """
+    return read_lines(path, Attempt)
+
+
+def read_lines(path: Path, kind: type[RecordT]) -> list[RecordT]:
+    """Records of a file with one JSON object per line; none where there is no file.
+
+    Raises:
+        DataError: a line before the last is damaged.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     found = []
     for number, line in enumerate(lines):
         try:
-            found.append(_parse(json.loads(line), Attempt))
+            found.append(_parse(json.loads(line), kind))
         except (ValueError, TypeError) as error:
             if number + 1 < len(lines):
                 raise DataError(f"{path}, line {number + 1} is damaged: {error}") from error
@@ -137,7 +150,9 @@ def read_attempts(path: Path) -> list[Attempt]:
 
 
 def _parse(values: Any, kind: type[RecordT]) -> RecordT:
-    known = {f.name for f in fields(kind)}
+    if not isinstance(values, dict):
+        raise TypeError(f"expected an object, got {type(values).__name__}")
+    known = {f.name for f in fields(cast(Any, kind))}
     unknown = set(values) - known
     if unknown:
         raise TypeError(f"unknown fields {', '.join(sorted(unknown))}")
