@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from navforge.core.config import describe, from_dict, key, merge, to_dict, to_yaml
 from navforge.core.errors import ConfigError
@@ -126,3 +127,31 @@ def test_the_word_for_none_is_its_only_spelling(word: str) -> None:
 def test_a_word_for_none_does_not_leak_into_other_keys() -> None:
     with pytest.raises(ConfigError, match="count: expected int"):
         merge(Config, ["split=x", "count=auto"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    lines: tuple[str, ...] = key((), "shell lines")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        ("plain",),
+        ("a, b", "c: d # e", ""),
+        ("export A=${B:-'x'}", 'echo "hi" [1] {2} *&!|>%@`'),
+        ("12", "007", "true", "null", "1e3"),
+        ("two\nlines\t", "ünicode \\"),
+        ("- dash", "? q", "~"),
+    ],
+)
+def test_lists_of_text_are_taken_as_written(lines: tuple[str, ...]) -> None:
+    config = Lines(lines=lines)
+    assert from_dict(Lines, yaml.safe_load(to_yaml(config))) == config
+
+
+@pytest.mark.parametrize("word", ["lines=text", "lines={a: b}", "lines=[[a]]", "lines=[a"])
+def test_what_is_no_list_of_text_is_refused(word: str) -> None:
+    with pytest.raises(ConfigError, match="lines: expected list of text"):
+        merge(Lines, [word])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -224,6 +225,9 @@ def _convert(leaf: Leaf, allowed: Any, text: str) -> Any:
     origin = typing.get_origin(allowed) or allowed
     sequence = origin in (list, tuple)
     kind = list[typing.get_args(allowed)[0]] if sequence else allowed
+    if kind == list[str]:
+        texts = _texts(leaf, text)
+        return tuple(texts) if origin is tuple else texts
     schema = dataclasses.make_dataclass("Schema", [("value", kind, dataclasses.field(default=typing.cast(Any, "???")))])
     try:
         raw = yaml.safe_load(text)
@@ -240,6 +244,17 @@ def _convert(leaf: Leaf, allowed: Any, text: str) -> Any:
     if value is None:
         raise ConfigError(_bad_value(leaf, text))
     return tuple(value) if origin is tuple else value
+
+
+def _texts(leaf: Leaf, text: str) -> list[str]:
+    """A YAML list taken as written: no number, no `${...}` is read into it."""
+    try:
+        found = yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(_bad_value(leaf, text)) from error
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise ConfigError(_bad_value(leaf, text))
+    return found
 
 
 def _check_range(leaf: Leaf, value: Any) -> None:
@@ -319,5 +334,12 @@ def _as_word(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(_as_word(v) for v in value) + "]"
+        return "[" + ",".join(_as_item(v) for v in value) + "]"
     return repr(value) if isinstance(value, float) else str(value)
+
+
+def _as_item(value: Any) -> str:
+    """A value inside a list; text that YAML would read as something else is quoted."""
+    if isinstance(value, str) and (not value.isprintable() or set(value) & set(",[]{}:#&*!|>'\"%@` ") or not value):
+        return json.dumps(value, ensure_ascii=False)
+    return _as_word(value)
