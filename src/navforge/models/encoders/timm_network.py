@@ -1,0 +1,100 @@
+"""Networks of timm as feature extractors, with weights from a file or none."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+from timm.models import load_state_dict
+from torch import Tensor, nn
+
+from navforge.core.errors import ConfigError, DataError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def feature_network(
+    network: str,
+    *,
+    indices: Sequence[int],
+    image_size: tuple[int, int],
+    in_channels: int = 3,
+    stem_width: int = 0,
+    stage_widths: Sequence[int] = (),
+    weights: Path | None = None,
+) -> nn.Module:
+    """The timm network returning feature maps; `feature_info` tells their channels.
+
+    Args:
+        network: name of a timm model.
+        indices: which of its feature maps; negative ones count from the last.
+        image_size: (H, W) px, for networks that have to know it.
+        in_channels: channels of its input.
+        stem_width: ResNets only: width of the first convolution; 0 keeps the network's own.
+        stage_widths: ResNets only: channels of the stages; empty keeps the network's own.
+        weights: file of the whole network's weights (.pth or .safetensors); None starts at random.
+
+    Raises:
+        ConfigError: no such network, or it does not take the given widths.
+        DataError: the weights file is missing, damaged or does not fit.
+    """
+    options: dict[str, Any] = {}
+    if in_channels != 3:
+        options["in_chans"] = in_channels
+    if stem_width:
+        options["stem_width"] = stem_width
+    if stage_widths:
+        options["channels"] = tuple(stage_widths)
+    maps = {"features_only": True, "out_indices": tuple(indices)}
+    if weights is None:
+        return _create(network, image_size, {**maps, **options})
+    given = read_weights(weights)
+    wanted = _create(network, image_size, {"num_classes": 0, **options}).state_dict()
+    absent = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
+    if absent:
+        raise DataError(
+            f"weights {weights} do not fit timm model {network}: {len(absent)} of {len(wanted)} "
+            f"parameters are not in it, {absent[0]} for one"
+        )
+    loaded = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": given}}
+    try:
+        return _create(network, image_size, {**maps, **options, **loaded})
+    except RuntimeError as error:
+        raise DataError(f"weights {weights} do not fit timm model {network}: {error}") from error
+
+
+def _create(network: str, image_size: tuple[int, int], options: dict[str, Any]) -> nn.Module:
+    if not timm.is_model(network):
+        close = ", ".join(timm.list_models(f"*{network[:6]}*")[:8])
+        raise ConfigError(f"planner.encoder.network: timm has no model {network!r}; similar: {close or 'none'}")
+    failure: TypeError | None = None
+    extras: tuple[dict[str, Any], ...] = ({"img_size": image_size}, {})
+    for extra in extras:  # vision transformers have to know the image size, others refuse it
+        try:
+            return timm.create_model(network, **options, **extra)
+        except TypeError as error:
+            failure = error
+    raise ConfigError(f"planner.encoder: timm model {network!r} cannot be built so: {failure}") from failure
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file, read without running code.
+
+    Raises:
+        DataError: missing, damaged, or holding more than tensors.
+    """
+    if not path.is_file():
+        raise DataError(f"planner.encoder.weights: {path} not found; download the timm weights file and name it here")
+    try:
+        return load_state_dict(str(path), weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"planner.encoder.weights: {path} is refused: it is damaged or holds more than tensors; "
+            "use the .safetensors file of the model"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise DataError(f"planner.encoder.weights: {path} cannot be read as tensors: {error}") from error
