@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import lightning
 import torch
+import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
@@ -20,13 +22,13 @@ from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
-from navforge.core.files import write_json
+from navforge.core.files import write_json, write_text
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.inputs.dataset import SceneDataset, scenes_of
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
-from navforge.models.planner import PlannerConfig, planner_to_dict
+from navforge.models.planner import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.training.config import TrainConfig
 from navforge.training.curves import LearningCurves
 from navforge.training.module import PlannerModule
@@ -51,6 +53,9 @@ class RunConfig:
     vocabulary: Path | None = key(None, "vocabulary file (.npy), for planners that choose from one")
     teacher: Path | None = key(None, "teacher store of the training split, for planners that distil")
     val_teacher: Path | None = key(None, "teacher store of the validation split")
+    nodes: int = key(1, "machines to train on", low=1)
+    devices: int = key(1, "ranks per machine, each with a GPU where there are any", low=1)
+    store: Path | None = key(None, "input store of the splits (navforge pack); none: decode sensor files")
     allow_missing: bool = key(False, "go on when scenes of a split are not on disk")
     planner: PlannerConfig = key(help="the planner")
     train: TrainConfig = key(TrainConfig)
@@ -67,6 +72,35 @@ class _Material:
     train_teacher: TeacherStore | None
     val_teacher: TeacherStore | None
     fingerprints: dict[str, str | None]
+
+
+def write_run_config(path: Path, config: RunConfig) -> None:
+    """Write a run's config with the kinds of its encoder and head, so that it is whole without its recipe."""
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(RunConfig)}
+    plain = configs.to_dict(RunConfig(**values))
+    write_text(path, yaml.safe_dump({**plain, "planner": planner_to_dict(config.planner)}, sort_keys=False))
+
+
+def read_run_config(path: Path) -> RunConfig:
+    """Inverse of `write_run_config`.
+
+    Raises:
+        DataError: there is no such file, or it is no YAML mapping.
+        ConfigError: an unknown key or a wrong value.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} not found; navforge train writes it before ranks start") from error
+    except yaml.YAMLError as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    if not isinstance(values, dict) or not isinstance(values.get("planner"), dict):
+        raise DataError(f"{path} is no run config: it has no planner; navforge train writes one")
+    planner = planner_from_dict(values.pop("planner"))
+    field = ("planner", PlannerConfig, key(lambda: planner))
+    template = dataclasses.make_dataclass("RunConfig", [field], bases=(RunConfig,), frozen=True, kw_only=True)
+    found = configs.from_dict(template, values)
+    return RunConfig(**{f.name: getattr(found, f.name) for f in dataclasses.fields(RunConfig)})
 
 
 def train(config: RunConfig, *, callbacks: list[Callback] | None = None) -> Path:
@@ -196,6 +230,10 @@ def _differences(old: Any, new: Any, name: str) -> list[str]:
 
 def _loaders(config: RunConfig, material: _Material) -> tuple[DataLoader[Any], DataLoader[Any] | None]:
     settings = config.train
+    if settings.batch_size is None or settings.loader_workers is None:
+        raise ConfigError(
+            "train.batch_size and train.loader_workers are auto; give numbers or start with navforge train"
+        )
     keep = settings.keep_inputs
     parts = []
     for split, teacher in (
