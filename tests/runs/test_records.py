@@ -121,9 +121,12 @@ def test_exit_statuses_in_words(number: int, words: str) -> None:
 
 
 def test_supervisor_name_round_trip() -> None:
-    assert processes.parse_local_job(processes.local_job()) == (socket.gethostname(), os.getpid())
-    assert processes.parse_local_job("node.site.org.12") == ("node.site.org", 12)
-    for wrong in ("12", "node", "node.", ".12", "node.x"):
+    own = processes.parse_local_job(processes.local_job())
+    assert (own.host, own.pid) == (socket.gethostname(), os.getpid()) and own.started <= time.time()
+    assert processes.is_alive(own.host, own.pid, own.started) is True
+    named = processes.Supervisor(host="node.site.org", pid=12, started=99)
+    assert processes.parse_local_job("node.site.org.12.99") == named
+    for wrong in ("12", "node", "node.1", ".12.3", "node.x.1", ""):
         with pytest.raises(DataError, match="does not name a local supervisor"):
             processes.parse_local_job(wrong)
 

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+from dataclasses import dataclass
 
 import psutil
 
 from navforge.core.errors import DataError
 
 
+@dataclass(frozen=True, kw_only=True)
+class Supervisor:
+    """The process that watches over the ranks of a local run."""
+
+    host: str
+    pid: int
+    started: int
+    """s since 1970."""
+
+
 def local_job() -> str:
-    """Name of this process as the supervisor of a local run, for `RunRecord.jobs`: `HOST.PID`."""
-    return f"{socket.gethostname()}.{os.getpid()}"
+    """Name of this process as the supervisor of a local run, for `RunRecord.jobs`: `HOST.PID.STARTED`."""
+    return f"{socket.gethostname()}.{os.getpid()}.{int(psutil.Process().create_time())}"
 
 
-def parse_local_job(job: str) -> tuple[str, int]:
-    """Host and pid of a `local_job()`.
+def parse_local_job(job: str) -> Supervisor:
+    """What `local_job()` says.
 
     Raises:
         DataError: another text.
     """
-    host, dot, pid = job.rpartition(".")
-    if not dot or not host or not pid.isdigit():
-        raise DataError(f"{job!r} does not name a local supervisor (HOST.PID)")
-    return host, int(pid)
+    found = re.fullmatch(r"(.+)\.(\d+)\.(\d+)", job)
+    if not found:
+        raise DataError(f"{job!r} does not name a local supervisor (HOST.PID.STARTED)")
+    return Supervisor(host=found[1], pid=int(found[2]), started=int(found[3]))
 
 
 def is_alive(host: str, pid: int, seen: float) -> bool | None:
