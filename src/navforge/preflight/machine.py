@@ -1,0 +1,165 @@
+"""What one node offers a job: CPUs, memory, GPUs, shared memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from navforge.core.parallel import available_cpus
+from navforge.launch.cluster import ClusterProfile
+from navforge.preflight.allocation import Allocation
+
+GIB = 1 << 30
+SHARED_MEMORY = Path("/dev/shm")
+_CGROUP_V2 = Path("/sys/fs/cgroup")
+_CGROUP_V1 = Path("/sys/fs/cgroup/memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """One node as the job sees it; None where it is not known."""
+
+    name: str
+    here: bool
+    """Whether it is the machine this process runs on."""
+    cpus: float
+    """CPUs of the job on the node."""
+    memory_bytes: int | None
+    """Host memory the job may take on the node."""
+    memory_source: str
+    """Where that number comes from."""
+    gpu_bytes: int | None = None
+    """Memory of one GPU."""
+    gpu_name: str | None = None
+    shared_memory_bytes: int | None = None
+    """Free space of /dev/shm, through which loader workers hand over batches."""
+    time_limit_s: int | None = None
+    requeue: bool = False
+    """Whether the job goes back into the queue at its time limit and goes on."""
+
+
+def this_machine(devices: int = 1) -> Machine:
+    """The machine of this process: what is free now, within the limits it runs under.
+
+    Args:
+        devices: ranks that will run here, for a Slurm job that states CPUs per task.
+    """
+    memory, source = available_memory()
+    name, gpu_bytes = first_gpu()
+    return Machine(
+        name="this machine",
+        here=True,
+        cpus=available_cpus(),
+        memory_bytes=memory,
+        memory_source=source,
+        gpu_bytes=gpu_bytes,
+        gpu_name=name,
+        shared_memory_bytes=free_shared_memory(),
+    )
+
+
+def of_profile(profile: ClusterProfile, devices: int) -> Machine:
+    """A node of a cluster as a job with `devices` ranks per node gets it."""
+    memory_gb = profile.job_memory_gb(devices)
+    return Machine(
+        name=profile.name,
+        here=False,
+        cpus=profile.cpus_per_rank * devices,
+        memory_bytes=memory_gb * GIB,
+        memory_source=f"{devices}/{profile.gpus_per_node} of the node's {profile.memory_gb} GiB (cluster profile)",
+        gpu_bytes=None if profile.gpu_memory_gb is None else int(profile.gpu_memory_gb * GIB),
+        gpu_name=profile.gpu_type,
+        time_limit_s=profile.time_limit_s,
+        requeue=profile.max_restarts > 0,
+    )
+
+
+def of_allocation(allocation: Allocation, devices: int) -> Machine:
+    """A node of an existing job or batch script."""
+    cpus = (allocation.cpus_per_task or 1) * devices
+    return Machine(
+        name=allocation.origin,
+        here=False,
+        cpus=cpus,
+        memory_bytes=allocation.memory_bytes,
+        memory_source=f"--mem of {allocation.origin}",
+        time_limit_s=allocation.time_limit_s,
+        requeue=allocation.requeue,
+    )
+
+
+def available_memory() -> tuple[int, str]:
+    """Bytes this process and its children may still take, and what sets the limit: free memory or a control group."""
+    free = psutil.virtual_memory().available
+    room = _cgroup_room(Path("/proc/self/cgroup"), _CGROUP_V2, _CGROUP_V1)
+    if room is not None and room < free:
+        return room, "memory limit of this process's control group"
+    return free, "free memory of this machine"
+
+
+def _cgroup_room(own: Path, v2: Path, v1: Path) -> int | None:
+    """Bytes left below the tightest memory limit from this process's control group up to the root."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return None
+    rooms: list[int] = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            rooms += _rooms(v2, path, "memory.max", "memory.current", _inactive_v2)
+        elif "memory" in controllers.split(","):
+            rooms += _rooms(v1, path, "memory.limit_in_bytes", "memory.usage_in_bytes", _inactive_v1)
+    return min(rooms, default=None)
+
+
+def _rooms(root: Path, path: str, limit: str, used: str, inactive: Callable[[Path], int]) -> list[int]:
+    rooms = []
+    folder = root / path.lstrip("/")
+    while True:
+        try:
+            most = (folder / limit).read_text().strip()
+            taken = int((folder / used).read_text())
+            if most != "max" and int(most) < 1 << 60:
+                rooms.append(max(0, int(most) - taken + inactive(folder)))
+        except (OSError, ValueError):
+            pass  # the root group has no limit files; a group of another container is not visible
+        if folder == root or root not in folder.parents:
+            return rooms
+        folder = folder.parent
+
+
+def _inactive_v2(folder: Path) -> int:
+    return _statistic(folder / "memory.stat", "inactive_file")
+
+
+def _inactive_v1(folder: Path) -> int:
+    return _statistic(folder / "memory.stat", "total_inactive_file")
+
+
+def _statistic(path: Path, name: str) -> int:
+    for line in path.read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def free_shared_memory() -> int | None:
+    """Free bytes of /dev/shm; None where there is none."""
+    return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else None
+
+
+def first_gpu() -> tuple[str | None, int | None]:
+    """Name and memory of the first GPU torch sees, (None, None) without one."""
+    import torch  # noqa: PLC0415 (the checks of batch scripts need no torch)
+
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or not torch.cuda.is_available():
+        return None, None
+    properties = torch.cuda.get_device_properties(0)
+    return properties.name, properties.total_memory

@@ -1,0 +1,130 @@
+"""Host memory of a node: ranks, their loader workers, and the batches in flight between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from navforge.preflight.finding import Finding, ok, refused, warning
+
+MEMORY, SHARED = "host_memory", "shared_memory"
+GIB = 1 << 30
+MARGIN = 0.9
+"""Share of a node's memory a job may be planned to take: measured sizes grow by some per cent over hours."""
+PREFETCH = 2
+"""Batches each loader worker holds ready (torch's default)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderCost:
+    """One rank's loading, measured on the real data set."""
+
+    rank_bytes: int
+    """Memory of the rank before the first step: libraries, data set, planner."""
+    worker_bytes: int
+    """Memory one more loader worker takes after some batches."""
+    example_bytes: int
+    """Size of one example in a batch."""
+    examples_per_s: float
+    """What one worker delivers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostPlan:
+    """What a node will hold."""
+
+    ranks: int
+    workers: int
+    """Of one loader."""
+    loaders: int
+    """Loaders of a rank whose workers are alive at the same time."""
+    batch_size: int
+    step_bytes: int = 0
+    """Memory of a rank's steps over `rank_bytes`: on CPU activations and optimiser, on GPU the host side of CUDA."""
+
+    @property
+    def processes(self) -> int:
+        """Loader workers on the node."""
+        return self.ranks * self.workers * self.loaders
+
+
+def in_flight_bytes(cost: LoaderCost, plan: HostPlan) -> int:
+    """Batches that workers of a node hold in shared memory."""
+    per_rank = (PREFETCH * plan.workers * plan.loaders + 1) * plan.batch_size * cost.example_bytes
+    return plan.ranks * per_rank if plan.workers else 0
+
+
+def node_bytes(cost: LoaderCost, plan: HostPlan) -> int:
+    """Host memory of all ranks of a node with their workers and the batches in flight."""
+    ranks = plan.ranks * (cost.rank_bytes + plan.step_bytes)
+    return ranks + plan.processes * cost.worker_bytes + in_flight_bytes(cost, plan)
+
+
+def most_workers(cost: LoaderCost, plan: HostPlan, memory_bytes: int) -> int:
+    """Most workers per loader with which the plan fits into the memory of a node; 0 if none does."""
+    room = memory_bytes * MARGIN - plan.ranks * (
+        cost.rank_bytes + plan.step_bytes + plan.batch_size * cost.example_bytes
+    )
+    each = plan.ranks * plan.loaders * (cost.worker_bytes + PREFETCH * plan.batch_size * cost.example_bytes)
+    return max(0, int(room // each)) if each else plan.workers
+
+
+def check_memory(cost: LoaderCost, plan: HostPlan, memory_bytes: int | None, source: str) -> Iterator[Finding]:
+    """Workers x ranks x measured memory, training and validation both alive, against the node."""
+    needed = node_bytes(cost, plan)
+    shown = (
+        f"{plan.ranks} rank{'s' * (plan.ranks != 1)} of {gib(cost.rank_bytes + plan.step_bytes)}"
+        f" + {plan.processes} loader workers"
+        + (f" ({plan.workers} x {plan.loaders} loaders x {plan.ranks})" if plan.processes else "")
+        + f" of {gib(cost.worker_bytes)}"
+        + f" + {gib(in_flight_bytes(cost, plan))} of batches = {gib(needed)} per node"
+    )
+    if memory_bytes is None:
+        yield warning(MEMORY, f"{shown}; the node's memory is not known", "#SBATCH --mem=...G says it")
+    elif needed > MARGIN * memory_bytes:
+        yield refused(
+            MEMORY,
+            f"{shown}, of which {gib(memory_bytes)} are there ({source}; {1 - MARGIN:.0%} is kept free)",
+            _remedy(cost, plan, memory_bytes),
+        )
+    else:
+        yield ok(MEMORY, f"{shown} of {gib(memory_bytes)} ({source})")
+
+
+def check_shared_memory(cost: LoaderCost, plan: HostPlan, free_bytes: int | None) -> Iterator[Finding]:
+    """Batches in flight against /dev/shm: a full one kills a worker with `bus error`."""
+    needed = in_flight_bytes(cost, plan)
+    if not needed:
+        yield ok(SHARED, "no loader workers")
+    elif free_bytes is None:
+        yield warning(SHARED, f"{gib(needed)} of batches in /dev/shm; its size on the node is checked there")
+    elif needed > MARGIN * free_bytes:
+        yield refused(
+            SHARED,
+            f"{plan.processes} workers x {PREFETCH} batches are {gib(needed)}, /dev/shm has {gib(free_bytes)} free",
+            "fewer train.loader_workers, or a larger /dev/shm (docker: --shm-size)",
+        )
+    else:
+        yield ok(SHARED, f"{gib(needed)} of batches in {gib(free_bytes)} of /dev/shm")
+
+
+def gib(size: float) -> str:
+    """Bytes as `1.2 GiB`, small ones as MiB."""
+    return f"{size / GIB:.1f} GiB" if size >= 0.1 * GIB else f"{size / (1 << 20):.0f} MiB"
+
+
+def _remedy(cost: LoaderCost, plan: HostPlan, memory_bytes: int) -> str:
+    fits = most_workers(cost, plan, memory_bytes)
+    if plan.workers and (fits or node_bytes(cost, _with_workers(plan, 0)) <= MARGIN * memory_bytes):
+        return f"train.loader_workers={fits} fits"
+    return "fewer devices= per node, a smaller train.batch_size, or more memory per node"
+
+
+def _with_workers(plan: HostPlan, workers: int) -> HostPlan:
+    return HostPlan(
+        ranks=plan.ranks,
+        workers=workers,
+        loaders=plan.loaders,
+        batch_size=plan.batch_size,
+        step_bytes=plan.step_bytes,
+    )
