@@ -5,5 +5,6 @@ from __future__ import annotations
 from navforge.models.contract import EncoderConfig
 from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.encoders.timm_camera import TimmCameraConfig
+from navforge.models.encoders.transfuser import TransfuserConfig
 
-ENCODERS: tuple[type[EncoderConfig], ...] = (EgoStatusConfig, TimmCameraConfig)
+ENCODERS: tuple[type[EncoderConfig], ...] = (EgoStatusConfig, TimmCameraConfig, TransfuserConfig)

@@ -5,5 +5,6 @@ from __future__ import annotations
 from navforge.models.contract import HeadConfig
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.heads.mlp import MlpHeadConfig
+from navforge.models.heads.transfuser import TransfuserHeadConfig
 
-HEADS: tuple[type[HeadConfig], ...] = (HydraMdpConfig, MlpHeadConfig)
+HEADS: tuple[type[HeadConfig], ...] = (HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig)
