@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.models.panorama import PanoramaConfig, stitch
@@ -60,3 +61,28 @@ def test_missing_camera_and_grey_image() -> None:
 def test_cameras_named_twice() -> None:
     with pytest.raises(ConfigError, match="each once"):
         PanoramaConfig(names=("CAM_F0", "CAM_F0"))
+
+
+def textured() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {name: rng.integers(0, 256, (1080, 1920, 3), dtype=np.uint8) for name in images()}
+
+
+@pytest.mark.parametrize(("factor", "first"), [(4, 1), (2, 0)])
+def test_bilinear_is_the_mean_of_the_four_pixels_around_each_sample(factor: int, first: int) -> None:
+    """What OpenCV's INTER_LINEAR does to 4096 x 1024: every other pixel is left out."""
+    given = textured()
+    whole = stitch(given, PanoramaConfig(height=1024, width=4096)).astype(int)
+    four = sum(whole[:, first + i :: factor, first + j :: factor] for i in (0, 1) for j in (0, 1))
+    config = PanoramaConfig(height=1024 // factor, width=4096 // factor, resize="bilinear")
+    np.testing.assert_array_equal(stitch(given, config), (four + 2) // 4)
+
+
+def test_antialiased_averages_over_all_pixels() -> None:
+    """The way of the tiny planners, whose inputs must never change: Pillow's bilinear, a tent over 8 x 8 pixels."""
+    given = textured()
+    whole = stitch(given, PanoramaConfig(height=1024, width=4096))
+    found = stitch(given, PanoramaConfig())
+    expected = Image.fromarray(whole.transpose(1, 2, 0)).resize((1024, 256), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(found, np.asarray(expected).transpose(2, 0, 1))
+    assert found.std() < 0.7 * stitch(given, PanoramaConfig(resize="bilinear")).std()

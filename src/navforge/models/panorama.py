@@ -3,12 +3,17 @@
 Crops are fractions of the source image, so that any resolution of the same camera gives the same view. The defaults
 are those of the public planners for 1920x1080: 28 rows off top and bottom of each camera, 416 columns off both sides
 of the side cameras, which makes 4096x1024.
+
+Two ways of scaling exist, and a planner sees the difference: `bilinear` takes the four pixels around each sample and
+leaves out the rest (OpenCV's INTER_LINEAR, with which the published planners were trained), `antialiased` averages over
+all the pixels that a scaled pixel covers (Pillow's BILINEAR).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +23,11 @@ from navforge.core.errors import ConfigError, DataError
 
 CAMERAS = ("CAM_F0", "CAM_L0", "CAM_L1", "CAM_L2", "CAM_R0", "CAM_R1", "CAM_R2", "CAM_B0")
 FRONT = "CAM_F0"
+ANTIALIASED = "antialiased"
+BILINEAR = "bilinear"
+
+# OpenCV's own threads do not survive the fork of a loader's worker.
+cv2.setNumThreads(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +41,17 @@ class PanoramaConfig:
     )
     height: int = key(256, "height of the panorama", unit="px", low=16)
     width: int = key(1024, "width of the panorama", unit="px", low=16)
+    resize: str = key(
+        ANTIALIASED,
+        "scaling: bilinear (OpenCV, four pixels), as the published planners were trained; antialiased (Pillow)",
+        choices=(ANTIALIASED, BILINEAR),
+    )
+    quality: int | None = key(
+        None,
+        "JPEG quality at which the planner sees the panorama (and input stores keep it); null: exact",
+        low=50,
+        high=100,
+    )
 
     def __post_init__(self) -> None:
         """Raise ConfigError for no camera or one named twice."""
@@ -51,19 +72,27 @@ def stitch(images: dict[str, NDArray[np.uint8]], config: PanoramaConfig) -> NDAr
     Raises:
         DataError: a camera is missing or no RGB image.
     """
-    parts: list[Image.Image] = []
+    parts: list[NDArray[np.uint8]] = []
     for name in config.names:
         if name not in images:
             raise DataError(f"camera {name} is missing; given: {', '.join(images) or 'none'}")
         image = images[name]
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise DataError(f"camera {name}: expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
-        parts.append(Image.fromarray(_crop(image, config, sides=name != FRONT)))
-    height = parts[0].height
-    parts = [p if p.height == height else p.resize((round(p.width * height / p.height), height)) for p in parts]
-    panorama = np.concatenate([np.asarray(part) for part in parts], axis=1)
-    small = Image.fromarray(panorama).resize((config.width, config.height), Image.Resampling.BILINEAR)
-    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+        part = _crop(image, config, sides=name != FRONT)
+        if parts and len(part) != len(parts[0]):
+            width = round(part.shape[1] * len(parts[0]) / len(part))
+            part = np.asarray(Image.fromarray(part).resize((width, len(parts[0]))))
+        parts.append(part)
+    small = _resize(np.concatenate(parts, axis=1), config)
+    return np.ascontiguousarray(small.transpose(2, 0, 1))
+
+
+def _resize(image: NDArray[np.uint8], config: PanoramaConfig) -> NDArray[np.uint8]:
+    size = (config.width, config.height)
+    if config.resize == BILINEAR:
+        return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def _crop(image: NDArray[np.uint8], config: PanoramaConfig, *, sides: bool) -> NDArray[np.uint8]:
