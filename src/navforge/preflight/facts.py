@@ -1,0 +1,72 @@
+"""What a preflight knows: what was asked for, where it will run, and what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from navforge.preflight.allocation import Allocation
+from navforge.preflight.machine import Machine
+from navforge.preflight.memory import HostPlan, LoaderCost
+from navforge.preflight.partition import Cluster, Request
+from navforge.preflight.steps import CUDA_HOST_BYTES, StepCost
+from navforge.training.run import RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Input of every check; None where something is not known or does not apply."""
+
+    config: RunConfig
+    machine: Machine
+    """A node the ranks will run on."""
+    allocation: Allocation | None = None
+    """The Slurm job or batch script, where there is one."""
+    visible_gpus: int | None = None
+    """GPUs of this machine, where the ranks run here without Slurm."""
+    request: Request | None = None
+    cluster: Cluster | None = None
+    loader: LoaderCost | None = None
+    step: StepCost | None = None
+    scenes: int | None = None
+    val_scenes: int = 0
+    free_bytes: int | None = None
+    """Room where the run folder is or will be."""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the ranks train on GPUs."""
+        accelerator = self.config.train.accelerator
+        if accelerator != "auto":
+            return accelerator == "gpu"
+        if self.allocation is not None:
+            return bool(self.allocation.gpus_per_node)
+        return bool(self.visible_gpus) if self.machine.here else True
+
+    @property
+    def loaders(self) -> int:
+        """Loaders of a rank whose workers live at the same time: training's stay while validation's run."""
+        return 1 if self.config.val_split is None else 2
+
+    @property
+    def cpus_per_rank(self) -> float:
+        """CPUs of one rank."""
+        if self.allocation is not None and self.allocation.cpus_per_task is not None:
+            return self.allocation.cpus_per_task
+        return self.machine.cpus / self.config.devices
+
+    def host_plan(self, batch_size: int, workers: int) -> HostPlan:
+        """What a node will hold."""
+        return HostPlan(
+            ranks=self.config.devices,
+            workers=workers,
+            loaders=self.loaders,
+            batch_size=batch_size,
+            step_bytes=self._step_bytes(batch_size),
+        )
+
+    def _step_bytes(self, batch_size: int) -> int:
+        if self.on_gpu:
+            return self.step.host_bytes if self.step is not None and self.step.on_gpu else CUDA_HOST_BYTES
+        if self.step is None or self.step.on_gpu or not self.step.samples:
+            return 0
+        return int(self.step.bytes_at(batch_size))
