@@ -1,0 +1,8 @@
+"""Every conversion there is; to add one, write its module and add it to `CONVERSIONS`."""
+
+from __future__ import annotations
+
+from navforge.models.conversion import Conversion
+from navforge.models.conversions.transfuser import TRANSFUSER
+
+CONVERSIONS: tuple[Conversion, ...] = (TRANSFUSER,)
