@@ -6,16 +6,14 @@ plain values, no code.
 
 from __future__ import annotations
 
-import pickle
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from navforge.core.errors import DataError
+from navforge.models.plain_files import load_plain
 
 KEY = "navforge"
 FORMAT = 1
@@ -50,15 +48,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"checkpoint {path} not found; navforge train writes checkpoints/best.ckpt in its out folder")
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DataError(
-            f"checkpoint {path} is refused: it is damaged or holds more than tensors and plain values{_named(error)}; "
-            "navforge runs no code from a checkpoint: use one that navforge train wrote"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"checkpoint {path} cannot be read: {error}") from error
+    remedy = "navforge runs no code from a checkpoint: use one that navforge train wrote"
+    values = load_plain(path, what="checkpoint", remedy=remedy)
     if not isinstance(values, dict) or KEY not in values or "state_dict" not in values:
         raise DataError(f"{path} is no navforge checkpoint (it lacks the key {KEY!r})")
     about = values[KEY]
@@ -66,9 +57,3 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise DataError(f"{path} was written by another version of navforge; train again or use that version")
     state = {name[len(PREFIX) :]: value for name, value in values["state_dict"].items() if name.startswith(PREFIX)}
     return Checkpoint(path, about["planner"], state, about["facts"])
-
-
-def _named(error: pickle.UnpicklingError) -> str:
-    """What the file asked for, without torch's advice to load it all the same."""
-    found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    return f" ({found.group(1)})" if found else ""
