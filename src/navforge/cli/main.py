@@ -29,6 +29,7 @@ VERBS = {
     "vocab": "cluster a split's human trajectories into a vocabulary (.npy)",
     "teach": "score a vocabulary on a split into a teacher store; resumes",
     "train": "train a planner (agent=NAME) into a run folder; resumes",
+    "import-checkpoint": "a published checkpoint (TransFuser, LTF, Hydra-MDP) as one of navforge's",
     "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",
     "demo": "the whole road on an embedded world: town, cache, teach, train, evaluate, report; resumes",
 }
