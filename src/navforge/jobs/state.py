@@ -1,0 +1,162 @@
+"""The state of a run in one word, from its heartbeats, the processes of this machine and Slurm's view of its job."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from navforge.core.errors import DataError
+from navforge.jobs.cluster import SlurmJob
+from navforge.jobs.units import age
+from navforge.jobs.view import RunView
+from navforge.runs import exits
+from navforge.runs.processes import is_alive, parse_local_job
+
+STATES = (
+    "queued",
+    "starting",
+    "training",
+    "validating",
+    "stopped",
+    "failed",
+    "finished",
+    "lost",
+    "unknown",
+)
+"""`stopped`: ended before its time with a checkpoint, or cancelled; `lost`: silent, and its processes are gone."""
+ACTIVE = ("starting", "training", "validating")
+
+STALE_S = 90.0
+"""A rank that is well writes a heartbeat far more often than this."""
+
+_PHASES = {
+    "starting": "starting",
+    "rendezvous": "starting",
+    "preflight": "starting",
+    "smoke": "starting",
+    "training": "training",
+    "validating": "validating",
+}
+"""States of a run that is going on, by its ranks' phase."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What a run is doing."""
+
+    name: str
+    """One of STATES."""
+    note: str = ""
+    """Why, or since when; may be empty."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it without someone acting."""
+        return self.name in ("stopped", "failed", "finished", "lost")
+
+
+def state_of(view: RunView, job: SlurmJob | None, *, now: float | None = None) -> State:
+    """State of a run.
+
+    Args:
+        view: its folder.
+        job: Slurm's view of its last job; None for local runs and where Slurm cannot be asked or has forgotten it.
+        now: s since 1970; default: the clock.
+    """
+    now = time.time() if now is None else now
+    if view.finished and not (job is not None and (job.waits or job.runs)):
+        return State(name="finished")
+    if job is not None and job.waits:
+        return State(name="queued", note=_queue_note(job))
+    if job is not None and job.runs:
+        return _going_on(view.since(job.started or 0.0), now)
+    ended = _ended_by_itself(view)
+    if job is not None:
+        return _ended_in_slurm(job, ended)
+    alive = _alive(view, now)
+    if alive:
+        return _going_on(view, now)
+    if ended is not None:
+        return ended
+    if alive is None:
+        return State(name="unknown", note=_silence(view, now))
+    return State(name="lost", note="its processes are gone; " + _silence(view, now))
+
+
+def _queue_note(job: SlurmJob) -> str:
+    place = f"{job.position} of {job.waiting}" if job.position is not None else ""
+    reason = "" if job.reason in ("", "None") else job.reason
+    return ", ".join(part for part in (place, reason) if part)
+
+
+def _going_on(view: RunView, now: float) -> State:
+    """State of a run whose processes live: its lead's phase, and how long it has been silent where that is long."""
+    lead = view.lead
+    if lead is None:
+        return State(name="starting")
+    missing = f"no word yet from rank {_ranks(view.missing)}" if view.missing else ""
+    if lead.phase not in _PHASES:
+        return State(name="starting" if lead.phase == "starting" else "stopped", note=f"ranks end: {lead.phase}")
+    silent = now - lead.time
+    note = f"silent for {age(silent)}" if silent > STALE_S else missing
+    if not note and lead.phase in ("rendezvous", "preflight", "smoke"):
+        note = lead.phase
+    return State(name=_PHASES[lead.phase], note=note)
+
+
+def _ended_by_itself(view: RunView) -> State | None:
+    """State of a run whose ranks said, or whose supervisor saw, how they ended."""
+    if view.failures:
+        first = view.failures[0]
+        return State(name="failed", note=f"rank {first.rank}: {first.cause}")
+    unasked = [end for end in view.exits if not end.asked and end.status not in (exits.FINISHED, exits.STOPPED)]
+    unasked = [end for end in unasked if end.status != exits.REQUEUE_ME]
+    if unasked:
+        return State(name="failed", note=f"rank {unasked[0].rank}: {exits.describe(unasked[0].status)}")
+    phases = {beat.phase for beat in view.statuses.values()}
+    if "failed" in phases:
+        return State(name="failed")
+    if phases and phases <= {"stopped", "finished"}:
+        return State(name="stopped", note="with a checkpoint")
+    if view.exits and all(end.status != exits.FINISHED for end in view.exits):
+        return State(name="stopped")
+    return None
+
+
+def _ended_in_slurm(job: SlurmJob, ended: State | None) -> State:
+    word = job.state.split()[0]
+    if word == "CANCELLED" or (ended is not None and ended.name == "stopped"):
+        note = "cancelled" if word == "CANCELLED" else ""
+        return State(name="stopped", note=", ".join(part for part in (note, ended.note if ended else "") if part))
+    if word == "COMPLETED":
+        return ended or State(name="stopped", note="its job completed, training did not")
+    return State(name="failed", note=word if ended is None or word != "FAILED" else ended.note)
+
+
+def _alive(view: RunView, now: float) -> bool | None:
+    """Whether any process of the run lives; None where this machine cannot tell."""
+    known: list[bool | None] = [is_alive(beat.node, beat.pid, beat.time) for beat in view.statuses.values()]
+    if view.record.launch == "local" and view.job is not None:
+        try:
+            supervisor = parse_local_job(view.job)
+            known.append(is_alive(supervisor.host, supervisor.pid, supervisor.started))
+        except DataError:
+            known.append(None)
+    if True in known:
+        return True
+    if None in known:
+        fresh = view.last_seen is not None and now - view.last_seen <= STALE_S
+        return True if fresh else None
+    return False
+
+
+def _silence(view: RunView, now: float) -> str:
+    if view.last_seen is None:
+        return "no heartbeat yet"
+    nodes = sorted({beat.node for beat in view.statuses.values()})
+    return f"last heartbeat {age(now - view.last_seen)} ago on {', '.join(nodes)}"
+
+
+def _ranks(ranks: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, ranks[:4]))
+    return shown + (f" and {len(ranks) - 4} more" if len(ranks) > 4 else "")

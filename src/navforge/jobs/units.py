@@ -1,0 +1,50 @@
+"""Numbers as a person reads them in a table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def age(seconds: float) -> str:
+    """A duration in two units at most: `8 s`, `2 min 05 s`, `3 h 20 min`, `2 d 04 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole // 60 % 60:02d} min"
+    return f"{whole // 86400} d {whole // 3600 % 24:02d} h"
+
+
+def gigabytes(number: float) -> str:
+    """Bytes as GB (10^9)."""
+    return f"{number / 1e9:.1f}" if number < 1e11 else f"{number / 1e9:.0f}"
+
+
+def significant(number: float) -> str:
+    """Three significant digits, without an exponent where the number is of everyday size."""
+    if number == 0 or 1e-3 <= abs(number) < 1e6:
+        digits = f"{number:.3g}"
+        return f"{number:.0f}" if "e" in digits else digits
+    return f"{number:.1e}"
+
+
+def clock(time: float, now: float) -> str:
+    """A moment in local time: the hour today, day and hour else."""
+    moment, today = datetime.fromtimestamp(time), datetime.fromtimestamp(now)
+    return moment.strftime("%H:%M" if moment.date() == today.date() else "%d %b %H:%M")
+
+
+def sparkline(values: list[float], width: int = 60) -> str:
+    """A curve in one line: each cell the mean of its share of the values, lowest to highest."""
+    if not values:
+        return ""
+    cells = min(width, len(values))
+    edges = [round(i * len(values) / cells) for i in range(cells + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]  # noqa: RUF007
+    low, high = min(means), max(means)
+    span = (high - low) or 1.0
+    return "".join(BARS[min(len(BARS) - 1, int((mean - low) / span * len(BARS)))] for mean in means)
