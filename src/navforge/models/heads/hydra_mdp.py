@@ -26,65 +26,24 @@ from navforge.models.heads.hydra_formulas import (
     imitation_target,
     weighted_confidence,
 )
-from navforge.models.heads.weights import InferenceWeights, LossWeights, taught_metrics
+from navforge.models.heads.weights import DRIVESUPRIM_V2, HYDRA_LOSS, taught_metrics
+from navforge.models.perception import Perceived, PerceptionBranch, PerceptionConfig
+from navforge.models.perception_loss import perception_loss
 from navforge.scoring.metrics import Metric
 from navforge.scoring.protocols import PROTOCOLS
+from navforge.vocabulary.teacher import SCORE
 from navforge.vocabulary.vocabulary import INTERVAL_S, STEPS, Vocabulary
 
-HYDRA_LOSS = LossWeights(
-    imitation=1.0,
-    no_at_fault_collisions=3.0,
-    drivable_area_compliance=3.0,
-    time_to_collision_within_bound=4.0,
-    ego_progress=2.0,
-    driving_direction_compliance=1.0,
-    lane_keeping=2.0,
-    traffic_light_compliance=3.0,
-)
-"""Loss factors of the public code (GTRS), the two comforts 1."""
-
-GTRS_DENSE = InferenceWeights(
-    imitation=0.03,
-    weighted=6.0,
-    traffic_light_compliance=0.1,
-    no_at_fault_collisions=0.1,
-    drivable_area_compliance=0.9,
-    driving_direction_compliance=0.2,
-    time_to_collision_within_bound=7.0,
-    ego_progress=7.0,
-    lane_keeping=3.0,
-)
-"""GTRS-Dense choosing from its vocabulary only."""
-
-DRIVESUPRIM_V1 = InferenceWeights(
-    imitation=0.05,
-    weighted=8.0,
-    no_at_fault_collisions=0.5,
-    drivable_area_compliance=0.5,
-    ego_progress=5.0,
-    time_to_collision_within_bound=5.0,
-    comfort=2.0,
-)
-"""DriveSuprim for PDMS; within the ranges the Hydra-MDP paper searched."""
-
-DRIVESUPRIM_V2 = InferenceWeights(
-    imitation=0.02,
-    weighted=6.0,
-    no_at_fault_collisions=0.5,
-    drivable_area_compliance=0.5,
-    driving_direction_compliance=0.3,
-    traffic_light_compliance=0.1,
-    ego_progress=5.0,
-    time_to_collision_within_bound=5.0,
-    lane_keeping=2.0,
-    history_comfort=1.0,
-)
-"""DriveSuprim for EPDMS."""
+OVERALL = Metric(name=SCORE, short="PDMS", kind="weighted", weight=1.0)
+"""The one head of `target=score`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HydraMdpConfig(HeadConfig):
-    """Sizes default to the published ones (planner specifications 3.1)."""
+    """Sizes default to the published ones (planner specifications 3.1).
+
+    A sub-score whose loss factor is 0 is not learned and has no head.
+    """
 
     kind: ClassVar[str] = "hydra_mdp"
     needs_vocabulary: ClassVar[bool] = True
@@ -94,17 +53,26 @@ class HydraMdpConfig(HeadConfig):
         "whose sub-scores are distilled and drive the choice",
         choices=tuple(known.name for known in PROTOCOLS),
     )
+    target: str = key(
+        "sub_scores",
+        "what is distilled: each sub-score into a head of its own, or the overall score into one",
+        choices=("sub_scores", "score"),
+    )
     width: int = key(256, "width of the transformer", low=8)
     attention_heads: int = key(8, "attention heads", low=1)
     feed_forward: int = key(1024, "hidden width of transformer, embedding and score heads", low=8)
     vocabulary_layers: int = key(1, "self-attention layers over the vocabulary", low=0)
     decoder_layers: int = key(3, "layers of cross-attention to the tokens", low=1)
+    attention_bias: bool = key(True, "biases in the vocabulary's self-attention; the public network has none")
     dropout: float = key(0.0, "dropout in the transformer", low=0.0, high=0.9)
     standardise: bool = key(False, "give the embedding poses of zero mean and unit variance over the vocabulary")
     sigma: float = key(0.5, "temperature of the imitation target", unit="m2", low=1e-3)
     half_is_fail: bool = key(True, "distil the level 0.5 of NC and DDC as 0")
     loss: Any = key(lambda: HYDRA_LOSS, "factors of the loss terms")
     inference: Any = key(lambda: DRIVESUPRIM_V2, "weighted confidence by which an entry is chosen")
+    perception: PerceptionConfig = key(
+        lambda: PerceptionConfig(agents=False, bev_semantics=False), "auxiliaries learned from the same tokens"
+    )
 
     def __post_init__(self) -> None:
         """Raise ConfigError for widths that do not divide or a formula that ranks nothing."""
@@ -112,6 +80,9 @@ class HydraMdpConfig(HeadConfig):
             raise ConfigError(
                 f"planner.head.width: {self.width} is not a multiple of attention_heads={self.attention_heads}"
             )
+        if self.target == "score":
+            self._check_overall()
+            return
         taught = [metric.name for metric in taught_metrics(self.protocol)]
         factors = [self.inference.imitation, *(getattr(self.inference, name) for name in taught)]
         if not any(factors):
@@ -125,20 +96,45 @@ class HydraMdpConfig(HeadConfig):
                 "set both or neither"
             )
 
+    def _check_overall(self) -> None:
+        if self.loss.score == 0:
+            raise ConfigError(
+                "planner.head.loss.score: target=score learns nothing else from the teacher; set it above 0"
+            )
+        if not (self.inference.imitation or self.inference.weighted):
+            raise ConfigError("planner.head.inference: imitation and weighted are 0; there is nothing to choose by")
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What has a head: the protocol's sub-scores whose loss factor is positive, or the overall score."""
+        if self.target == "score":
+            return (OVERALL,)
+        return tuple(m for m in taught_metrics(self.protocol) if getattr(self.loss, m.name) > 0)
+
+    @property
+    def inner_factors(self) -> tuple[tuple[Metric, float], ...]:
+        """What has a head, with its factor in the weighted confidence; the overall score's is `inference.weighted`."""
+        return tuple((m, 1.0 if m is OVERALL else getattr(self.inference, m.name)) for m in self.metrics)
+
     @property
     def teacher_columns(self) -> tuple[str, ...]:
-        """Columns of the sub-scores whose loss factor is positive."""
-        return tuple(m.name for m in taught_metrics(self.protocol) if getattr(self.loss, m.name) > 0)
+        """Columns of what has a head."""
+        return tuple(metric.name for metric in self.metrics)
+
+    @property
+    def auxiliary_targets(self) -> tuple[str, ...]:
+        """Those of the perception auxiliaries."""
+        return self.perception.targets
 
     def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> HydraMdpHead:
         """The head over `vocabulary`.
 
         Raises:
-            ConfigError: no vocabulary.
+            ConfigError: no vocabulary, or segmentation without bird's-eye-view features.
         """
         if vocabulary is None:
             raise ConfigError("the hydra_mdp head chooses from a vocabulary; give vocabulary=FILE.npy")
-        return HydraMdpHead(self, token_channels, vocabulary)
+        return HydraMdpHead(self, token_channels, vocabulary, bev_channels)
 
 
 @dataclass(frozen=True)
@@ -149,6 +145,8 @@ class HydraMdpOutput(HeadOutput):
     """(B, N)."""
     sub_scores: dict[str, Tensor]
     """Column name -> (B, N)."""
+    perceived: Perceived | None = None
+    """What the auxiliaries say, if there are any."""
 
 
 class HydraMdpHead(Head):
@@ -158,11 +156,11 @@ class HydraMdpHead(Head):
     entry_mean: Tensor
     entry_scale: Tensor
 
-    def __init__(self, config: HydraMdpConfig, token_channels: int, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, config: HydraMdpConfig, token_channels: int, vocabulary: Vocabulary, bev_channels: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
-        taught = config.teacher_columns
-        self.metrics: tuple[Metric, ...] = tuple(m for m in taught_metrics(config.protocol) if m.name in taught)
         width, hidden = config.width, config.feed_forward
         self.register_buffer("vocabulary", torch.from_numpy(vocabulary.poses.copy()))
         self.register_buffer("plans", torch.from_numpy(vocabulary.plans.copy()), persistent=False)
@@ -171,19 +169,24 @@ class HydraMdpHead(Head):
         self.register_buffer("entry_mean", flat.mean(dim=0) if config.standardise else torch.zeros(1), persistent=False)
         self.register_buffer("entry_scale", scale if config.standardise else torch.ones(1), persistent=False)
         self.embed = _mlp(STEPS * 3, [hidden], width)
-        layer: dict[str, Any] = {"d_model": width, "nhead": config.attention_heads, "dim_feedforward": hidden}
+        layer: dict[str, Any] = {
+            "d_model": width,
+            "nhead": config.attention_heads,
+            "dim_feedforward": hidden,
+            "dropout": config.dropout,
+            "batch_first": True,
+        }
         self.vocabulary_encoder = nn.ModuleList(
-            nn.TransformerEncoderLayer(**layer, dropout=config.dropout, batch_first=True)
-            for _ in range(config.vocabulary_layers)
+            _encoder_layer(layer, bias=config.attention_bias) for _ in range(config.vocabulary_layers)
         )
-        self.decoder = nn.ModuleList(
-            nn.TransformerDecoderLayer(**layer, dropout=config.dropout, batch_first=True)
-            for _ in range(config.decoder_layers)
-        )
+        self.decoder = nn.ModuleList(nn.TransformerDecoderLayer(**layer) for _ in range(config.decoder_layers))
         self.tokens = nn.Identity() if token_channels == width else nn.Linear(token_channels, width)
         self.status = nn.Linear(STATUS_SIZE, width)
         self.imitation = _mlp(width, [hidden, hidden], 1)
         self.sub_scores = nn.ModuleDict({name: _mlp(width, [hidden], 1) for name in config.teacher_columns})
+        self.perception: PerceptionBranch | None = None
+        if config.auxiliary_targets:
+            self.perception = PerceptionBranch(config.perception, width, config.attention_heads, hidden, bev_channels)
 
     def forward(self, head_input: HeadInput) -> HydraMdpOutput:
         """Logits of every entry for a batch."""
@@ -198,36 +201,46 @@ class HydraMdpHead(Head):
         return HydraMdpOutput(
             self.imitation(entries).squeeze(-1),
             {name: head(entries).squeeze(-1) for name, head in self.sub_scores.items()},
+            None if self.perception is None else self.perception(tokens, head_input.bev),
         )
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
-        """Imitation and distillation terms, factors applied."""
+        """Imitation, distillation and perception terms, factors applied."""
         assert isinstance(output, HydraMdpOutput)
         factors = self.config.loss
         target = imitation_target(self.get_buffer("plans"), targets.human_poses, self.config.sigma)
         terms = {"imitation": factors.imitation * imitation_loss(output.imitation, target)}
-        for metric in self.metrics:
+        for metric in self.config.metrics:
             half_is_fail = self.config.half_is_fail and metric.kind == "multiplicative"
             logits, teacher = output.sub_scores[metric.name], targets.teacher[metric.name]
             terms[metric.name] = getattr(factors, metric.name) * distillation_loss(
                 logits, teacher, half_is_fail=half_is_fail
             )
+        if output.perceived is not None:
+            terms |= perception_loss(output.perceived, targets, self.config.perception)
         return {**terms, "total": torch.stack(list(terms.values())).sum()}
 
     def plan(self, output: HeadOutput) -> PlannerOutput:
         """The entry of highest weighted confidence."""
         assert isinstance(output, HydraMdpOutput)
         factors = self.config.inference
-        pairs = {m.name: (getattr(factors, m.name), output.sub_scores[m.name]) for m in self.metrics}
         value = weighted_confidence(
             output.imitation,
-            [pairs[m.name] for m in self.metrics if m.kind == "multiplicative"],
-            [pairs[m.name] for m in self.metrics if m.kind == "weighted"],
+            [(w, output.sub_scores[m.name]) for m, w in self.config.inner_factors if m.kind == "multiplicative"],
+            [(w, output.sub_scores[m.name]) for m, w in self.config.inner_factors if m.kind == "weighted"],
             imitation_factor=factors.imitation,
             weighted_factor=factors.weighted,
         )
         chosen = value.argmax(dim=-1)
         return PlannerOutput(self.vocabulary[chosen], INTERVAL_S, value, chosen)
+
+
+def _encoder_layer(options: dict[str, Any], *, bias: bool) -> nn.TransformerEncoderLayer:
+    layer = nn.TransformerEncoderLayer(**options)
+    if not bias:
+        width, heads, dropout = options["d_model"], options["nhead"], options["dropout"]
+        layer.self_attn = nn.MultiheadAttention(width, heads, dropout, bias=False, batch_first=True)
+    return layer
 
 
 def _mlp(inputs: int, hidden: list[int], outputs: int) -> nn.Sequential:

@@ -32,7 +32,10 @@ def _number_per_metric(name: str, doc: str, first: list[tuple[str, Any]], meanin
 LossWeights: Any = _number_per_metric(
     "LossWeights",
     "Factor of each loss term.",
-    [("imitation", key(1.0, "factor of the imitation loss", low=0.0))],
+    [
+        ("imitation", key(1.0, "factor of the imitation loss", low=0.0)),
+        ("score", key(1.0, "factor of the overall score's distillation loss (target=score)", low=0.0)),
+    ],
     "factor of the {} distillation loss",
     1.0,
 )
@@ -48,3 +51,64 @@ InferenceWeights: Any = _number_per_metric(
     "{}: factor of its log (multiplicative) or within the sum (weighted)",
     0.0,
 )
+
+HYDRA_LOSS = LossWeights(
+    imitation=1.0,
+    no_at_fault_collisions=3.0,
+    drivable_area_compliance=3.0,
+    time_to_collision_within_bound=4.0,
+    ego_progress=2.0,
+    driving_direction_compliance=1.0,
+    lane_keeping=2.0,
+    traffic_light_compliance=3.0,
+)
+"""Loss factors of the public code (GTRS), the two comforts 1."""
+
+GTRS_DENSE = InferenceWeights(
+    imitation=0.03,
+    weighted=6.0,
+    traffic_light_compliance=0.1,
+    no_at_fault_collisions=0.1,
+    drivable_area_compliance=0.9,
+    driving_direction_compliance=0.2,
+    time_to_collision_within_bound=7.0,
+    ego_progress=7.0,
+    lane_keeping=3.0,
+)
+"""GTRS-Dense choosing from its vocabulary only."""
+
+DRIVESUPRIM_V1 = InferenceWeights(
+    imitation=0.05,
+    weighted=8.0,
+    no_at_fault_collisions=0.5,
+    drivable_area_compliance=0.5,
+    ego_progress=5.0,
+    time_to_collision_within_bound=5.0,
+    comfort=2.0,
+)
+"""DriveSuprim for PDMS; within the ranges the Hydra-MDP paper searched."""
+
+DRIVESUPRIM_V2 = InferenceWeights(
+    imitation=0.02,
+    weighted=6.0,
+    no_at_fault_collisions=0.5,
+    drivable_area_compliance=0.5,
+    driving_direction_compliance=0.3,
+    traffic_light_compliance=0.1,
+    ego_progress=5.0,
+    time_to_collision_within_bound=5.0,
+    lane_keeping=2.0,
+    history_comfort=1.0,
+)
+"""DriveSuprim for EPDMS."""
+
+PLAIN_V1 = InferenceWeights(
+    imitation=1.0,
+    weighted=1.0,
+    no_at_fault_collisions=1.0,
+    drivable_area_compliance=1.0,
+    ego_progress=5.0,
+    time_to_collision_within_bound=5.0,
+    comfort=2.0,
+)
+"""Probability of the human's plan times PDMS as predicted: Hydra-MDP without tuned weights."""
