@@ -32,6 +32,8 @@ def test_every_recipe_builds_and_plans(chosen: Recipe) -> None:
     inputs = {"status": torch.zeros(1, 8)}
     if config.panorama is not None:
         inputs["panorama"] = torch.zeros(1, 3, config.panorama.height, config.panorama.width, dtype=torch.uint8)
+    if config.lidar is not None:
+        inputs["lidar"] = torch.zeros(1, *config.lidar.shape)
     plan = planner.plan(inputs)
     assert plan.trajectories.isfinite().all()
     assert plan.trajectories.shape[1] * plan.interval_s == pytest.approx(4.0)

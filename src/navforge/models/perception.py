@@ -37,6 +37,9 @@ BEV_CLASSES = ("background", "road", "walkway", "centreline", "static_object", "
 BEV_SHAPE = (128, 256)
 """Rows along x (0..32 m ahead), columns along y (-32..32 m), 0.25 m each."""
 
+LTF_VIEW_ANGLE = 4 * math.pi / 9
+"""The public LTF looks for vehicles up to 80 degrees off straight ahead, where its cameras see."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PerceptionConfig:
