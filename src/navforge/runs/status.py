@@ -23,9 +23,13 @@ CAUSES = (
     "host_memory",
     "disk_full",
     "user_error",
+    "peer",
     "error",
 )
-"""What a rank itself can tell of its end; the rest (signals, limits, nodes) only the outside knows."""
+"""What a rank itself can tell of its end; the rest (signals, limits, nodes) only the outside knows.
+
+`peer`: another rank was gone; what ended that one ended the run.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
