@@ -65,6 +65,8 @@ class RankStatus:
     gpu_bytes: int = 0
     """Largest memory torch held on the GPU."""
     eta_s: float | None = None
+    corrupt_samples: int = 0
+    """Distinct scenes so far, of all ranks, that could not be read and were replaced (`train.tolerate_corrupt`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
