@@ -32,11 +32,26 @@ class Rule:
         ours: regular expression that a whole key of our planner's state matches.
         published: the published key, its `\1` filled with groups of `ours`; several are joined along the first axis.
         rows: first row and end of the part that is meant, where a published tensor holds several of our parameters.
+        reversed_axis: axis along which the published tensor runs the other way round, such as BGR for RGB.
     """
 
     ours: str
     published: str | tuple[str, ...]
     rows: tuple[int | None, int | None] = (None, None)
+    reversed_axis: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Published tensors that make one parameter of ours."""
+
+    keys: tuple[str, ...]
+    """Joined along the first axis."""
+    rows: slice
+    """Of each."""
+    reversed_axis: int | None
+    """Along which what is joined is turned round."""
+    reversed_axis: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +71,17 @@ class Conversion:
     rules: tuple[Rule, ...]
     unused: tuple[str, ...] = ()
     vocabulary: str | None = None
+
+    def source(self, ours: str) -> Source | None:
+        """What a parameter of ours is made of; None if no rule knows it."""
+        for rule in self.rules:
+            matched = re.fullmatch(rule.ours, ours)
+            if matched:
+                templates = (rule.published,) if isinstance(rule.published, str) else rule.published
+                return Source(
+                    tuple(matched.expand(template) for template in templates), slice(*rule.rows), rule.reversed_axis
+                )
+        return None
 
 
 @dataclass(frozen=True)
@@ -110,7 +136,7 @@ def convert(found: Recognised, wanted: State) -> State:
             network has not; names the published keys with their prefix.
     """
     conversion, state, prefix = found.conversion, found.state, found.prefix
-    sources = {ours: source for ours in wanted if (source := _source(conversion, ours)) is not None}
+    sources = {ours: source for ours in wanted if (source := conversion.source(ours)) is not None}
     foreign = [ours for ours in wanted if ours not in sources]
     if foreign:
         raise DataError(f"the planner is no {conversion.name}; it has parameters of its own: {_named(foreign)}")
@@ -127,34 +153,20 @@ def convert(found: Recognised, wanted: State) -> State:
     return _made(found, sources, wanted)
 
 
-@dataclass(frozen=True)
-class _Source:
-    keys: tuple[str, ...]
-    rows: tuple[int | None, int | None]
-
-
-def _source(conversion: Conversion, ours: str) -> _Source | None:
-    for rule in conversion.rules:
-        matched = re.fullmatch(rule.ours, ours)
-        if matched:
-            templates = (rule.published,) if isinstance(rule.published, str) else rule.published
-            return _Source(tuple(matched.expand(template) for template in templates), rule.rows)
-    return None
-
-
-def _made(found: Recognised, sources: dict[str, _Source], wanted: State) -> State:
+def _made(found: Recognised, sources: dict[str, Source], wanted: State) -> State:
     made: State = {}
     rows_used: Counter[str] = Counter()
     for ours, source in sources.items():
-        parts = [
-            found.state[key][slice(*source.rows)] if found.state[key].ndim else found.state[key] for key in source.keys
-        ]
+        whole = [found.state[key] for key in source.keys]
+        parts = [tensor[source.rows] if tensor.ndim else tensor for tensor in whole]
         value = parts[0] if len(parts) == 1 else torch.cat(parts)
         if value.shape != wanted[ours].shape:
             raise DataError(
                 f"{found.conversion.name}: {', '.join(found.prefix + key for key in source.keys)} gives shape "
                 f"{tuple(value.shape)}, {ours} takes {tuple(wanted[ours].shape)}; {SIZES}"
             )
+        if source.reversed_axis is not None:
+            value = value.flip(source.reversed_axis)
         made[ours] = value.to(wanted[ours].dtype).clone()
         rows_used.update({key: len(part) for key, part in zip(source.keys, parts, strict=True) if part.ndim})
     for key, rows in rows_used.items():

@@ -15,6 +15,7 @@ from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
 from navforge.models.checkpoints import Checkpoint, read_checkpoint
 from navforge.models.contract import (
+    BEV_SEMANTICS,
     EncoderConfig,
     HeadConfig,
     HeadInput,
@@ -83,9 +84,19 @@ class Planner(nn.Module):
     """encoder(inputs) -> features; head(features, status) -> plan."""
 
     def __init__(self, config: PlannerConfig, vocabulary: Vocabulary | None, *, pretrained: bool = True) -> None:
+        """Build both.
+
+        Raises:
+            ConfigError: the two do not fit, or a part of the encoder would never learn.
+        """
         super().__init__()
         self.config = config
         self.encoder = config.encoder.build(pretrained=pretrained)
+        if self.encoder.bev_channels and BEV_SEMANTICS not in config.auxiliary_targets:
+            raise ConfigError(
+                f"planner.encoder.bev_channels: the {config.head.kind} head of {config.name} does not read "
+                "bird's-eye-view features; set it to 0, or planner.head.perception.bev_semantics=true"
+            )
         self.head = config.head.build(self.encoder.channels, vocabulary, bev_channels=self.encoder.bev_channels)
 
     def forward(self, inputs: Inputs) -> HeadOutput:

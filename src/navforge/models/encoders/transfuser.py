@@ -50,7 +50,7 @@ class TransfuserConfig(EncoderConfig):
     fusion_heads: int = key(4, "attention heads of each fusion", low=1)
     dropout: float = key(0.1, "dropout in the fusions", low=0.0, high=0.9)
     channels: int = key(256, "width of a token", low=1)
-    bev_channels: int = key(64, "channels of the bird's-eye-view features", low=1)
+    bev_channels: int = key(64, "channels of the bird's-eye-view features; 0 for none", low=0)
 
     def __post_init__(self) -> None:
         """Raise ConfigError for sizes that are no whole number of tokens."""
@@ -107,7 +107,9 @@ class TransfuserEncoder(Encoder):
             Fusion(image, ground, image_grid, ground_grid, **fusion)
             for image, ground in zip(self.image.widths, self.ground.widths, strict=True)
         )
-        self.pyramid = Pyramid(self.ground.widths[-1], config.bev_channels, histogram.size // BEV_STRIDE)
+        self.pyramid: Pyramid | None = None
+        if config.bev_channels:
+            self.pyramid = Pyramid(self.ground.widths[-1], config.bev_channels, histogram.size // BEV_STRIDE)
         self.project = nn.Conv2d(self.ground.widths[-1], config.channels, kernel_size=1)
         self.position = nn.Parameter(torch.randn(ground_grid[0] * ground_grid[1], config.channels))
 
@@ -120,7 +122,7 @@ class TransfuserEncoder(Encoder):
         for stage, fusion in enumerate(self.fusions):
             image, ground = fusion(self.image(image, stage), self.ground(ground, stage))
         tokens = self.project(ground).flatten(2).transpose(1, 2) + self.position
-        return Features(tokens, self.pyramid(ground))
+        return Features(tokens, None if self.pyramid is None else self.pyramid(ground))
 
 
 class Trunk(nn.Module):
