@@ -51,7 +51,6 @@ class Source:
     """Of each."""
     reversed_axis: int | None
     """Along which what is joined is turned round."""
-    reversed_axis: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
