@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo slurm test check format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -24,7 +24,10 @@ setup: .venv/.installed  ## create .venv from requirements.lock
 demo: setup  ## logs -> cache -> vocabulary -> teacher -> training -> evaluation -> report, in runs/demo
 	$(BIN)/navforge demo out=runs/demo
 
-test: setup  ## the test suite
+slurm:  ## install what the test Slurm cluster needs (apt-get, root; elsewhere its tests are skipped)
+	@tests/slurm/install.sh
+
+test: setup slurm  ## the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: setup  ## lint, types, import direction

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.slurm.cluster import Cluster
 
 SHARED = Path(os.environ.get("NAVFORGE_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
@@ -58,3 +65,34 @@ def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outcomes = list(generate(out, SCALES["tiny"], seed=0, sensors="all", sensor_frames="all", rig=rig, workers=1))
     assert all(outcome.ok for outcome in outcomes), [outcome.traceback for outcome in outcomes if not outcome.ok]
     return out
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests that need the Slurm cluster run in one process, so that one cluster serves them."""
+    for item in items:
+        if "slurm_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("slurm"))
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[Cluster]:
+    """A real Slurm cluster of virtual nodes (see `tests/slurm`); it ends with this process, however that ends."""
+    from tests.slurm.cluster import Cluster, obstacle  # noqa: PLC0415
+
+    if reason := obstacle():
+        pytest.skip(reason)
+    root = Path(tempfile.mkdtemp(prefix="navforge-slurm-"))  # pytest's own folders make socket paths too long
+    cluster = Cluster(root)
+    cluster.start(owner=os.getpid())
+    yield cluster
+    cluster.stop()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def slurm(slurm_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """The cluster, idle, with SLURM_CONF pointing at it; what the test leaves behind is cleared up."""
+    monkeypatch.setenv("SLURM_CONF", str(slurm_cluster.conf))
+    yield slurm_cluster
+    slurm_cluster.tidy()
