@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from navforge.models.conversion import Conversion
+from navforge.models.conversions.hydra_mdp import GTRS_DENSE
 from navforge.models.conversions.transfuser import TRANSFUSER
 
-CONVERSIONS: tuple[Conversion, ...] = (TRANSFUSER,)
+CONVERSIONS: tuple[Conversion, ...] = (TRANSFUSER, GTRS_DENSE)

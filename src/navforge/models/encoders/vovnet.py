@@ -6,35 +6,23 @@ Park, CenterMask (arXiv 1911.06667); Park et al., DD3D (arXiv 2108.06417).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import timm
 from timm.layers.create_attn import create_attn
 from timm.models.vovnet import OsaBlock
-from torch import Tensor, nn
+from torch import nn
 
 from navforge.core.errors import DataError
+from navforge.models.conversion import Conversion, Recognised, Rule, convert
 from navforge.models.encoders.timm_network import read_weights
 
 V2_99 = "v2_99"
 """What `network` calls it."""
-
-_PATTERNS = (
-    (r"stem\.stem_(\d)/(conv|norm)\.(\w+)", lambda m: f"stem_{int(m[1]) - 1}.{_part(m[2])}.{m[3]}"),
-    (
-        r"stage(\d)\.OSA\d_(\d+)\.layers\.(\d)\.OSA\d_\d+_\d/(conv|norm)\.(\w+)",
-        lambda m: f"{_block(m[1], m[2])}.conv_mid.{m[3]}.{_part(m[4])}.{m[5]}",
-    ),
-    (
-        r"stage(\d)\.OSA\d_(\d+)\.concat\.OSA\d_\d+_concat/(conv|norm)\.(\w+)",
-        lambda m: f"{_block(m[1], m[2])}.conv_concat.{_part(m[3])}.{m[4]}",
-    ),
-    (r"stage(\d)\.OSA\d_(\d+)\.ese\.fc\.(\w+)", lambda m: f"{_block(m[1], m[2])}.attn.fc.{m[3]}"),
-)
-_STEM = "stem_0.conv.weight"
-_PREFIX = "img_backbone."
+BLOCKS = (1, 3, 9, 3)
+"""Blocks of stages 2 to 5."""
+DETECTOR = "img_backbone."
+"""Before the network's keys in a detector's checkpoint."""
 
 
 def v2_99(*, stage: int = -1, weights: Path | None = None) -> nn.Module:
@@ -57,39 +45,47 @@ def v2_99(*, stage: int = -1, weights: Path | None = None) -> nn.Module:
     return network
 
 
+def published_rules(ours: str, published: str) -> tuple[Rule, ...]:
+    """Where each parameter of `v2_99()` lies in the public network (detectron2's VoVNet).
+
+    The public network turns its RGB input to BGR first; here the first convolution's input channels are turned instead.
+
+    Args:
+        ours: regular expression before our keys.
+        published: template before the published keys.
+    """
+    rules = []
+    for number in range(3):
+        here, there = rf"{ours}stem_{number}\.", f"{published}stem.stem_{number + 1}/"
+        rules += [
+            Rule(rf"{here}conv\.(\w+)", rf"{there}conv.\1", reversed_axis=1 if number == 0 else None),
+            Rule(rf"{here}bn\.(\w+)", rf"{there}norm.\1"),
+        ]
+    for stage, blocks in enumerate(BLOCKS):
+        for block in range(blocks):
+            unit = f"OSA{stage + 2}_{block + 1}"
+            here, there = rf"{ours}stages_{stage}\.blocks\.{block}\.", f"{published}stage{stage + 2}.{unit}."
+            rules += [
+                Rule(rf"{here}conv_mid\.(\d)\.conv\.(\w+)", rf"{there}layers.\1.{unit}_\1/conv.\2"),
+                Rule(rf"{here}conv_mid\.(\d)\.bn\.(\w+)", rf"{there}layers.\1.{unit}_\1/norm.\2"),
+                Rule(rf"{here}conv_concat\.conv\.(\w+)", rf"{there}concat.{unit}_concat/conv.\1"),
+                Rule(rf"{here}conv_concat\.bn\.(\w+)", rf"{there}concat.{unit}_concat/norm.\1"),
+                Rule(rf"{here}attn\.fc\.(\w+)", rf"{there}ese.fc.\1"),
+            ]
+    return tuple(rules)
+
+
+PUBLISHED = Conversion(
+    name="V2-99 (DD3D)", marks=("stem.stem_1/conv.weight",), rules=published_rules("", ""), unused=(".*",)
+)
+"""A detector's other parts are left out; what the network lacks is an error."""
+
+
 def _load(network: nn.Module, path: Path) -> None:
     state = read_weights(path)
-    named = from_detectron({name.removeprefix(_PREFIX): value for name, value in state.items()})
-    wanted = network.state_dict()
-    try:  # a detector has other parts, which are left out
-        network.load_state_dict({name: value for name, value in named.items() if name in wanted}, strict=True)
-    except RuntimeError as error:
+    prefix = DETECTOR if any(name.startswith(DETECTOR) for name in state) else ""
+    inner = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
+    try:
+        network.load_state_dict(convert(Recognised(PUBLISHED, prefix, inner), network.state_dict()), strict=True)
+    except DataError as error:
         raise DataError(f"weights {path} do not fit {V2_99}: {error}") from error
-
-
-def from_detectron(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights named as the public V2-99 names them (detectron2's VoVNet) under the names of `v2_99()`.
-
-    The public network turns its RGB input to BGR first; here the first convolution's input channels are turned
-    instead. Names that are not of V2-99 are kept, so that strict loading refuses them.
-    """
-    named = {timm_name(name): value for name, value in state.items()}
-    if _STEM in named:
-        named[_STEM] = named[_STEM].flip(1)
-    return named
-
-
-def timm_name(name: str) -> str:
-    """`stage2.OSA2_1.layers.0.OSA2_1_0/conv.weight` -> `stages_0.blocks.0.conv_mid.0.conv.weight`, and so on."""
-    for pattern, renamed in _PATTERNS:
-        if match := re.fullmatch(pattern, name):
-            return renamed(match)
-    return name
-
-
-def _block(stage: str, number: str) -> str:
-    return f"stages_{int(stage) - 2}.blocks.{int(number) - 1}"
-
-
-def _part(name: str) -> str:
-    return {"conv": "conv", "norm": "bn"}[name]
