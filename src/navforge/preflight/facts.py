@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from navforge.preflight.allocation import Allocation
+from navforge.preflight.duration import Pace, epoch_s
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import HostPlan, LoaderCost
 from navforge.preflight.partition import Cluster, Request
@@ -46,6 +47,27 @@ class Facts:
     def loaders(self) -> int:
         """Loaders of a rank whose workers live at the same time: training's stay while validation's run."""
         return 1 if self.config.val_split is None else 2
+
+    @property
+    def duration_s(self) -> float | None:
+        """Of the whole run; None where nothing was measured."""
+        train, pace = self.config.train, self.pace
+        if pace is None or self.scenes is None:
+            return None
+        ranks = self.config.nodes * self.config.devices
+        return train.epochs * epoch_s(pace, self.scenes, self.val_scenes, ranks)
+
+    @property
+    def pace(self) -> Pace | None:
+        """How fast a rank goes with the chosen batch size and workers."""
+        batch, workers = self.config.train.batch_size, self.config.train.loader_workers
+        if self.step is None or not self.step.samples or self.loader is None or batch is None or workers is None:
+            return None
+        rate = self.loader.examples_per_s * max(1, workers)
+        step_s = self.step.seconds_at(batch)
+        if not workers:  # loading does not overlap with the step
+            step_s += batch / rate
+        return Pace(step_s=step_s, batch_size=batch, loader_examples_per_s=rate, device=self.step.device)
 
     @property
     def cpus_per_rank(self) -> float:

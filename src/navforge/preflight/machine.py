@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ GIB = 1 << 30
 SHARED_MEMORY = Path("/dev/shm")
 _CGROUP_V2 = Path("/sys/fs/cgroup")
 _CGROUP_V1 = Path("/sys/fs/cgroup/memory")
+_UNLIMITED = 1 << 60
+"""Control groups v1 write no limit as a number of this size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +45,8 @@ class Machine:
     """Whether the job goes back into the queue at its time limit and goes on."""
 
 
-def this_machine(devices: int = 1) -> Machine:
-    """The machine of this process: what is free now, within the limits it runs under.
-
-    Args:
-        devices: ranks that will run here, for a Slurm job that states CPUs per task.
-    """
+def this_machine() -> Machine:
+    """The machine of this process: what is free now, within the limits it runs under."""
     memory, source = available_memory()
     name, gpu_bytes = first_gpu()
     return Machine(
@@ -93,56 +91,82 @@ def of_allocation(allocation: Allocation, devices: int) -> Machine:
     )
 
 
+def of_node(allocation: Allocation | None, devices: int) -> Machine:
+    """The node a rank runs on, whatever other ranks have taken of it by now."""
+    memory, source = total_memory()
+    cpus: float = available_cpus()
+    if allocation is not None:
+        if allocation.memory_bytes is not None and allocation.memory_bytes < memory:
+            memory, source = allocation.memory_bytes, f"--mem of {allocation.origin}"
+        if allocation.cpus_per_task is not None:
+            cpus = allocation.cpus_per_task * devices
+    name, gpu_bytes = first_gpu()
+    return Machine(
+        name=socket.gethostname(),
+        here=True,
+        cpus=cpus,
+        memory_bytes=memory,
+        memory_source=source,
+        gpu_bytes=gpu_bytes,
+        gpu_name=name,
+        shared_memory_bytes=free_shared_memory(),
+    )
+
+
 def available_memory() -> tuple[int, str]:
     """Bytes this process and its children may still take, and what sets the limit: free memory or a control group."""
     free = psutil.virtual_memory().available
-    room = _cgroup_room(Path("/proc/self/cgroup"), _CGROUP_V2, _CGROUP_V1)
+    room = min((limit - used for limit, used in _cgroup_limits()), default=None)
     if room is not None and room < free:
-        return room, "memory limit of this process's control group"
-    return free, "free memory of this machine"
+        return max(0, room), "left below the memory limit of this process's control group"
+    return free, "free on this machine"
 
 
-def _cgroup_room(own: Path, v2: Path, v1: Path) -> int | None:
-    """Bytes left below the tightest memory limit from this process's control group up to the root."""
+def total_memory() -> tuple[int, str]:
+    """Bytes all processes of this job may take together, and what sets the limit: the machine or a control group."""
+    total = psutil.virtual_memory().total
+    limit = min((limit for limit, _ in _cgroup_limits()), default=None)
+    if limit is not None and limit < total:
+        return limit, "memory limit of this process's control group"
+    return total, "memory of this machine"
+
+
+def _cgroup_limits(
+    own: Path = Path("/proc/self/cgroup"), v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1
+) -> list[tuple[int, int]]:
+    """(limit, used) of every control group with a memory limit from this process's own up to the root."""
     try:
         lines = own.read_text().splitlines()
     except OSError:
-        return None
-    rooms: list[int] = []
+        return []
+    found: list[tuple[int, int]] = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            rooms += _rooms(v2, path, "memory.max", "memory.current", _inactive_v2)
+            found += _limits(v2, path, "memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):
-            rooms += _rooms(v1, path, "memory.limit_in_bytes", "memory.usage_in_bytes", _inactive_v1)
-    return min(rooms, default=None)
+            found += _limits(v1, path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    return found
 
 
-def _rooms(root: Path, path: str, limit: str, used: str, inactive: Callable[[Path], int]) -> list[int]:
-    rooms = []
+def _limits(root: Path, path: str, limit: str, used: str, cache: str) -> list[tuple[int, int]]:
+    found = []
     folder = root / path.lstrip("/")
     while True:
         try:
             most = (folder / limit).read_text().strip()
-            taken = int((folder / used).read_text())
-            if most != "max" and int(most) < 1 << 60:
-                rooms.append(max(0, int(most) - taken + inactive(folder)))
+            taken = int((folder / used).read_text()) - _statistic(folder / "memory.stat", cache)
+            if most != "max" and int(most) < _UNLIMITED:
+                found.append((int(most), max(0, taken)))
         except (OSError, ValueError):
             pass  # the root group has no limit files; a group of another container is not visible
         if folder == root or root not in folder.parents:
-            return rooms
+            return found
         folder = folder.parent
 
 
-def _inactive_v2(folder: Path) -> int:
-    return _statistic(folder / "memory.stat", "inactive_file")
-
-
-def _inactive_v1(folder: Path) -> int:
-    return _statistic(folder / "memory.stat", "total_inactive_file")
-
-
 def _statistic(path: Path, name: str) -> int:
+    """A number of memory.stat: file pages that the kernel gives back when memory is short do not count as used."""
     for line in path.read_text().splitlines():
         key, _, value = line.partition(" ")
         if key == name:
@@ -163,3 +187,10 @@ def first_gpu() -> tuple[str | None, int | None]:
         return None, None
     properties = torch.cuda.get_device_properties(0)
     return properties.name, properties.total_memory
+
+
+def count_gpus() -> int:
+    """GPUs torch sees."""
+    import torch  # noqa: PLC0415
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -46,6 +46,12 @@ class StepCost:
     host_bytes: int = 0
     """What a rank's process grew by over its size before the first step."""
 
+    def resembles(self, gpu_name: str | None, *, on_gpu: bool) -> bool:
+        """Whether times measured on this device hold for another one, by the words of their names."""
+        if not on_gpu:
+            return not self.on_gpu
+        return self.on_gpu and gpu_name is not None and gpu_name.lower() in self.device.lower()
+
     def bytes_at(self, batch_size: int) -> float:
         """Predicted peak at a batch size, by the line through the samples."""
         fixed, each = line([(sample.batch_size, sample.peak_bytes) for sample in self.samples])

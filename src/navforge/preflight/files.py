@@ -1,0 +1,182 @@
+"""Files a run reads: vocabulary, splits, metric cache, teacher stores. Each is opened as training will open it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from navforge.core.errors import NavforgeError
+from navforge.data.splits import Split, load_split
+from navforge.metric_cache.store import MetricCache
+from navforge.preflight.finding import Finding, ok, refused
+from navforge.training.run import RunConfig
+from navforge.vocabulary.teacher import TeacherStore
+from navforge.vocabulary.vocabulary import Vocabulary
+
+PATHS, VOCABULARY, SPLIT, CACHE, TEACHER = "paths", "vocabulary", "split", "cache", "teacher"
+
+ValueT = TypeVar("ValueT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """What could be opened, and what was found on the way."""
+
+    vocabulary: Vocabulary | None = None
+    split: Split | None = None
+    val_split: Split | None = None
+    cache: MetricCache | None = None
+    teacher: TeacherStore | None = None
+    val_teacher: TeacherStore | None = None
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def complete(self) -> bool:
+        """Whether a run can begin with them."""
+        return all(finding.level != "refused" for finding in self.findings)
+
+
+def check_paths(config: RunConfig) -> Iterator[Finding]:
+    """Every file and folder the run names is there, as this machine sees the file systems."""
+    named: list[tuple[str, Path | None]] = [
+        ("cache", config.cache),
+        ("vocabulary", config.vocabulary),
+        ("teacher", config.teacher),
+        ("val_teacher", config.val_teacher),
+        ("store", config.store),
+        ("data.logs", config.data.logs),
+    ]
+    if config.store is None and config.planner.panorama is not None:
+        named.append(("data.sensors", config.data.sensors))
+    absent = [f"{name}={path}" for name, path in named if path is not None and not path.exists()]
+    if absent:
+        yield refused(
+            PATHS,
+            f"not there on this machine: {', '.join(absent)}",
+            "give paths on a file system that every node mounts",
+        )
+    else:
+        yield ok(PATHS, f"{sum(path is not None for _, path in named)} files and folders are there")
+
+
+def open_files(config: RunConfig) -> Files:
+    """Open everything; each thing that cannot be used is a refusal, and the others are looked at all the same."""
+    findings: list[Finding] = []
+    vocabulary = _try(VOCABULARY, lambda: _vocabulary(config), findings)
+    if vocabulary is not None:
+        findings += check_vocabulary(config.planner.stated_vocabulary_size, config.planner.name, vocabulary)
+    split = _try(SPLIT, lambda: load_split(config.split, config.data, allow_missing=config.allow_missing), findings)
+    val_split = None
+    if config.val_split is not None:
+        name = config.val_split
+        val_split = _try(SPLIT, lambda: load_split(name, config.data, allow_missing=config.allow_missing), findings)
+    findings += _splits(split, val_split)
+    cache = _try(CACHE, lambda: MetricCache.open(config.cache), findings)
+    if cache is not None and split is not None:
+        findings += _covered(cache, split, config.cache)
+    teacher = val_teacher = None
+    if config.planner.head.teacher_columns and vocabulary is not None:
+        made_from = None if cache is None else cache.fingerprint
+        teacher = _teacher("teacher", config.teacher, split, made_from, config, vocabulary, findings)
+        if config.val_split is not None:
+            val_teacher = _teacher("val_teacher", config.val_teacher, val_split, None, config, vocabulary, findings)
+    return Files(
+        vocabulary=vocabulary,
+        split=split,
+        val_split=val_split,
+        cache=cache,
+        teacher=teacher,
+        val_teacher=val_teacher,
+        findings=tuple(findings),
+    )
+
+
+def check_vocabulary(stated: int | None, name: str, vocabulary: Vocabulary) -> Iterator[Finding]:
+    """A planner whose name says `vN` against the number of entries."""
+    if stated is not None and stated != vocabulary.size:
+        yield refused(
+            VOCABULARY,
+            f"{name} says {stated} entries, the vocabulary has {vocabulary.size} (fingerprint "
+            f"{vocabulary.fingerprint})",
+            "vocabulary=FILE with that many entries, or an agent whose name says what it is",
+        )
+    else:
+        yield ok(VOCABULARY, f"{vocabulary.size} entries, fingerprint {vocabulary.fingerprint}")
+
+
+def _vocabulary(config: RunConfig) -> Vocabulary | None:
+    if not config.planner.head.needs_vocabulary:
+        return None
+    if config.vocabulary is None:
+        raise NavforgeError(f"{config.agent} chooses from a vocabulary; give vocabulary=FILE.npy (navforge vocab)")
+    return Vocabulary.load(config.vocabulary)
+
+
+def _splits(split: Split | None, val_split: Split | None) -> Iterator[Finding]:
+    for found in (split, val_split):
+        if found is not None:
+            missing = f", {len(found.missing)} missing" if found.missing else ""
+            yield ok(SPLIT, f"{found.name}: {len(found)} scenes in {len(found.logs)} logs, hash {found.hash}{missing}")
+    if split is not None and val_split is not None and (shared := set(split.tokens) & set(val_split.tokens)):
+        yield refused(
+            SPLIT,
+            f"split and val_split share {len(shared)} scenes, {min(shared)} for one",
+            "a val_split without scenes of the split",
+        )
+
+
+def _covered(cache: MetricCache, split: Split, folder: Path) -> Iterator[Finding]:
+    held = set(cache.tokens)
+    absent = [token for token in split.tokens if token not in held]
+    if absent:
+        yield refused(
+            CACHE,
+            f"{folder} lacks {len(absent)} of {len(split)} scenes of {split.name}, {absent[0]} for one",
+            f"navforge cache split={split.name} out={folder}",
+        )
+    else:
+        yield ok(CACHE, f"{len(held)} scenes, fingerprint {cache.fingerprint}, made by this code")
+
+
+def _teacher(
+    key: str,
+    path: Path | None,
+    split: Split | None,
+    cache: str | None,
+    config: RunConfig,
+    vocabulary: Vocabulary,
+    findings: list[Finding],
+) -> TeacherStore | None:
+    if path is None:
+        findings.append(
+            refused(
+                TEACHER, f"{config.agent} learns from a teacher and {key} is not given", f"navforge teach, {key}=FOLDER"
+            )
+        )
+        return None
+    head = config.planner.head
+
+    def opened() -> TeacherStore:
+        store = TeacherStore.open(path, vocabulary)
+        protocol = getattr(head, "protocol", store.protocol)
+        tokens = () if split is None else split.tokens
+        store.require(tokens=tokens, columns=head.teacher_columns, protocol=protocol, cache=cache)
+        return store
+
+    store = _try(TEACHER, opened, findings)
+    if store is not None:
+        shown = f"{key}: {len(store.tokens)} scenes, {store.protocol}, vocabulary {store.fingerprints['vocabulary']}"
+        findings.append(ok(TEACHER, shown))
+    return store
+
+
+def _try(check: str, function: Callable[[], ValueT], findings: list[Finding]) -> ValueT | None:
+    """The function's value; a NavforgeError becomes a refusal: its last part says what to do."""
+    try:
+        return function()
+    except NavforgeError as error:
+        message, _, remedy = str(error).rpartition("; ")
+        findings.append(refused(check, message or str(error), remedy if message else "see the message"))
+        return None

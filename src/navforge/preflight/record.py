@@ -1,0 +1,64 @@
+"""`preflight.json` of a run folder: what was found and measured before submission, and what was accepted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from navforge.core.errors import DataError
+from navforge.core.files import write_json
+from navforge.preflight.facts import Facts
+from navforge.preflight.finding import Report
+from navforge.preflight.memory import LoaderCost
+from navforge.preflight.steps import StepCost, StepSample
+
+FILE = "preflight.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What ranks need of an earlier preflight."""
+
+    accepted: tuple[str, ...] = ()
+    """Checks whose refusal the user accepted."""
+    loader: LoaderCost | None = None
+    step: StepCost | None = None
+
+
+def write_record(out: Path, report: Report, facts: Facts, accepted: Sequence[str]) -> None:
+    """Write a run folder's record."""
+    measured = {
+        "loader": None if facts.loader is None else asdict(facts.loader),
+        "step": None if facts.step is None else asdict(facts.step),
+    }
+    write_json(out / FILE, {**report.to_dict(), "accepted": list(accepted), "measured": measured})
+
+
+def read_record(out: Path) -> Record:
+    """The record of a run folder; an empty one where no preflight was run.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    path = out / FILE
+    if not path.is_file():
+        return Record()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        measured = values["measured"]
+        return Record(
+            accepted=tuple(values["accepted"]),
+            loader=None if measured["loader"] is None else LoaderCost(**measured["loader"]),
+            step=None if measured["step"] is None else _step(measured["step"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it or run navforge preflight again") from error
+
+
+def _step(values: dict[str, Any]) -> StepCost:
+    samples = tuple(StepSample(**sample) for sample in values["samples"])
+    bound = values["bound"]
+    return StepCost(**{**values, "samples": samples, "bound": None if bound is None else tuple(bound)})
