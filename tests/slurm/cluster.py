@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.slurm import hosts, processes, supervisor
-from tests.slurm.layout import NODES
+from tests.slurm.layout import NODES, PATH
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "sbatch", "srun", "sacct")
 BY_HAND = Path(tempfile.gettempdir()) / "navforge-slurm"
@@ -31,7 +31,7 @@ def obstacle() -> str | None:
         return "the test Slurm cluster needs Linux"
     if os.geteuid() != 0:
         return "the test Slurm cluster needs root: its daemons are started and the hosts file is written"
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    missing = [program for program in PROGRAMS if shutil.which(program, path=PATH) is None]
     if missing:
         return f"the test Slurm cluster lacks {', '.join(missing)}; make slurm installs them (Debian, Ubuntu)"
     return None

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what the test Slurm cluster needs. Where that cannot be done, say why and succeed: the tests are then skipped.
 set -u
+PATH=$PATH:/usr/sbin:/sbin
 programs="munged slurmctld slurmd slurmdbd mariadbd sbatch srun sacct"
 packages="munge slurmctld slurmd slurmdbd slurm-client mariadb-server-core"
 

@@ -13,6 +13,8 @@ KILL_WAIT_S = 5
 REQUEUE_DELAY_S = 3
 """How long a requeued job waits; Slurm's own is 120."""
 CPUS = 128
+PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+"""Where daemons lie, whatever the shell of the tests looks through."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Layout:
         return self.root / "log" / f"{name}.log"
 
     def environ(self) -> dict[str, str]:
-        return {**os.environ, "SLURM_CONF": str(self.conf)}
+        return {**os.environ, "PATH": PATH, "SLURM_CONF": str(self.conf)}
 
 
 def free_ports() -> dict[str, int]:
