@@ -96,3 +96,9 @@ def slurm(slurm_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     monkeypatch.setenv("SLURM_CONF", str(slurm_cluster.conf))
     yield slurm_cluster
     slurm_cluster.tidy()
+
+
+@pytest.fixture(scope="session")
+def modelzoo() -> Path:
+    """Keys, shapes and outputs of the public planner networks (see `tests/models/zoo.py`); not of the repository."""
+    return _shared("modelzoo")
