@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -59,11 +58,13 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Serve painted images; remember who was looked at."""
     seen: list[str] = []
 
-    def load(scene: PaintedScene, name: str, data: Any) -> np.ndarray:
-        seen.append(f"{scene.token} {name}")
-        return np.full((90, 160, 3), scene.colour, np.uint8)
+    def read(path: Path) -> np.ndarray:
+        token, colour, name = path.name.split()
+        seen.append(f"{token} {name}")
+        return np.full((90, 160, 3), int(colour), np.uint8)
 
-    monkeypatch.setattr(inputs, "load_camera", load)
+    monkeypatch.setattr(inputs, "camera_path", lambda scene, name, data: Path(f"{scene.token} {scene.colour} {name}"))
+    monkeypatch.setattr(inputs, "read_camera", read)
     return seen
 
 

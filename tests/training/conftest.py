@@ -13,8 +13,7 @@ import pytest
 from navforge.data.filters import SceneFilter
 from navforge.data.scenes import EgoStatus
 from navforge.data.splits import Split
-from navforge.inputs import dataset
-from navforge.inputs import read as inputs
+from navforge.inputs import dataset, read
 from navforge.models.encoders.timm_camera import TimmCameraConfig
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.panorama import PanoramaConfig
@@ -63,8 +62,13 @@ class FakeCache:
         return [FakeScene(token) for split in SPLITS.values() for token in split.logs.get(log_name, ())]
 
 
-def fake_image(scene: FakeScene, panorama: PanoramaConfig, data: Any) -> np.ndarray:
-    return np.full((3, panorama.height, panorama.width), round(scene.speed * 20), np.uint8)
+def fake_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenes of a split are fake ones, and their cameras show one grey."""
+    monkeypatch.setattr(dataset, "scenes_of", lambda split, data: map(FakeScene, split.tokens))
+    monkeypatch.setattr(read, "camera_path", lambda scene, name, data: Path(scene.token))
+    monkeypatch.setattr(
+        read, "read_camera", lambda path: np.full((36, 64, 3), round(FakeScene(path.name).speed * 20), np.uint8)
+    )
 
 
 def fake_scores(scene: FakeScene, poses: np.ndarray, interval_s: float, rules: Any, **_: Any) -> dict[str, np.ndarray]:
@@ -107,9 +111,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     monkeypatch.setattr(teach, "score_entries", fake_scores)
     monkeypatch.setattr(run, "MetricCache", FakeCache)
     monkeypatch.setattr(run, "load_split", lambda name, data, allow_missing=False: SPLITS[name])
-    monkeypatch.setattr(run, "scenes_of", lambda split, data: [FakeScene(token) for token in split.tokens])
-    monkeypatch.setattr(dataset, "read_panorama", fake_image)
-    monkeypatch.setattr(inputs, "read_panorama", fake_image)
+    fake_sensors(monkeypatch)
     poses = np.zeros((ENTRIES, 40, 3), np.float32)
     poses[..., 0] = np.linspace(0, 12, ENTRIES)[:, None] * np.arange(1, 41) / 10
     vocabulary = Vocabulary(poses)

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
-from navforge.core.errors import ConfigError
-from navforge.data.paths import DataConfig
-from navforge.inputs import dataset
-from navforge.inputs.dataset import SceneDataset
-from navforge.inputs.read import read_status
 from navforge.training.augment import augment
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.curves import read_curves, to_csv
 from navforge.training.module import rate_factor
 from navforge.training.order import EpochOrder
-
-from .conftest import PLANNER, FakeScene, fake_image
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
@@ -32,12 +23,6 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     again.set_epoch(1)
     assert list(first) != list(again)
     assert list(EpochOrder(20, seed=4)) != list(first)
-
-
-def test_status_columns_are_command_velocity_acceleration() -> None:
-    scene: Any = FakeScene("a1")
-    status = read_status(scene)
-    assert status[:4].tolist() == [0, 1, 0, 0] and status[4] == np.float32(scene.speed) and status.dtype == np.float32
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_nothing() -> None:
@@ -69,36 +54,6 @@ def test_augmentation_changes_images_within_bounds_and_only_what_it_is_told() ->
     assert (image - inputs["panorama"] / 255).abs().mean() > 0.02
     hidden = augment(inputs, AugmentConfig(status_dropout=1.0))["status"]
     assert torch.equal(hidden[:, :4], inputs["status"][:, :4]) and (hidden[:, 4:] == 0).all()
-
-
-def test_kept_and_decoded_inputs_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "read_panorama", fake_image)
-    scenes: Any = [FakeScene(token) for token in ("a1", "b2")]
-    kept = SceneDataset(scenes, PLANNER, DataConfig(), keep_inputs=True)
-    decoded = SceneDataset(scenes, PLANNER, DataConfig(), keep_inputs=False)
-    for index in range(2):
-        assert np.array_equal(kept[index]["inputs"]["panorama"], decoded[index]["inputs"]["panorama"])
-    assert kept[1]["human_poses"].shape == (8, 3) and kept[1]["token"] == "b2"
-
-
-def test_inputs_that_do_not_fit_into_memory_are_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = psutil.virtual_memory()
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=3000))
-    scenes: Any = [FakeScene("a1")]
-    with pytest.raises(ConfigError, match=r"keep_inputs=false"):
-        SceneDataset(scenes, PLANNER, DataConfig(), keep_inputs=True)
-
-
-def test_cameras_are_not_read_for_blind_planners(monkeypatch: pytest.MonkeyPatch) -> None:
-    from navforge.models.encoders.ego_status import EgoStatusConfig  # noqa: PLC0415
-
-    def never(*_: Any, **__: Any) -> None:
-        raise AssertionError("a camera was read")
-
-    monkeypatch.setattr(dataset, "read_panorama", never)
-    scenes: Any = [FakeScene("a1")]
-    examples = SceneDataset(scenes, replace(PLANNER, encoder=EgoStatusConfig()), DataConfig())
-    assert list(examples[0]["inputs"]) == ["status"]
 
 
 def test_curves_with_changing_columns(tmp_path: Any) -> None:

@@ -28,6 +28,7 @@ VERBS = {
     "score": "score any trajectories (an npz file) by the benchmark's rules: one row per scene and trajectory",
     "vocab": "cluster a split's human trajectories into a vocabulary (.npy)",
     "teach": "score a vocabulary on a split into a teacher store; resumes",
+    "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
     "train": "train a planner (agent=NAME) into a run folder; resumes",
     "import-checkpoint": "a published checkpoint (TransFuser, LTF, Hydra-MDP) as one of navforge's",
     "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",

@@ -1,102 +1,182 @@
-"""Scenes as training examples: inputs, the human's plan and the teacher's row."""
+"""Scenes as training examples: inputs, targets and the teacher's row, from raw logs or from an input store."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from navforge.core.errors import ConfigError
 from navforge.core.parallel import available_cpus, progress
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
-from navforge.inputs.read import read_panorama, read_status
-from navforge.models.panorama import PanoramaConfig
+from navforge.inputs.corrupt import CorruptSample
+from navforge.inputs.read import read_arrays
+from navforge.inputs.references import References
+from navforge.inputs.store import InputStore
+from navforge.inputs.stored import Arrays, from_stored
+from navforge.inputs.wanted import LIDAR, PANORAMA, STATUS, Wanted
 from navforge.models.planner import PlannerConfig
 from navforge.vocabulary.teacher import SCORE, TeacherStore
 
 Example = dict[str, Any]
-"""`token`, `inputs` (name -> array), `human_poses` (8, 3) and `teacher` (column -> (N,)); batches collate it."""
+"""`token`, `inputs` (name -> array), `human_poses` (8, 3), `teacher` (column -> (N,)), and as the planner learns them
+`agents` (30, 5) with `agent_labels` (30,) and `bev_semantics` (128, 256) uint8."""
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that decoded inputs may take."""
 
 
-class SceneDataset(Dataset[Example]):
-    """Examples of a split, in the split's order.
+class Source(Protocol):
+    """Where arrays of examples come from."""
 
-    Status and human plans are read once; panoramas are decoded once and kept (`keep_inputs`) or decoded every time.
-    """
+    def __getitem__(self, index: int, /) -> Arrays:
+        """Arrays of the scene in this place of the split; raises `CorruptSample`."""
+        ...
+
+
+class SceneDataset(Dataset[Example]):
+    """Examples of a split, in the split's order. Light to hand to loader workers, by fork and by pickling."""
 
     def __init__(
         self,
-        scenes: Sequence[Scene],
+        split: Split,
         planner: PlannerConfig,
         data: DataConfig,
         *,
         teacher: TeacherStore | None = None,
         keep_inputs: bool = True,
+        store: InputStore | None = None,
     ) -> None:
         """Read what is kept.
 
+        Args:
+            split: the scenes.
+            planner: says what is read.
+            data: where logs, sensor files and maps are; with a store none of them is opened.
+            teacher: rows for planners that distil.
+            keep_inputs: decode all scenes now and hold them in memory; not needed with a store.
+            store: where to read from instead of the logs.
+
         Raises:
-            DataError: a sensor file is missing or damaged, or a scene has no 4 s of future.
-            ConfigError: the kept panoramas would take more than half of the free memory.
+            DataError: a log or, with `keep_inputs`, a sensor file is missing or damaged; a scene has no 4 s of future;
+                the store does not fit the planner or the split.
+            ConfigError: the kept inputs would take more than half of the free memory.
         """
-        self.tokens = tuple(scene.token for scene in scenes)
-        self.status = np.stack([read_status(scene) for scene in scenes])
-        self.human_poses = np.stack([scene.human_poses(8) for scene in scenes]).astype(np.float32)
+        self.tokens = split.tokens
         self.teacher = teacher
         self.columns = (*planner.head.teacher_columns, SCORE) if teacher is not None else ()
-        self.panorama = planner.panorama
-        self.data = data
-        self.kept: NDArray[np.uint8] | None = None
-        self.scenes: Sequence[Scene] = ()
-        if planner.panorama is not None and keep_inputs:
-            self.kept = _decode_all(scenes, planner.panorama, data)
-        elif planner.panorama is not None:
-            self.scenes = scenes
+        self.wanted = Wanted.of(planner)
+        self.source: Source
+        if store is not None:
+            store.require(planner=planner, tokens=split.tokens)
+            self.source = _FromStore(store, split, self.wanted)
+        else:
+            self.source = _FromLogs(split, self.wanted, data)
+            if keep_inputs:
+                self.source = _Kept(self.source, len(split))
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitem__(self, index: int) -> Example:
-        """One example."""
-        inputs: dict[str, NDArray[Any]] = {"status": self.status[index]}
-        if self.kept is not None:
-            inputs["panorama"] = self.kept[index]
-        elif self.panorama is not None:
-            inputs["panorama"] = read_panorama(self.scenes[index], self.panorama, self.data)
+        """One example.
+
+        Raises:
+            CorruptSample: its sensor files, or what the store holds of it, are missing or damaged.
+        """
         token = self.tokens[index]
+        arrays = self.source[index]
+        inputs = {name: arrays[name] for name in (STATUS, PANORAMA, LIDAR) if name in arrays}
+        targets = {name: array for name, array in arrays.items() if name not in inputs}
         row = self.teacher.row(token, self.columns) if self.teacher is not None else {}
-        return {"token": token, "inputs": inputs, "human_poses": self.human_poses[index], "teacher": row}
+        return {"token": token, "inputs": inputs, "teacher": row, **targets}
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Example | CorruptSample]:
+        """Examples of a batch, a corrupt one as its error, so that the training process learns which it was."""
+        found: list[Example | CorruptSample] = []
+        for index in indices:
+            try:
+                found.append(self[index])
+            except CorruptSample as error:
+                found.append(error)
+        return found
 
 
-def scenes_of(split: Split, data: DataConfig) -> list[Scene]:
-    """All scenes of a split, log by log."""
-    return [scene for log_name in split.logs for scene in read_scenes(split, data, log_name)]
+def collate(examples: Sequence[Example | CorruptSample]) -> dict[str, Any]:
+    """A batch of tensors.
+
+    Returns:
+        The examples' keys, stacked, and `corrupt`: the errors of samples that could not be read, each of which is
+        replaced by a whole neighbour so that the batch keeps its size. If all are corrupt there is no other key.
+    """
+    corrupt = [example for example in examples if isinstance(example, CorruptSample)]
+    whole = [example for example in examples if not isinstance(example, CorruptSample)]
+    if not whole:
+        return {"corrupt": corrupt}
+    filled = [whole[n % len(whole)] for n in range(len(corrupt))]
+    return {**default_collate(whole + filled), "corrupt": corrupt}
 
 
-def _decode_all(scenes: Sequence[Scene], panorama: PanoramaConfig, data: DataConfig) -> NDArray[np.uint8]:
-    shape = (len(scenes), 3, panorama.height, panorama.width)
-    needed, free = int(np.prod(shape)), psutil.virtual_memory().available
-    if needed > MEMORY_SHARE * free:
-        raise ConfigError(
-            f"train.keep_inputs: {len(scenes)} panoramas take {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB of "
-            "memory are free; set train.keep_inputs=false and train.loader_workers to the number of CPUs"
-        )
-    kept = np.empty(shape, np.uint8)
-    read = partial(read_panorama, panorama=panorama, data=data)
-    # Threads do: decoding and scaling release the interpreter lock.
-    with ThreadPoolExecutor(available_cpus()) as pool, progress("decoding cameras", len(scenes)) as bar:
-        for index, image in enumerate(pool.map(read, scenes)):
-            kept[index] = image
-            bar.advance(bar.task_ids[0])
-    return kept
+def scenes_of(split: Split, data: DataConfig) -> Iterator[Scene]:
+    """All scenes of a split, log by log; a log's frames are let go after its last scene."""
+    for log_name in split.logs:
+        yield from read_scenes(split, data, log_name)
+
+
+class _FromLogs:
+    """Reads sensor files each time."""
+
+    def __init__(self, split: Split, wanted: Wanted, data: DataConfig) -> None:
+        self.references = References.gather(scenes_of(split, data), wanted, data)
+        self.wanted = wanted
+        self.data = data
+        assert tuple(token.decode() for token in self.references.tokens) == split.tokens, "scenes come in split order"
+
+    def __getitem__(self, index: int) -> Arrays:
+        return read_arrays(self.references[index], self.wanted, self.data)
+
+
+class _FromStore:
+    """Reads a store each time."""
+
+    def __init__(self, store: InputStore, split: Split, wanted: Wanted) -> None:
+        self.store = store
+        self.rows = store.rows(split.tokens)
+        self.wanted = wanted
+
+    def __getitem__(self, index: int) -> Arrays:
+        _, stored = self.store.read(int(self.rows[index]), self.wanted.parts)
+        return from_stored(stored, self.wanted)
+
+
+class _Kept:
+    """Holds everything another source gives."""
+
+    def __init__(self, source: Source, count: int) -> None:
+        first = source[0]
+        needed, free = count * sum(array.nbytes for array in first.values()), psutil.virtual_memory().available
+        if needed > MEMORY_SHARE * free:
+            raise ConfigError(
+                f"train.keep_inputs: the inputs of {count} scenes take {needed / 2**30:.1f} GiB and "
+                f"{free / 2**30:.1f} GiB of memory are free; set train.keep_inputs=false and train.loader_workers to "
+                "the number of CPUs, or train from an input store (navforge pack)"
+            )
+        self.kept: dict[str, NDArray[Any]] = {
+            name: np.empty((count, *array.shape), array.dtype) for name, array in first.items()
+        }
+        # Threads do: decoding and scaling release the interpreter lock.
+        with ThreadPoolExecutor(available_cpus()) as pool, progress("reading inputs", count) as bar:
+            for index, arrays in enumerate(pool.map(source.__getitem__, range(count))):
+                for name, array in arrays.items():
+                    self.kept[name][index] = array
+                bar.advance(bar.task_ids[0])
+
+    def __getitem__(self, index: int) -> Arrays:
+        return {name: array[index] for name, array in self.kept.items()}

@@ -1,22 +1,54 @@
-"""The one way from scenes to a planner's inputs, in training and in evaluation alike.
+"""The one way from logged scenes to a planner's inputs, in training, packing and evaluation alike.
 
-Only the sensors a planner's config asks for are read.
+Only the sensors a planner's config asks for are read. A scene is first reduced to a `Reference`, which names its sensor
+files and holds the little that comes from the log itself, so that nobody needs to keep logs in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from navforge.core.errors import DataError
+from navforge.data.lidar import read_lidar
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
-from navforge.data.sensors import load_camera
-from navforge.models.contract import Inputs
-from navforge.models.panorama import PanoramaConfig, stitch
+from navforge.data.sensors import camera_path, lidar_path
+from navforge.inputs.corrupt import CorruptSample
+from navforge.inputs.jpeg import read_camera
+from navforge.inputs.stored import AGENT_LABELS, Arrays, from_stored, to_stored
+from navforge.inputs.targets import Surroundings, agents, bev_semantics, surroundings
+from navforge.inputs.wanted import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, Wanted
+from navforge.maps.map import read_map
+from navforge.models.contract import AGENTS, BEV_SEMANTICS, Inputs
+from navforge.models.histogram import histogram
+from navforge.models.panorama import stitch
 from navforge.models.planner import PlannerConfig
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is needed of a log to read a scene's inputs and targets."""
+
+    token: str
+    status: NDArray[np.float32]
+    """(8,) see `read_status`."""
+    human_poses: NDArray[np.float32] | None
+    """(8, 3) the human's plan at 2 Hz, ego frame; None where no targets are wanted."""
+    cameras: tuple[Path, ...]
+    """Image file of each camera of the panorama, in its order."""
+    lidar: Path | None
+    """Sweep of the current frame, where LiDAR is wanted."""
+    around: Surroundings | None
+    """What perception targets are made of, where they are wanted."""
 
 
 def read_status(scene: Scene) -> NDArray[np.float32]:
@@ -25,23 +57,68 @@ def read_status(scene: Scene) -> NDArray[np.float32]:
     return np.concatenate([status.command, status.velocity, status.acceleration]).astype(np.float32)
 
 
-def read_panorama(scene: Scene, panorama: PanoramaConfig, data: DataConfig) -> NDArray[np.uint8]:
-    """(3, height, width) the current frame's cameras, stitched.
+def refer(scene: Scene, wanted: Wanted, data: DataConfig) -> Reference:
+    """The reference of a scene; opens no sensor file.
 
     Raises:
-        DataError: an image is missing or damaged.
+        DataError: the log is malformed, names no such sensor, or ends before the human's plan does.
     """
-    return stitch({name: load_camera(scene, name, data) for name in panorama.names}, panorama)
+    poses = scene.human_poses(HUMAN_POSE_COUNT) if HUMAN_POSES in wanted.targets else None
+    names = wanted.panorama.names if wanted.panorama is not None else ()
+    return Reference(
+        token=scene.token,
+        status=read_status(scene),
+        human_poses=None if poses is None else poses.astype(np.float32),
+        cameras=tuple(camera_path(scene, name, data) for name in names),
+        lidar=None if wanted.lidar is None else lidar_path(scene, data),
+        around=surroundings(scene) if {AGENTS, BEV_SEMANTICS} & set(wanted.targets) else None,
+    )
+
+
+def read_stored(reference: Reference, wanted: Wanted, data: DataConfig) -> dict[str, bytes]:
+    """The stored form of a scene, from its sensor files.
+
+    Raises:
+        CorruptSample: a sensor file is missing or damaged.
+        DataError: the map cannot be read.
+    """
+    arrays: Arrays = {STATUS: reference.status}
+    if wanted.panorama is not None:
+        files = zip(wanted.panorama.names, reference.cameras, strict=True)
+        images = {name: _whole(reference, file, read_camera) for name, file in files}
+        arrays[PANORAMA] = stitch(images, wanted.panorama)
+    if wanted.lidar is not None:
+        assert reference.lidar is not None, "the reference was made for less than is wanted"
+        arrays[LIDAR] = histogram(_whole(reference, reference.lidar, read_lidar), wanted.lidar)
+    if reference.human_poses is not None:
+        arrays[HUMAN_POSES] = reference.human_poses
+    if reference.around is not None:
+        if AGENTS in wanted.targets:
+            arrays[AGENTS], arrays[AGENT_LABELS] = agents(reference.around)
+        if BEV_SEMANTICS in wanted.targets:
+            road_map = read_map(data.map_root(), reference.around.location)
+            arrays[BEV_SEMANTICS] = bev_semantics(reference.around, road_map)
+    return to_stored(arrays, wanted)
+
+
+def read_arrays(reference: Reference, wanted: Wanted, data: DataConfig) -> Arrays:
+    """What a planner sees of a scene (`stored.from_stored`), from its sensor files; raises as `read_stored`."""
+    return from_stored(read_stored(reference, wanted, data), wanted)
 
 
 def read_inputs(scenes: Sequence[Scene], planner: PlannerConfig, data: DataConfig) -> Inputs:
     """A batch of inputs (see `models.contract`) for consecutive scenes of the list.
 
     Raises:
-        DataError: a sensor file a planner needs is missing or damaged.
+        DataError: a sensor file a planner needs is missing or damaged (`CorruptSample`), or a log is malformed.
     """
-    inputs = {"status": torch.from_numpy(np.stack([read_status(scene) for scene in scenes]))}
-    if planner.panorama is not None:
-        images = np.stack([read_panorama(scene, planner.panorama, data) for scene in scenes])
-        inputs["panorama"] = torch.from_numpy(images)
-    return inputs
+    wanted = Wanted.of(planner, targets=False)
+    read = [read_arrays(refer(scene, wanted, data), wanted, data) for scene in scenes]
+    return {name: torch.from_numpy(np.stack([arrays[name] for arrays in read])) for name in wanted.parts}
+
+
+def _whole(reference: Reference, file: Path, read: Callable[[Any], _T]) -> _T:
+    try:
+        return read(file)
+    except DataError as error:
+        raise CorruptSample(reference.token, file, str(error)) from error

@@ -18,13 +18,17 @@ PACKAGES = ("geometry", "maps", "metric_cache", "data", "simulation", "scoring",
 
 @cache
 def code_fingerprint(packages: tuple[str, ...] = PACKAGES) -> str:
-    """Hash of the code of some packages, by default those that compute and store scenes.
+    """Hash of the code of some packages (`maps`) and modules (`data/logs`), by default what computes and stores scenes.
 
     Comments, docstrings and layout do not count.
     """
     root = Path(navforge.__file__).parent
-    sources = [path for package in packages for path in sorted((root / package).rglob("*.py"))]
+    sources = [path for name in packages for path in _sources(root / name)]
     return fingerprint([[path.relative_to(root).as_posix(), _code(path.read_text("utf-8"))] for path in sources])
+
+
+def _sources(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
 
 
 def _code(source: str) -> str:

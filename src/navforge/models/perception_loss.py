@@ -26,7 +26,7 @@ def perception_loss(perceived: Perceived, targets: Targets, config: PerceptionCo
         terms |= {"agent_class": config.class_factor * classes, "agent_box": config.box_factor * boxes}
     if perceived.semantics is not None:
         assert targets.bev_semantics is not None, "auxiliary_targets asked for bev_semantics"
-        error = functional.cross_entropy(perceived.semantics.float(), targets.bev_semantics)
+        error = functional.cross_entropy(perceived.semantics.float(), targets.bev_semantics.long())
         terms["bev_semantics"] = config.semantics_factor * error
     return terms
 

@@ -25,7 +25,8 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import write_json, write_text
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
-from navforge.inputs.dataset import SceneDataset, scenes_of
+from navforge.inputs.dataset import SceneDataset, collate
+from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
 from navforge.models.planner import PlannerConfig, planner_from_dict, planner_to_dict
@@ -235,22 +236,23 @@ def _loaders(config: RunConfig, material: _Material) -> tuple[DataLoader[Any], D
             "train.batch_size and train.loader_workers are auto; give numbers or start with navforge train"
         )
     keep = settings.keep_inputs
+    store = None if config.store is None else InputStore.open(config.store)
     parts = []
     for split, teacher in (
         (material.train_split, material.train_teacher),
         (material.val_split, material.val_teacher),
     ):
-        scenes = None if split is None else scenes_of(split, config.data)
         parts.append(
             None
-            if scenes is None
-            else SceneDataset(scenes, config.planner, config.data, teacher=teacher, keep_inputs=keep)
+            if split is None
+            else SceneDataset(split, config.planner, config.data, teacher=teacher, keep_inputs=keep, store=store)
         )
     train_set, val_set = parts
     assert train_set is not None
     common: dict[str, Any] = {
         "batch_size": settings.batch_size,
         "num_workers": settings.loader_workers,
+        "collate_fn": collate,
         "persistent_workers": settings.loader_workers > 0,
         "pin_memory": torch.cuda.is_available() and settings.accelerator != "cpu",
     }

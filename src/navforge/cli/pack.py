@@ -1,0 +1,105 @@
+"""`navforge pack`: what a planner reads of a split, written once into a store that training reads from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from navforge.core import config as configs
+from navforge.core import provenance
+from navforge.core.config import key
+from navforge.core.errors import ConfigError, DataError
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+from navforge.inputs.pack import PackReport, pack
+from navforge.inputs.wanted import Wanted
+from navforge.models.planner import PlannerConfig
+from navforge.training.recipes import RECIPES, Recipe, recipe
+
+_LISTED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge pack`; `planner` comes from the recipe of `agent` and may be overridden."""
+
+    agent: str = key(help="planner whose inputs and targets are packed; others with the same sensors share the store")
+    split: str = key(help="folder of logs or scene-filter YAML")
+    out: Path = key(help="folder of the store; give it to navforge train as store=")
+    val_split: str | None = key(None, "another split to hold in the same store")
+    allow_missing: bool = key(False, "go on when scenes of the split are not on disk")
+    workers: int = key(0, "processes; 0 one per CPU", low=0)
+    planner: PlannerConfig = key(help="the planner")
+    data: DataConfig = key(DataConfig)
+
+
+def configure(words: Sequence[str]) -> Config:
+    """The recipe of `agent=NAME` with the other words over it."""
+    chosen = _recipe(words)
+    if chosen is None:
+        raise ConfigError(f"missing required key(s): agent=TEXT, one of {', '.join(r.name for r in RECIPES)}")
+    return configs.merge(_with_recipe(chosen), words)
+
+
+def template(words: Sequence[str]) -> type[Config]:
+    """What `--help` describes: the keys of the named recipe, or of the first one if none is named."""
+    return _with_recipe(_recipe(words) or RECIPES[0])
+
+
+def run(config: Config) -> None:
+    """Write or finish the store and say what it holds."""
+    names = [config.split] if config.val_split is None else [config.split, config.val_split]
+    splits = [
+        load_split(name, config.data, allow_missing=config.allow_missing, workers=config.workers) for name in names
+    ]
+    report = pack(splits, Wanted.of(config.planner), config.data, config.out, workers=config.workers)
+    if report.failures:
+        raise DataError(
+            f"{len(report.failures)} of {sum(map(len, splits))} scenes could not be packed:\n"
+            f"{_listed(report.failures)}\nthe store {config.out} is not complete and cannot be opened; remove the "
+            "causes and run the command again, which keeps whole shards"
+        )
+    provenance.record(config.out, config, name="pack")
+    print(describe(report, config.out))
+
+
+def describe(report: PackReport, out: Path) -> str:
+    """Counts, bytes and speed of a run in words."""
+    made = [log for log in report.logs if not log.reused]
+    scenes, total = sum(log.scenes for log in report.logs), sum(log.bytes for log in report.logs)
+    new = sum(log.scenes for log in made)
+    speed = f", {new / report.seconds:.1f} scenes/s" if new else ""
+    return (
+        f"{out}: {new} scenes packed, {scenes - new} kept, in {report.seconds:.1f} s{speed}; "
+        f"{total / 2**20:.1f} MiB in {len(report.logs)} shards, {total / max(scenes, 1) / 1000:.1f} kB per scene"
+    )
+
+
+def _listed(failures: dict[str, str]) -> str:
+    """One line per cause, scenes of the same cause counted."""
+    groups: dict[str, list[str]] = {}
+    for token, why in failures.items():
+        groups.setdefault(why.removeprefix(f"scene {token}: "), []).append(token)
+    lines = [
+        f"  {tokens[0]}{f' and {len(tokens) - 1} more' if len(tokens) > 1 else ''}: {why}"
+        for why, tokens in sorted(groups.items(), key=lambda group: -len(group[1]))
+    ]
+    more = [f"  and {len(lines) - _LISTED} more causes"] if len(lines) > _LISTED else []
+    return "\n".join(lines[:_LISTED] + more)
+
+
+def _recipe(words: Sequence[str]) -> Recipe | None:
+    named = [word.partition("=")[2] for word in words if word.startswith("agent=")]
+    return recipe(named[0]) if named else None
+
+
+def _with_recipe(chosen: Recipe) -> type[Config]:
+    """`Config` whose planner defaults to the recipe's."""
+    names = [known.name for known in RECIPES]
+    fields = [
+        ("agent", str, key(help=f"planner whose inputs and targets are packed: {', '.join(names)}", choices=names)),
+        ("planner", PlannerConfig, key(lambda: chosen.planner)),
+    ]
+    return dataclasses.make_dataclass("Config", fields, bases=(Config,), frozen=True, kw_only=True)

@@ -1,0 +1,100 @@
+"""The stored form of an example: one run of bytes per part, the same whether it comes from raw logs or from a store.
+
+`to_stored` makes it, `from_stored` turns it into the arrays a planner sees. Both paths of reading go through both, so
+a planner sees the same bits with and without a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from navforge.inputs.jpeg import Buffer, decode, encode
+from navforge.inputs.wanted import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, Wanted
+from navforge.models.contract import AGENTS, BEV_SEMANTICS, STATUS_SIZE
+from navforge.models.perception import BEV_SHAPE, BOX_COLUMNS, MOST_AGENTS
+
+AGENT_LABELS = "agent_labels"
+
+Arrays = dict[str, NDArray[Any]]
+
+_CODEC = pa.Codec("zstd", compression_level=1)
+"""For parts that are mostly empty: a LiDAR histogram or a picture of the ground shrinks to a tenth."""
+
+
+def to_stored(arrays: Mapping[str, NDArray[Any]], wanted: Wanted) -> dict[str, bytes]:
+    """Bytes of each part.
+
+    Args:
+        arrays: `status` (8,) float32; as wanted `panorama` (3, H, W) uint8, `lidar` (C, R, C) uint8 counts,
+            `human_poses` (8, 3) float32, `agents` (30, 5) float32 with `agent_labels` (30,) bool, `bev_semantics`
+            (128, 256) uint8.
+        wanted: which parts, and the quality of the panorama.
+    """
+    stored = {STATUS: arrays[STATUS].tobytes()}
+    if wanted.panorama is not None:
+        image = arrays[PANORAMA]
+        quality = wanted.panorama.quality
+        exact = quality is None
+        stored[PANORAMA] = image.tobytes() if exact else encode(np.ascontiguousarray(image.transpose(1, 2, 0)), quality)
+    if wanted.lidar is not None:
+        stored[LIDAR] = _CODEC.compress(arrays[LIDAR].tobytes(), asbytes=True)
+    for name in wanted.targets:
+        stored[name] = arrays[name].tobytes()
+    if AGENTS in wanted.targets:
+        stored[AGENTS] += arrays[AGENT_LABELS].tobytes()
+    if BEV_SEMANTICS in wanted.targets:
+        stored[BEV_SEMANTICS] = _CODEC.compress(stored[BEV_SEMANTICS], asbytes=True)
+    return stored
+
+
+def from_stored(stored: Mapping[str, Buffer], wanted: Wanted) -> Arrays:
+    """Arrays of each part as a planner takes them; they own their memory.
+
+    Returns:
+        `status`, `panorama`, `human_poses`, `agents`, `agent_labels` and `bev_semantics` as given to `to_stored` (the
+        panorama as its JPEG shows it), `lidar` (C, R, C) float32 counts over the cap, in [0, 1].
+
+    Raises:
+        DataError: a panorama is not decodable.
+        ValueError: a part has not the bytes its shape needs.
+    """
+    arrays: Arrays = {STATUS: _array(stored[STATUS], np.float32, (STATUS_SIZE,))}
+    if wanted.panorama is not None:
+        shape = (3, wanted.panorama.height, wanted.panorama.width)
+        arrays[PANORAMA] = _panorama(stored[PANORAMA], shape, exact=wanted.panorama.quality is None)
+    if wanted.lidar is not None:
+        levels = (np.arange(wanted.lidar.cap + 1) / wanted.lidar.cap).astype(np.float32)
+        arrays[LIDAR] = levels[_unpack(stored[LIDAR], wanted.lidar.shape)]
+    if HUMAN_POSES in wanted.targets:
+        arrays[HUMAN_POSES] = _array(stored[HUMAN_POSES], np.float32, (HUMAN_POSE_COUNT, 3))
+    if AGENTS in wanted.targets:
+        boxes = memoryview(stored[AGENTS])
+        size = MOST_AGENTS * BOX_COLUMNS * np.dtype(np.float32).itemsize
+        arrays[AGENTS] = _array(boxes[:size], np.float32, (MOST_AGENTS, BOX_COLUMNS))
+        arrays[AGENT_LABELS] = _array(boxes[size:], np.bool_, (MOST_AGENTS,))
+    if BEV_SEMANTICS in wanted.targets:
+        arrays[BEV_SEMANTICS] = _unpack(stored[BEV_SEMANTICS], BEV_SHAPE)
+    return arrays
+
+
+def _array(content: Buffer, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.frombuffer(content, dtype).reshape(shape).copy()
+
+
+def _unpack(content: Buffer, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    unpacked = _CODEC.decompress(content, decompressed_size=int(np.prod(shape)), asbytes=True)
+    return np.frombuffer(unpacked, np.uint8).reshape(shape).copy()
+
+
+def _panorama(content: Buffer, shape: tuple[int, int, int], *, exact: bool) -> NDArray[np.uint8]:
+    if exact:
+        return _array(content, np.uint8, shape)
+    pixels = np.ascontiguousarray(decode(content).transpose(2, 0, 1))
+    if pixels.shape != shape:
+        raise ValueError(f"the panorama has shape {pixels.shape}, expected {shape}")
+    return pixels

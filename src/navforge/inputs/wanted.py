@@ -1,0 +1,76 @@
+"""What a planner reads of a scene, part by part, and the fingerprint of everything that decides each part's bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import PIL
+import torchvision
+
+from navforge.core import config as configs
+from navforge.core.files import fingerprint
+from navforge.metric_cache.fingerprint import code_fingerprint
+from navforge.models.contract import AGENTS, BEV_SEMANTICS
+from navforge.models.histogram import HistogramConfig
+from navforge.models.panorama import PanoramaConfig
+from navforge.models.planner import PlannerConfig
+
+STATUS = "status"
+PANORAMA = "panorama"
+LIDAR = "lidar"
+HUMAN_POSES = "human_poses"
+HUMAN_POSE_COUNT = 8
+"""Poses of the human's plan at 2 Hz."""
+
+_COMMON_CODE = ("data/logs", "data/scenes", "geometry/columns", "geometry/se2", "inputs/read", "inputs/stored")
+_CODE = {
+    STATUS: _COMMON_CODE,
+    HUMAN_POSES: _COMMON_CODE,
+    PANORAMA: (*_COMMON_CODE, "data/sensors", "inputs/jpeg", "models/panorama"),
+    LIDAR: (*_COMMON_CODE, "data/lidar", "data/sensors", "models/histogram"),
+    AGENTS: (*_COMMON_CODE, "inputs/targets"),
+    BEV_SEMANTICS: (*_COMMON_CODE, "inputs/targets", "maps"),
+}
+"""Modules and packages whose code decides a part's bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Inputs of a planner, and the targets it learns from. Nothing else is read."""
+
+    panorama: PanoramaConfig | None
+    lidar: HistogramConfig | None
+    targets: tuple[str, ...]
+    """Of `human_poses`, `agents` and `bev_semantics`."""
+
+    @staticmethod
+    def of(planner: PlannerConfig, *, targets: bool = True) -> Wanted:
+        """What a planner reads to learn, or with `targets=False` to plan."""
+        learned = (HUMAN_POSES, *planner.auxiliary_targets) if targets else ()
+        return Wanted(panorama=planner.panorama, lidar=planner.lidar, targets=learned)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts, in the order they are stored."""
+        return (STATUS, *(PANORAMA,) * (self.panorama is not None), *(LIDAR,) * (self.lidar is not None), *self.targets)
+
+    @property
+    def configs(self) -> dict[str, dict[str, Any]]:
+        """Plain configuration of each part; empty for parts that have none."""
+        found: dict[str, dict[str, Any]] = {name: {} for name in self.parts}
+        if self.panorama is not None:
+            found[PANORAMA] = configs.to_dict(self.panorama)
+        if self.lidar is not None:
+            found[LIDAR] = configs.to_dict(self.lidar)
+        return found
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """Fingerprint of the code of each part, the libraries that decode, scale, draw and encode included."""
+        libraries = [cv2.__version__, PIL.__version__, torchvision.__version__]
+        return {
+            name: fingerprint(code_fingerprint(_CODE[name]), libraries if name in (PANORAMA, BEV_SEMANTICS) else [])
+            for name in self.parts
+        }
