@@ -10,6 +10,7 @@ from navforge.core.errors import DataError
 from navforge.runs.exits import RankExit
 from navforge.runs.folder import RunFolder, RunRecord
 from navforge.runs.processes import parse_local_job
+from navforge.runs.requests import Request
 from navforge.runs.status import Attempt, Failure, RankStatus, RecordT, read, read_lines
 
 SEARCH_DEPTH = 3
@@ -32,6 +33,8 @@ class RunView:
     """Every start there ever was."""
     exits: tuple[RankExit, ...]
     """Oldest first; local runs only."""
+    requests: tuple[Request, ...]
+    """What people asked of this start, oldest first."""
     finished: bool
     damaged: tuple[str, ...] = ()
     """What could not be read, and why."""
@@ -63,6 +66,7 @@ class RunView:
             statuses={rank: beat for rank, beat in self.statuses.items() if beat.time >= start},
             failures=tuple(failure for failure in self.failures if failure.time >= start),
             exits=tuple(end for end in self.exits if end.time >= start),
+            requests=tuple(request for request in self.requests if request.time >= start),
         )
 
 
@@ -104,6 +108,7 @@ def read_run(folder: RunFolder) -> RunView:
         failures=tuple(sorted(failures, key=lambda failure: failure.time)),
         attempts=tuple(_lines(folder.attempts, Attempt, damaged)),
         exits=tuple(sorted(_lines(folder.exits, RankExit, damaged), key=lambda end: end.time)),
+        requests=tuple(_lines(folder.requests, Request, damaged)),
         finished=folder.finished.is_file(),
         damaged=tuple(damaged),
     )
@@ -119,7 +124,9 @@ def last_start(view: RunView) -> RunView:
     if view.record.launch == "local":
         began = _supervisor_start(view.job)
     elif newest is not None and newest.job != view.job:
-        return replace(view, statuses={}, failures=(), exits=())  # the last job has not written anything yet
+        return replace(
+            view, statuses={}, failures=(), exits=(), requests=()
+        )  # the last job has not written anything yet
     else:
         began = 0.0
     view = view.since(began)

@@ -11,6 +11,7 @@ RUN/
   failures/rank-K.json      Failure: what ended rank K of the last attempt
   attempts.jsonl            Attempt: one line per start
   exits.jsonl               RankExit: one line per end of a rank of a local run, written by its supervisor
+  requests.jsonl            Request: who asked to cancel or requeue it, and when
   history.csv               throughput and memory of rank 0 over time
   steps.csv, epochs.csv     loss curve by step and by epoch
   checkpoints/              last.ckpt, best.ckpt, ...
@@ -106,6 +107,11 @@ class RunFolder:
     def exits(self) -> Path:
         """One line per end of a rank of a local run."""
         return self.path / "exits.jsonl"
+
+    @property
+    def requests(self) -> Path:
+        """Who asked to cancel or requeue it."""
+        return self.path / "requests.jsonl"
 
     @property
     def history(self) -> Path:

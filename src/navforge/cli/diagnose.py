@@ -1,0 +1,52 @@
+"""`navforge diagnose RUN`: what ended a run, what shows it, and the command that helps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from navforge.core.config import key
+from navforge.jobs.diagnosis import CAUSES, HARMLESS, Diagnosis, diagnose
+from navforge.jobs.evidence import gather
+from navforge.runs.folder import RunFolder
+
+POSITIONAL = ("run",)
+SHOWN_WIDTH = 300
+"""Of a longer line only this much is quoted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge diagnose`."""
+
+    run: Path = key(help="run folder")
+
+
+def run(config: Config) -> None:
+    """Print the diagnosis."""
+    evidence = gather(RunFolder(config.run))
+    _print(diagnose(evidence), evidence.notes)
+
+
+def _print(diagnosis: Diagnosis, notes: tuple[str, ...]) -> None:
+    console = Console(highlight=False)
+    colour = "green" if diagnosis.cause in HARMLESS else "red"
+    console.print(Text(f"{diagnosis.cause}: {CAUSES[diagnosis.cause]}", style=f"bold {colour}"))
+    console.print(Text(diagnosis.summary))
+    if diagnosis.evidence:
+        console.print(Text("\nevidence", style="bold"))
+        for line in diagnosis.evidence:
+            shown = str(line)
+            console.print(
+                Padding(Text(shown[:SHOWN_WIDTH] + ("..." if len(shown) > SHOWN_WIDTH else "")), (0, 0, 0, 2))
+            )
+    if diagnosis.remedy:
+        console.print(Text("\nremedy", style="bold"))
+        for command in diagnosis.remedy:
+            console.print(Text(f"  {command}", no_wrap=True, overflow="ignore"), crop=False, soft_wrap=True)
+    for note in notes:
+        console.print(Text(f"note: {note}", style="yellow"))

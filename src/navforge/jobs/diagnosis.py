@@ -1,0 +1,66 @@
+"""What became of a run and why: the rules in order, the most specific first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from navforge.jobs.evidence import Evidence, Line
+
+CAUSES = {
+    "running": "it goes on",
+    "queued": "it waits for nodes",
+    "never_starts": "it waits for what it can never get",
+    "finished": "training ended as planned",
+    "stopped": "stopped on a signal after a checkpoint",
+    "cancelled": "someone cancelled it",
+    "host_memory": "out of host memory",
+    "shared_memory": "out of shared memory (/dev/shm)",
+    "gpu_memory": "out of GPU memory",
+    "time_limit": "time limit",
+    "preemption": "another job took its nodes",
+    "node_failure": "a node failed",
+    "rank_killed": "a rank was killed by a signal",
+    "rank_error": "a rank ended with an error",
+    "rendezvous": "ranks did not meet",
+    "hang": "ranks waited for one that did not answer",
+    "non_finite": "a loss or gradient was not finite",
+    "corrupt_sample": "a scene could not be read",
+    "disk_full": "no room on the disk",
+    "preflight": "refused by the preflight on the node",
+    "evaluation": "the evaluation of the planner failed",
+    "user_error": "something that was asked for is wrong",
+    "not_started": "no job was ever submitted, or nothing of it is left",
+    "unknown": "unknown",
+}
+"""Every cause a diagnosis may name, in words."""
+
+HARMLESS = ("running", "queued", "finished", "stopped")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What became of a run."""
+
+    cause: str
+    """One of CAUSES."""
+    summary: str
+    """One paragraph."""
+    evidence: tuple[Line, ...] = ()
+    """The lines that show it."""
+    remedy: tuple[str, ...] = ()
+    """Commands, the first one being the best; a line that begins with # is advice."""
+
+
+Rule = Callable[[Evidence], Diagnosis | None]
+
+
+def diagnose(evidence: Evidence) -> Diagnosis:
+    """What the first rule that applies says; `unknown` where none does."""
+    from navforge.jobs.rules import RULES  # noqa: PLC0415 (rules make diagnoses)
+
+    for rule in RULES:
+        found = rule(evidence)
+        if found is not None:
+            return found
+    raise AssertionError("the last rule always applies")

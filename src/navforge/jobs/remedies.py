@@ -1,0 +1,72 @@
+"""Commands that bring a run back, with what has to change."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import timedelta
+
+from navforge.jobs.evidence import Evidence
+from navforge.launch import durations
+
+_MEMORY_GB = {"": 1 / 1024, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0, "T": 1024.0}
+
+
+def quoted(evidence: Evidence) -> str:
+    """The run folder as a word of a command."""
+    return shlex.quote(str(evidence.view.folder.path))
+
+
+def again(evidence: Evidence) -> str:
+    """Go on from the last checkpoint as before."""
+    return f"navforge jobs requeue {quoted(evidence)}"
+
+
+def resubmit(evidence: Evidence, *options: str) -> str:
+    """Submit the run's script again with other limits; options of the command line win over those in the script."""
+    return f"sbatch {' '.join(options)} {shlex.quote(str(evidence.view.folder.script))}"
+
+
+def more_memory(evidence: Evidence, factor: float = 1.5) -> str | None:
+    """Submit again with more memory per node; None for a local run or where the script does not say how much it had."""
+    had = requested_memory_gb(evidence)
+    if evidence.view.record.launch != "slurm" or had is None:
+        return None
+    return resubmit(evidence, f"--mem={memory_words(had * factor)}")
+
+
+def requested_memory_gb(evidence: Evidence) -> float | None:
+    """GiB per node the script asked for."""
+    found = _option(evidence, "mem")
+    match = re.fullmatch(r"(\d+)([KMGT]?)B?", found or "")
+    return int(match[1]) * _MEMORY_GB[match[2]] if match else None
+
+
+def memory_words(gigabytes: float) -> str:
+    """GiB as `--mem` takes them."""
+    return f"{max(1, round(gigabytes))}G" if gigabytes >= 2 else f"{max(1, round(gigabytes * 1024))}M"
+
+
+def more_time(evidence: Evidence, needed_s: float | None) -> str:
+    """Submit again with more time."""
+    had = _option(evidence, "time")
+    limit_s = durations.parse(had) if had else None
+    wanted = max(needed_s * 1.2 if needed_s else 0.0, 2.0 * limit_s if limit_s else 0.0)
+    if not wanted:
+        return again(evidence)
+    hours = timedelta(hours=-(-wanted // 3600)).total_seconds()
+    return resubmit(evidence, f"--time={durations.write(int(hours))}")
+
+
+def logs(evidence: Evidence, rank: int | None = None) -> str:
+    """Read on in a log."""
+    return f"navforge jobs logs {quoted(evidence)}" + (f" --rank {rank}" if rank is not None else "")
+
+
+def _option(evidence: Evidence, name: str) -> str | None:
+    """Value of an `#SBATCH --name=value` line of the script; the last one counts."""
+    found = None
+    for line in evidence.script:
+        if match := re.match(rf"#SBATCH\s+--{name}[=\s](\S+)", line.text):
+            found = match[1]
+    return found

@@ -1,0 +1,41 @@
+"""What people asked of a run through `navforge jobs cancel` and `requeue`: tells their doing from accidents."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from navforge.runs.status import read_lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One wish of a person."""
+
+    action: str
+    """`cancel` or `requeue`."""
+    by: str
+    """USER@HOST."""
+    time: float
+    """s since 1970."""
+
+
+def append_request(path: Path, action: str) -> Request:
+    """Note that the user of this process asked for something."""
+    request = Request(action=action, by=f"{getpass.getuser()}@{socket.gethostname()}", time=time.time())
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(request)) + "\n")
+    return request
+
+
+def read_requests(path: Path) -> list[Request]:
+    """Every wish, oldest first.
+
+    Raises:
+        DataError: a line before the last is damaged.
+    """
+    return read_lines(path, Request)
