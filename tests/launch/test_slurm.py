@@ -33,14 +33,14 @@ def test_a_missing_command_says_where_to_run(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_an_error_carries_what_slurm_said(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     command("sbatch", "echo 'sbatch: error: invalid partition specified: nope' >&2; exit 1")
-    with pytest.raises(SlurmError, match="sbatch failed: .*invalid partition specified: nope"):
+    with pytest.raises(SlurmError, match=r"sbatch failed: .*invalid partition specified: nope"):
         slurm.submit(tmp_path / "job.sbatch")
     assert "nope" in (slurm.refusal(tmp_path / "job.sbatch") or "")
 
 
 def test_a_silent_controller_does_not_hang_us(command) -> None:  # type: ignore[no-untyped-def]
     command("squeue", "exec sleep 30")
-    with pytest.raises(SlurmError, match="squeue: no answer within 0.3 s"):
+    with pytest.raises(SlurmError, match=r"squeue: no answer within 0\.3 s"):
         slurm.call("squeue", timeout_s=0.3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -16,6 +17,9 @@ from navforge.core import config as configs
 from navforge.core.files import write_json, write_text
 
 LIBRARIES = ("numpy", "numba", "scipy", "shapely", "polars", "torch", "torchvision", "timm", "lightning")
+
+SNAPSHOT = "snapshot.json"
+"""Beside a copied package: where it was taken from."""
 
 _STARTED = datetime.datetime.now(datetime.UTC)
 
@@ -39,8 +43,13 @@ def collect(command: list[str] | None = None) -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and dirtiness of the checkout navforge runs from; commit None where it is not a checkout."""
+    """Commit and dirtiness of the checkout navforge runs from; commit None where it is not a checkout.
+
+    A snapshot of the package (`launch.snapshot`) has that of the checkout it was taken from.
+    """
     root = Path(navforge.__file__).resolve().parent
+    if (root.parent / SNAPSHOT).is_file():
+        return json.loads((root.parent / SNAPSHOT).read_text(encoding="utf-8"))["git"]
 
     def git(*words: str) -> str | None:
         try:

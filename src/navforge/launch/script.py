@@ -1,0 +1,174 @@
+"""The batch script of a run: facts and a cluster profile in, text out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from navforge.core.errors import ConfigError
+from navforge.launch.cluster import ClusterProfile
+from navforge.runs.exits import REQUEUE_ME
+from navforge.training.placement import FIRST_PORT, PORTS
+
+_REQUEUE_WAIT_S = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFacts:
+    """What a batch script has to know of a run."""
+
+    folder: Path
+    """The run folder, absolute."""
+    agent: str
+    nodes: int
+    devices: int
+    """Ranks, and GPUs, per node."""
+    directory: Path
+    """Where relative paths of the run's config start."""
+    python: str
+    """The Python that runs the ranks, unless the profile names one."""
+    time_limit: str | None = None
+    """Instead of the profile's."""
+
+    def __post_init__(self) -> None:
+        for name, path in (("out", self.folder), ("working directory", self.directory)):
+            if not path.is_absolute() or re.search(r'[\n"\\]', str(path)):
+                raise ConfigError(f'{name}: {path}: expected an absolute path without ", \\ and line breaks for Slurm')
+
+
+def batch_script(facts: JobFacts, profile: ClusterProfile) -> str:
+    """Text of `RUN/job.sbatch`; it needs nothing but the run folder, so that it can be submitted by hand as well.
+
+    Raises:
+        ConfigError: the profile has fewer GPUs or nodes than asked for, or the time limit leaves nothing.
+    """
+    _check(facts, profile)
+    ranks = facts.nodes * facts.devices
+    sections = [
+        f"""\
+#!/bin/bash
+# {facts.agent}: {ranks} rank(s), {facts.nodes} node(s) x {facts.devices} GPU(s), on {profile.name}.
+# Written by navforge train, which submits it. By hand, to start or to go on from the last checkpoint:
+#   sbatch {shlex.quote(str(facts.folder / "job.sbatch"))}
+""",
+        *(_directives(facts, profile)),
+        _environment(facts, profile),
+        _step(facts, profile),
+        _ending(profile),
+    ]
+    return "\n".join(sections)
+
+
+def _check(facts: JobFacts, profile: ClusterProfile) -> None:
+    for name, wanted, there in (
+        ("nodes", facts.nodes, profile.nodes),
+        ("devices", facts.devices, profile.gpus_per_node),
+    ):
+        if wanted > there:
+            raise ConfigError(f"{name}: {wanted} asked for, {profile.name} has {there}; lower {name} or change cluster")
+    if facts.time_limit is not None:
+        ClusterProfile(**{**vars(profile), "time_limit": facts.time_limit})
+
+
+def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
+    log = str(facts.folder / "logs" / "job-").replace("%", "%%") + "%j.log"
+    name = re.sub(r"[^\w.-]", "-", facts.folder.name)
+    where = [
+        f"--{option}={value}"
+        for option in ("partition", "account", "qos")
+        if (value := getattr(profile, option)) is not None
+    ]
+    return [
+        _block("", [f"--job-name={name}", *where, f'--chdir="{facts.directory}"']),
+        _block(
+            "One task per GPU: a task is a rank. CPUs and memory are the share of the node these GPUs are.",
+            [
+                f"--nodes={facts.nodes}",
+                f"--ntasks-per-node={facts.devices}",
+                f"--gres={profile.gres(facts.devices)}",
+                f"--cpus-per-task={profile.cpus_per_rank}",
+                f"--mem={profile.job_memory_gb(facts.devices)}G",
+            ],
+        ),
+        _block(
+            f"{profile.signal_lead_s} s before the limit the ranks (not this script) get SIGUSR1: they write a "
+            f"checkpoint and\n# end with status {REQUEUE_ME}. With --requeue a node failure starts the job again.",
+            [
+                f"--time={facts.time_limit or profile.time_limit}",
+                f"--signal=USR1@{profile.signal_lead_s}",
+                "--requeue",
+            ],
+        ),
+        _block("A job that starts again keeps its log.", [f'--output="{log}"', "--open-mode=append"]),
+        *([_block("sbatch_options of the cluster profile.", profile.sbatch_options)] if profile.sbatch_options else []),
+    ]
+
+
+def _block(comment: str, options: list[str] | tuple[str, ...]) -> str:
+    lines = [f"#SBATCH {option}" for option in options]
+    return "\n".join([*([f"# {comment}"] if comment else []), *lines, ""])
+
+
+def _environment(facts: JobFacts, profile: ClusterProfile) -> str:
+    lines = [f"run={shlex.quote(str(facts.folder))}", ""]
+    if profile.setup:
+        lines += ["# setup of the cluster profile.", *profile.setup, ""]
+    lines += [
+        "# The ranks run the snapshot of navforge in the run folder, whatever becomes of the files it was taken from.",
+        'export PYTHONPATH="$run/code${PYTHONPATH:+:$PYTHONPATH}"',
+        "export PYTHONUNBUFFERED=1",
+        "# One thread per rank and loader worker, unless told otherwise: more would fight over the CPUs.",
+        'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"',
+    ]
+    if profile.scratch is not None:
+        lines += [f'export TMPDIR="{profile.scratch}"']
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "# The ranks meet on the first node, at a port of this job's own.",
+            'MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
+            f"MASTER_PORT=$(({FIRST_PORT} + SLURM_JOB_ID % {PORTS}))",
+            "export MASTER_ADDR MASTER_PORT",
+            "",
+            "restarts=${SLURM_RESTART_COUNT:-0}",
+            'echo "navforge: job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart $restarts, $(date +%FT%T%z)"',
+            "",
+        ]
+    )
+
+
+def _step(facts: JobFacts, profile: ClusterProfile) -> str:
+    python = shlex.quote(profile.python or facts.python)
+    options = ["--kill-on-bad-exit=1", f"--cpus-per-task={profile.cpus_per_rank}", "--label", *profile.srun_options]
+    command = f'{python} -m navforge rank "$run"'
+    if profile.scratch is not None:
+        command = f"""bash -c 'mkdir -p "$TMPDIR" && exec "$@"' rank {command}"""
+    return f"""\
+# The one step: all ranks. When one dies the others are ended too (they would wait for it for ever). srun does not take
+# the CPUs per task from the job by itself.
+srun {" ".join(shlex.quote(option) for option in options)} \\
+    {command}
+status=$?
+"""
+
+
+def _ending(profile: ClusterProfile) -> str:
+    return f"""\
+# Status {REQUEUE_ME}: a checkpoint is written, the work is not done. Slurm ends this script when it requeues the job.
+if [ "$status" -eq {REQUEUE_ME} ]; then
+    if [ "$restarts" -lt {profile.max_restarts} ]; then
+        echo "navforge: stopped before the time limit; back into the queue, restart $((restarts + 1)) of at most\
+ {profile.max_restarts}"
+        scontrol requeue "$SLURM_JOB_ID" && sleep {_REQUEUE_WAIT_S}
+        echo "navforge: could not be requeued; to go on: sbatch $run/job.sbatch" >&2
+    else
+        echo "navforge: restarted $restarts times, which max_restarts allows; to go on: sbatch $run/job.sbatch" >&2
+    fi
+fi
+
+# The job ends as its ranks did; without this Slurm would call it COMPLETED.
+exit "$status"
+"""

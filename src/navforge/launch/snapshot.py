@@ -1,0 +1,77 @@
+"""The code a run runs: a copy of the package in the run folder, taken at launch.
+
+Compiled kernels come along, so that no rank compiles them again: a kernel carries the fingerprint of its sources
+(`geometry.compiled`), which does not depend on where these lie.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import navforge
+from navforge.core import provenance
+from navforge.core.errors import DataError
+from navforge.core.files import fingerprint, write_json, write_text
+
+MANIFEST = provenance.SNAPSHOT
+DIFF = "changes.diff"
+PACKAGE = Path(navforge.__file__).resolve().parent
+
+
+def take(code: Path, package: Path = PACKAGE) -> None:
+    """Copy the package into the folder `code`, with its git state (`snapshot.json`) and what was not committed.
+
+    An existing folder is replaced; a reader finds the old or the new one whole.
+
+    Raises:
+        DataError: the package changed while it was copied.
+    """
+    partial = code.with_name(f".{code.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    before = sources_fingerprint(package)
+    shutil.copytree(package, partial / package.name, ignore=shutil.ignore_patterns("*.tmp.*", "*.partial"))
+    if sources_fingerprint(partial / package.name) != before:
+        shutil.rmtree(partial)
+        raise DataError(f"{package} changed while it was copied; run the same command again")
+    write_json(partial / MANIFEST, {"sources": before, "taken_from": str(package), "git": provenance.git_state()})
+    write_text(partial / DIFF, uncommitted(package))
+    old = code.with_name(f".{code.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if code.exists():
+        os.rename(code, old)
+    os.rename(partial, code)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def is_current(code: Path, package: Path = PACKAGE) -> bool:
+    """Whether the snapshot holds the same sources as the package."""
+    return sources_fingerprint(code / package.name) == sources_fingerprint(package)
+
+
+def sources_fingerprint(package: Path) -> str:
+    """Hash of all files of a package but for what Python and numba make themselves."""
+    files = sorted(p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return fingerprint([(p.relative_to(package).as_posix(), p.read_bytes()) for p in files])
+
+
+def uncommitted(package: Path) -> str:
+    """What the package's files differ in from their commit, new files included; empty outside of a checkout."""
+    parts = [_git(package, ["diff", "HEAD", "--", "."])]
+    top = Path(_git(package, ["rev-parse", "--show-toplevel"]).strip())
+    for name in _git(package, ["ls-files", "--others", "--exclude-standard", "--full-name", "--", "."]).splitlines():
+        parts.append(_git(top, ["diff", "--no-index", "--", os.devnull, name], statuses=(0, 1)))
+    return "".join(parts)
+
+
+def _git(folder: Path, words: Sequence[str], statuses: tuple[int, ...] = (0,)) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=folder, capture_output=True, text=True, errors="replace", timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode in statuses else ""
