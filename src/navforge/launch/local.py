@@ -1,0 +1,225 @@
+"""Ranks on this machine: one process each, watched by one that ends them all when one dies."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+
+from navforge.runs import exits
+from navforge.runs.exits import RankExit, append_exit
+from navforge.runs.folder import RunFolder
+
+GRACE_S = 20.0
+"""From SIGTERM to SIGKILL for ranks whose peer died: they wait for it in a collective and cannot write a checkpoint."""
+STOP_GRACE_S = 300.0
+"""The same for ranks that were asked to stop by a person or their system: they write a checkpoint first."""
+_POLL_S = 0.1
+_PLANNED = (exits.FINISHED, exits.REQUEUE_ME, exits.STOPPED)
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(kw_only=True)
+class _Rank:
+    """One rank process; it leads a process group of its own, its loader workers among them."""
+
+    rank: int
+    process: subprocess.Popen[bytes]
+    asked: bool = False
+    status: int | None = None
+
+    def ask(self, number: int) -> None:
+        """Send a signal to the rank alone."""
+        if self.status is None:
+            self.asked = True
+            with suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End the rank and whatever it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@dataclass
+class _Told:
+    """Stop signals this process got while entered; a second one means: at once."""
+
+    numbers: list[int] = field(default_factory=list)
+    _before: dict[int, object] = field(default_factory=dict)
+
+    def __enter__(self) -> _Told:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.numbers.append(number)
+
+
+def launch(
+    folder: RunFolder,
+    *,
+    devices: int,
+    attempt: int,
+    command: Sequence[str] | None = None,
+    watch: Callable[[], None] = lambda: None,
+    grace_s: float = GRACE_S,
+) -> int:
+    """Run the ranks of a run folder until all have ended; return the run's exit status.
+
+    Every rank gets torchrun's variables and the code of the run folder; what it prints goes to its log there. When one
+    dies the others get SIGTERM, then SIGKILL. SIGINT and SIGTERM are passed on as SIGTERM, SIGUSR1 as itself: ranks
+    write a checkpoint and end. A second signal ends them at once. Should this process be killed, ranks get SIGTERM.
+
+    Args:
+        folder: the run folder, made ready.
+        devices: ranks to start.
+        attempt: how often the run was started before.
+        command: what a rank runs; default: `navforge rank RUN`.
+        watch: called about ten times a second, to show progress.
+        grace_s: seconds from SIGTERM to SIGKILL after a death.
+
+    Returns:
+        `exits.FINISHED`, `exits.REQUEUE_ME` or `exits.STOPPED` if all ranks ended that way; else the status of the
+        rank that died first, 128 plus the signal if one killed it.
+    """
+    command = command or [sys.executable, "-m", "navforge", "rank", str(folder.path)]
+    port = _free_port()
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    with _Told() as told:
+        ranks: list[_Rank] = []
+        try:
+            for rank in range(devices):
+                environ = rank_environment(folder, rank=rank, devices=devices, port=port, attempt=attempt)
+                ranks.append(_start(folder, rank, command, environ))
+            return _supervise(folder, ranks, told, attempt, watch, grace_s)
+        finally:
+            for started in ranks:
+                started.kill()
+
+
+def rank_environment(folder: RunFolder, *, rank: int, devices: int, port: int, attempt: int) -> dict[str, str]:
+    """Environment of a rank: this process's, torchrun's variables, and the snapshot of the code first on the path."""
+    inherited = os.environ.get("PYTHONPATH")
+    return {
+        "OMP_NUM_THREADS": "1",  # per rank and loader worker, unless told otherwise: more would fight over the CPUs
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder.code), *([inherited] if inherited else [])]),
+        "PYTHONUNBUFFERED": "1",
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(devices),
+        "LOCAL_WORLD_SIZE": str(devices),
+        "GROUP_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RESTART_COUNT": str(attempt),
+    }
+
+
+def _start(folder: RunFolder, rank: int, command: Sequence[str], environ: dict[str, str]) -> _Rank:
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        if sys.platform == "linux":
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:  # it died before the line above
+                os._exit(exits.STOPPED)
+
+    with open(folder.rank_log(rank), "ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environ,
+            start_new_session=True,
+            preexec_fn=before_exec,  # noqa: PLW1509 (no thread of this process holds a lock the child needs)
+        )
+    return _Rank(rank=rank, process=process)
+
+
+def _supervise(
+    folder: RunFolder, ranks: list[_Rank], told: _Told, attempt: int, watch: Callable[[], None], grace_s: float
+) -> int:
+    first: int | None = None
+    heard = 0
+    deadline: float | None = None
+    while any(rank.status is None for rank in ranks):
+        for ended in _ended(ranks):
+            append_exit(folder.exits, _record(ended, attempt))
+            if ended.status not in _PLANNED and first is None:
+                first = ended.status
+                deadline = time.monotonic() + grace_s
+                _ask(ranks, signal.SIGTERM)
+            elif ended.status != exits.FINISHED and deadline is None:
+                deadline = time.monotonic() + STOP_GRACE_S  # the others stop within moments, or hang
+        for number in told.numbers[heard:]:
+            heard += 1
+            if heard == 1 and first is None:
+                deadline = time.monotonic() + STOP_GRACE_S
+                _ask(ranks, signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
+            elif number != signal.SIGUSR1 and heard > 1:
+                deadline = time.monotonic()
+        if deadline is not None and time.monotonic() >= deadline:
+            for rank in ranks:
+                rank.asked = rank.asked or rank.status is None
+                rank.kill()
+        watch()
+        time.sleep(_POLL_S)
+    return _status(first, ranks)
+
+
+def _ask(ranks: list[_Rank], number: int) -> None:
+    for rank in ranks:
+        rank.ask(number)
+
+
+def _ended(ranks: list[_Rank]) -> list[_Rank]:
+    """Ranks that have ended since the last look."""
+    found = []
+    for rank in ranks:
+        if rank.status is None and (status := rank.process.poll()) is not None:
+            rank.status = status
+            found.append(rank)
+    return found
+
+
+def _record(ended: _Rank, attempt: int) -> RankExit:
+    assert ended.status is not None
+    return RankExit(
+        rank=ended.rank,
+        attempt=attempt,
+        pid=ended.process.pid,
+        status=ended.status,
+        time=time.time(),
+        asked=ended.asked,
+    )
+
+
+def _status(first: int | None, ranks: list[_Rank]) -> int:
+    if first is not None:
+        return first if first >= 0 else 128 - first
+    return max(rank.status or 0 for rank in ranks)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
