@@ -11,7 +11,7 @@ BLOCK = r"encoder\.fusions\.(\d+)\.blocks\.(\d+)"
 
 TRANSFUSER = Conversion(
     name="TransFuser (NAVSIM)",
-    marks=("_backbone.image_encoder.conv1.weight", "_trajectory_head._mlp.0.weight", "_keyval_embedding.weight"),
+    marks=("_backbone.transformers.0.pos_emb", "_trajectory_head._mlp.0.weight", "_keyval_embedding.weight"),
     rules=(
         Rule(r"encoder\.latent", r"_backbone.lidar_latent"),
         Rule(r"encoder\.image\.network\.(.+)", r"_backbone.image_encoder.\1"),
