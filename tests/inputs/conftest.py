@@ -1,0 +1,50 @@
+"""A tiny world with cameras and LiDAR, and stores packed of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from navforge.data.paths import DataConfig
+from navforge.data.splits import Split, load_split
+from navforge.inputs.pack import pack
+from navforge.inputs.store import InputStore
+from navforge.inputs.wanted import Wanted
+from navforge.models.planner import PlannerConfig
+from navforge.training.recipes import recipe
+
+PLANNER = "transfuser_tiny"
+"""Reads cameras and LiDAR and learns boxes and the ground."""
+
+
+@pytest.fixture(scope="session")
+def data(tiny_town: Path) -> DataConfig:
+    return DataConfig(logs=tiny_town / "navsim_logs", sensors=tiny_town / "sensor_blobs", maps=tiny_town / "maps")
+
+
+@pytest.fixture(scope="session")
+def split(data: DataConfig) -> Split:
+    return load_split("train", data, workers=1)
+
+
+@pytest.fixture(scope="session")
+def planner() -> PlannerConfig:
+    return recipe(PLANNER).planner
+
+
+@pytest.fixture(scope="session")
+def packed(
+    tmp_path_factory: pytest.TempPathFactory, planner: PlannerConfig, split: Split, data: DataConfig
+) -> InputStore:
+    """The store of the training split; do not write into it."""
+    out = tmp_path_factory.mktemp("inputs") / "store"
+    report = pack([split], Wanted.of(planner), data, out, workers=1)
+    assert not report.failures
+    return InputStore.open(out)
+
+
+def few(split: Split, count: int) -> Split:
+    """The first scenes of each log."""
+    return replace(split, logs={log: tokens[:count] for log, tokens in split.logs.items()})
