@@ -98,3 +98,43 @@ def test_a_swapped_vocabulary_is_noticed(tmp_path: Path) -> None:
     path = changed_state(tmp_path / "swapped.ckpt", lambda state: state["planner.head.vocabulary"].add_(0.1))
     with pytest.raises(DataError, match="the planner was trained with"):
         load_planner(path)
+
+
+def test_any_wrong_bit_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    checkpoints.write_values(path, torch.load(saved(path), weights_only=True))
+    whole = path.read_bytes()
+    generator = np.random.default_rng(0)
+    for place in generator.integers(len(whole), size=60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(generator.integers(8))
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"a\.ckpt is refused"):
+            read_checkpoint(path)
+
+
+def test_a_full_disk_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "a.ckpt")
+    before = path.read_bytes()
+
+    class Full:
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: Any) -> None:
+            self.file.close()
+
+        def write(self, block: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            self.file.flush()
+
+    monkeypatch.setattr(checkpoints, "open", lambda *args: Full(open(*args)), raising=False)
+    with pytest.raises(OSError, match="No space left") as raised:
+        checkpoints.write_values(path, {"state_dict": {"planner.x": torch.zeros(3)}})
+    assert raised.value.errno == 28
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.ckpt"]

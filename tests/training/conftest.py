@@ -18,7 +18,7 @@ from navforge.models.encoders.timm_camera import TimmCameraConfig
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
-from navforge.training import run
+from navforge.training import material
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.run import RunConfig
 from navforge.vocabulary import teach
@@ -109,8 +109,8 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     """Builds run configs over made-up splits `train` and `val`, with vocabulary and teacher stores on disk."""
     monkeypatch.setattr(teach, "MetricCache", FakeCache)
     monkeypatch.setattr(teach, "score_entries", fake_scores)
-    monkeypatch.setattr(run, "MetricCache", FakeCache)
-    monkeypatch.setattr(run, "load_split", lambda name, data, allow_missing=False: SPLITS[name])
+    monkeypatch.setattr(material, "MetricCache", FakeCache)
+    monkeypatch.setattr(material, "load_split", lambda name, data, allow_missing=False: SPLITS[name])
     fake_sensors(monkeypatch)
     poses = np.zeros((ENTRIES, 40, 3), np.float32)
     poses[..., 0] = np.linspace(0, 12, ENTRIES)[:, None] * np.arange(1, 41) / 10

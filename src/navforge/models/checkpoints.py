@@ -1,24 +1,28 @@
 """Checkpoint files: a planner's config, weights, vocabulary and the fingerprints of all it was trained on.
 
-A checkpoint is what Lightning writes, plus one key, `navforge`. It is read with `weights_only=True`: tensors and
+A checkpoint holds weights under `state_dict`, the state of training, and the key `navforge`. It is read with `weights_only=True`: tensors and
 plain values, no code.
 """
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from navforge.core.errors import DataError
+from navforge.core.files import atomic_path
 from navforge.models.plain_files import load_plain
 
 KEY = "navforge"
 FORMAT = 1
 PREFIX = "planner."
-"""Before every parameter of the planner in Lightning's state dict."""
+"""Before every parameter of the planner in the state dict."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,56 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     Raises:
         DataError: missing, damaged, not of navforge, or holding more than tensors and plain values.
     """
+    return planner_part(Path(path), read_values(path))
+
+
+def planner_part(path: Path, values: dict[str, Any]) -> Checkpoint:
+    """What of a checkpoint's values makes a planner."""
+    about = values[KEY]
+    state = {name[len(PREFIX) :]: value for name, value in values["state_dict"].items() if name.startswith(PREFIX)}
+    return Checkpoint(path, about["planner"], state, about["facts"])
+
+
+def read_values(path: Path | str) -> dict[str, Any]:
+    """Everything in a checkpoint, the state of training included.
+
+    Raises:
+        DataError: as `read_checkpoint`.
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"checkpoint {path} not found; navforge train writes checkpoints/best.ckpt in its out folder")
+    _check_sums(path)
     remedy = "navforge runs no code from a checkpoint: use one that navforge train wrote"
     values = load_plain(path, what="checkpoint", remedy=remedy)
     if not isinstance(values, dict) or KEY not in values or "state_dict" not in values:
         raise DataError(f"{path} is no navforge checkpoint (it lacks the key {KEY!r})")
-    about = values[KEY]
-    if about.get("format") != FORMAT:
+    if values[KEY].get("format") != FORMAT:
         raise DataError(f"{path} was written by another version of navforge; train again or use that version")
-    state = {name[len(PREFIX) :]: value for name, value in values["state_dict"].items() if name.startswith(PREFIX)}
-    return Checkpoint(path, about["planner"], state, about["facts"])
+    return values
+
+
+def write_values(path: Path | str, values: dict[str, Any]) -> None:
+    """Write a checkpoint: whole or not at all, with a CRC-32 of every record (torch's format is a zip archive).
+
+    Raises:
+        OSError: the disk is full; what was there before is untouched.
+    """
+    with atomic_path(path) as partial, open(partial, "wb") as file:
+        try:
+            torch.save(values, file)
+        except RuntimeError as error:  # torch's writer says that it failed, the error of the file says why
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
+
+
+def _check_sums(path: Path) -> None:
+    """Raise DataError for a file that is cut off or of which a bit is wrong; torch itself does not look."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
+        raise DataError(f"checkpoint {path} is refused: it is cut off or damaged ({error})") from error
+    if damaged is not None:
+        raise DataError(f"checkpoint {path} is refused: it is damaged (the checksum of {damaged} is wrong)")

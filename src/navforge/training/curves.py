@@ -1,58 +1,60 @@
-"""Learning curves of a run: `epochs.csv` in its folder, one row per epoch, and a line per epoch for the reader."""
+"""Learning curves of a run: `steps.csv` by optimiser step, `epochs.csv` by epoch. Rank 0 alone writes them."""
 
 from __future__ import annotations
 
 import csv
 import io
-import sys
-import time
+import os
 from pathlib import Path
-from typing import Any
-
-import lightning
-from lightning.pytorch.callbacks import Callback
 
 from navforge.core.files import write_text
 
 FILE = "epochs.csv"
+STEPS = ("step", "epoch", "loss", "learning_rate", "gradient_norm")
 
 
-class LearningCurves(Callback):
-    """Keeps the rows of earlier epochs when a run is resumed."""
+class StepCurve:
+    """Appends a row per optimiser step; numbers are written so that they read back to the bit."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
-        self.rows: list[dict[str, str]] = []
-        self.began = 0.0
+    def __init__(self, path: Path, *, resumed_step: int = 0) -> None:
+        """Keep the rows up to a step, those of an interrupted continuation go."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [row for row in read_curves(path) if _is_whole(row) and int(row["step"]) <= resumed_step]
+        write_text(path, to_csv(rows) if rows else ",".join(STEPS) + "\n")
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run goes on)
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Read back the epochs that are kept."""
-        self.rows = [row for row in read_curves(self.path) if int(row["epoch"]) < trainer.current_epoch]
+    def add(self, step: int, epoch: int, loss: float, learning_rate: float, gradient_norm: float) -> None:
+        """One row."""
+        self._file.write(f"{step},{epoch},{loss!r},{learning_rate!r},{gradient_norm!r}\n")
+        self._file.flush()
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Start the clock."""
-        self.began = time.monotonic()
+    def secure(self) -> None:
+        """Have the rows on disk before a checkpoint that comes after them."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Add a row and say how long is left."""
-        seconds = time.monotonic() - self.began
-        values = {name: f"{value.item():.6g}" for name, value in sorted(trainer.callback_metrics.items())}
-        rate = trainer.optimizers[0].param_groups[-1]["lr"]
-        row = {"epoch": str(trainer.current_epoch), "seconds": f"{seconds:.3f}", "learning_rate": f"{rate:.6g}"}
-        self.rows.append({**row, **values})
+    def close(self) -> None:
+        """No more rows."""
+        self._file.close()
+
+
+class EpochCurve:
+    """Rows of finished epochs."""
+
+    def __init__(self, path: Path, *, epoch: int = 0) -> None:
+        """Keep the rows before an epoch."""
+        self.path = path
+        self.rows = [row for row in read_curves(path) if int(row["epoch"]) < epoch]
+
+    def add(self, epoch: int, seconds: float, learning_rate: float, values: dict[str, float]) -> None:
+        """One row; the file is replaced."""
+        row = {"epoch": str(epoch), "seconds": f"{seconds:.3f}", "learning_rate": f"{learning_rate:.6g}"}
+        self.rows.append({**row, **{name: f"{value:.6g}" for name, value in sorted(values.items())}})
         write_text(self.path, to_csv(self.rows))
-        epochs = trainer.max_epochs or 0
-        left = (epochs - trainer.current_epoch - 1) * seconds
-        shown = [f"{name} {values[name]}" for name in ("train/loss", "val/loss", "val/score") if name in values]
-        print(
-            f"epoch {trainer.current_epoch + 1}/{epochs}  {'  '.join(shown)}  {seconds:.1f} s, {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
 
 
 def read_curves(path: Path | str) -> list[dict[str, str]]:
-    """Rows of an `epochs.csv`; none where there is no file."""
+    """Rows of a curve file; none where there is no file."""
     path = Path(path)
     return list(csv.DictReader(io.StringIO(path.read_text()))) if path.is_file() else []
 
@@ -65,3 +67,8 @@ def to_csv(rows: list[dict[str, str]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _is_whole(row: dict[str, str]) -> bool:
+    """Not cut off by a kill."""
+    return all(row.get(name) for name in STEPS)

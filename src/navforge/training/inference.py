@@ -32,7 +32,7 @@ def plan_scenes(
     device = next(iter(planner.state_dict().values())).device
     plans = []
     interval_s = 0.0
-    for batch, inputs in _batches(planner, scenes, data, batch_size):
+    for batch, inputs in batches(planner, scenes, data, batch_size):
         output = planner.plan({name: value.to(device) for name, value in inputs.items()})
         interval_s = output.interval_s
         poses = output.trajectories.double().cpu().numpy()
@@ -45,18 +45,23 @@ def plan_scenes(
     return np.concatenate(plans), interval_s
 
 
-def _batches(
+def batches(
     planner: Planner, scenes: Sequence[Scene], data: DataConfig, batch_size: int
 ) -> Iterator[tuple[Sequence[Scene], Inputs]]:
-    batches = [scenes[start : start + batch_size] for start in range(0, len(scenes), batch_size)]
+    """Scenes in batches with their inputs; the next batches are read while one is worked on.
+
+    Raises:
+        DataError: a sensor file is missing or damaged.
+    """
+    parts = [scenes[start : start + batch_size] for start in range(0, len(scenes), batch_size)]
     with ThreadPoolExecutor(max_workers=min(available_cpus(), 8)) as pool:
 
         def read(batch: Sequence[Scene]) -> Inputs:
             return read_inputs(batch, planner.config, data)
 
-        ahead = [pool.submit(read, batch) for batch in batches[:2]]
-        for index, batch in enumerate(batches):
+        ahead = [pool.submit(read, batch) for batch in parts[:2]]
+        for index, batch in enumerate(parts):
             inputs = ahead.pop(0).result()
-            if index + 2 < len(batches):
-                ahead.append(pool.submit(read, batches[index + 2]))
+            if index + 2 < len(parts):
+                ahead.append(pool.submit(read, parts[index + 2]))
             yield batch, inputs

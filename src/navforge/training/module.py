@@ -1,81 +1,58 @@
-"""The Lightning module: losses, validation against the teacher, optimiser and schedule, what a checkpoint carries."""
+"""What is trained: a planner with its loss, its optimiser and its schedule."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import lightning
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from navforge.core.errors import NavforgeError
-from navforge.models import checkpoints
 from navforge.models.contract import Targets
-from navforge.models.planner import Planner, planner_to_dict
+from navforge.models.planner import Planner
 from navforge.training.augment import augment
-from navforge.training.config import TrainConfig
+from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.vocabulary.teacher import SCORE
 
 Batch = dict[str, Any]
 
 
-class PlannerModule(lightning.LightningModule):
-    """Trains a planner; everything logged is per epoch under `train/` and `val/`."""
+class PlannerModule(nn.Module):
+    """A planner with its loss under one forward pass, so that strategies can wrap the whole."""
 
-    def __init__(self, planner: Planner, config: TrainConfig, *, total_steps: int, facts: dict[str, Any]) -> None:
+    def __init__(self, planner: Planner, config: AugmentConfig) -> None:
         super().__init__()
         self.planner = planner
         self.config = config
-        self.total_steps = total_steps
-        self.facts = facts
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed what is random in a step by its number, so that a resumed run draws what it would have."""
-        torch.manual_seed((self.config.seed * 1_000_003 + self.global_step) * 1_003 + self.global_rank)
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of a batch.
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The loss of an augmented batch.
-
-        Raises:
-            NavforgeError: the loss is not finite; names the scenes.
+        In training: loss terms of the augmented batch, `total` being what is minimised. In evaluation: the loss terms
+        of the batch as it is and, where a teacher is, its `score` of the chosen entries beside the best any entry
+        reaches (`oracle`).
         """
-        inputs = augment(batch["inputs"], self.config.augment)
-        losses = self.planner.loss(self.planner(inputs), _targets(batch))
-        if not torch.isfinite(losses["total"]):
-            terms = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-            raise NavforgeError(
-                f"the loss of epoch {self.current_epoch}, step {batch_idx} is not finite ({terms}); scenes: "
-                f"{', '.join(batch['token'])}"
-            )
-        self._log("train", losses, len(batch["token"]))
-        return losses["total"]
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Losses, and where a teacher is, its score of the chosen entries beside the best any entry reaches."""
+        if self.training:
+            return self.planner.loss(self.planner(augment(batch["inputs"], self.config)), targets_of(batch))
         output = self.planner(batch["inputs"])
-        logged = self.planner.loss(output, _targets(batch))
+        values = self.planner.loss(output, targets_of(batch))
         plan = self.planner.head.plan(output)
         if SCORE in batch["teacher"] and plan.chosen is not None:
             scores = batch["teacher"][SCORE]
-            logged["score"] = scores.gather(1, plan.chosen[:, None]).mean()
-            logged["oracle"] = scores.max(dim=1).values.mean()
-        self._log("val", logged, len(batch["token"]))
+            values["score"] = scores.gather(1, plan.chosen[:, None]).mean()
+            values["oracle"] = scores.max(dim=1).values.mean()
+        return values
 
-    def configure_optimizers(self) -> Any:
-        """AdamW (Adam where `weight_decay` is 0) with the configured schedule, one value per step."""
-        optimiser = torch.optim.AdamW(_groups(self.planner, self.config), lr=self.config.learning_rate)
-        schedule = LambdaLR(optimiser, lambda step: rate_factor(self.config, step, self.total_steps))
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what a planner needs to be rebuilt, and what it was trained on."""
-        checkpoint[checkpoints.KEY] = checkpoints.contents(planner_to_dict(self.planner.config), self.facts)
+def optimiser_of(planner: Planner, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW (Adam where `weight_decay` is 0); the encoder at its own rate, norms and biases without decay."""
+    return torch.optim.AdamW(_groups(planner, config), lr=config.learning_rate)
 
-    def _log(self, stage: str, losses: dict[str, Tensor], size: int) -> None:
-        named = {f"{stage}/{'loss' if name == 'total' else name}": value.detach() for name, value in losses.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=size)
+
+def schedule_of(optimiser: torch.optim.Optimizer, config: TrainConfig, total_steps: int) -> LambdaLR:
+    """The configured schedule, one value per step."""
+    return LambdaLR(optimiser, lambda step: rate_factor(config, step, total_steps))
 
 
 def rate_factor(config: TrainConfig, step: int, total_steps: int) -> float:
@@ -114,5 +91,7 @@ def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     return [p for p in trainable if p.ndim > 1], [p for p in trainable if p.ndim <= 1]
 
 
-def _targets(batch: Batch) -> Targets:
-    return Targets(batch["human_poses"], batch["teacher"])
+def targets_of(batch: Batch) -> Targets:
+    """What the head learns from, of a collated batch."""
+    extra = {name: batch[name] for name in ("agents", "agent_labels", "bev_semantics") if name in batch}
+    return Targets(batch["human_poses"], batch["teacher"], **extra)

@@ -1,28 +1,102 @@
-"""Before the first step: plan and score a few scenes with the untrained planner, the way evaluation will."""
+"""Evaluation of a few scenes, the way `navforge evaluate` does it: from a checkpoint file, to a score.
+
+What would make the evaluation after training fail shows here, before the first step and after the first epoch.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
-from navforge.core.errors import DataError, NavforgeError
+from navforge.core.errors import DataError
+from navforge.core.files import write_json
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
 from navforge.metric_cache.store import MetricCache
-from navforge.models.planner import Planner
+from navforge.models.planner import Planner, load_planner
 from navforge.scoring.engine import score_plans
+from navforge.training.failures import TrainingError
 from navforge.training.inference import plan_scenes
+
+FILE = "smoke.json"
+UNTRAINED, TRAINED = "untrained", "trained"
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """The smoke evaluation of a run; `smoke.json` in its folder says which stages have passed."""
+
+    folder: Path
+    split: Split
+    data: DataConfig
+    cache: Path
+    protocol: str
+    count: int
+    device: torch.device
+
+    def due(self, stage: str) -> bool:
+        """Whether a stage has not passed yet."""
+        return self.count > 0 and stage not in self._passed()
+
+    def run(self, stage: str, checkpoint: Path) -> None:
+        """Load, plan and score; note the scores and say so on stderr.
+
+        Raises:
+            TrainingError: of cause `evaluation`; it names the scene.
+        """
+        begun = "so nothing was trained" if stage == UNTRAINED else "so training stops; its checkpoints are kept"
+        try:
+            planner = load_planner(checkpoint, self.device)
+        except Exception as error:  # whatever it is, the evaluation after training would fail by it
+            raise TrainingError(
+                f"the {stage} planner cannot be loaded from its checkpoint, {begun}: {type(error).__name__}: {error}",
+                cause="evaluation",
+            ) from error
+        scores = smoke_evaluation(
+            planner,
+            self.split,
+            self.data,
+            self.cache,
+            protocol=self.protocol,
+            count=self.count,
+            consequence=begun,
+        )
+        write_json(self.folder / FILE, {**self._passed(), stage: {"protocol": self.protocol, "scores": scores}})
+        mean = sum(scores.values()) / len(scores)
+        print(
+            f"{stage} planner: {self.protocol} {mean:.3f} on {len(scores)} scenes; evaluation works",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _passed(self) -> dict[str, Any]:
+        path = self.folder / FILE
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def smoke_evaluation(
-    planner: Planner, split: Split, data: DataConfig, cache: Path, *, protocol: str, count: int
+    planner: Planner,
+    split: Split,
+    data: DataConfig,
+    cache: Path,
+    *,
+    protocol: str,
+    count: int,
+    consequence: str = "so nothing was trained",
 ) -> dict[str, float]:
     """Score by scene token of the first scene of up to `count` logs.
 
     Raises:
-        NavforgeError: anything that would make the evaluation after training fail, with its cause.
+        DataError: the metric cache lacks a scene.
+        TrainingError: anything that would make the evaluation after training fail, with its cause and scene.
     """
     found = MetricCache.open(cache)
     scenes = _first_scenes(split, data, count)
@@ -31,24 +105,56 @@ def smoke_evaluation(
         raise DataError(
             f"metric cache {cache} lacks scene {absent[0]} of {split.name}; run navforge cache on this split"
         )
+    scores = {}
+    token = ""
+    try:
+        for scene, plan, interval_s in _plans(planner, scenes, data):
+            token = scene.token
+            result = score_plans(found.load(token), plan[None], interval_s, (protocol,))[protocol]
+            scores[token] = float(result.score[0])
+            if not np.isfinite(scores[token]):
+                raise ArithmeticError(f"the score is {scores[token]}")
+    except _SceneError as failed:
+        raise _failure(planner, failed.token, failed.error, consequence) from failed.error
+    except Exception as error:  # whatever it is, the evaluation after training would fail by it
+        raise _failure(planner, token, error, consequence) from error
+    return scores
+
+
+class _SceneError(Exception):
+    """An error and the scene it is about."""
+
+    def __init__(self, token: str, error: Exception) -> None:
+        super().__init__(token)
+        self.token = token
+        self.error = error
+
+
+def _plans(planner: Planner, scenes: Sequence[Scene], data: DataConfig) -> list[tuple[Scene, np.ndarray, float]]:
+    """Plan of each scene; where the batch fails, the scene that does is found by planning one at a time."""
     was_training = planner.training
     planner.eval()
     try:
         poses, interval_s = plan_scenes(planner, scenes, data)
-        scores = {}
-        for scene, plan in zip(scenes, poses, strict=True):
-            result = score_plans(found.load(scene.token), plan[None], interval_s, (protocol,))[protocol]
-            scores[scene.token] = float(result.score[0])
-            if not np.isfinite(scores[scene.token]):
-                raise NavforgeError(f"scene {scene.token} scored {scores[scene.token]}")
+        return [(scene, plan, interval_s) for scene, plan in zip(scenes, poses, strict=True)]
     except Exception as error:
-        raise NavforgeError(
-            f"the evaluation of the untrained planner {planner.config.name} fails, so nothing was trained: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        for scene in scenes:
+            try:
+                plan_scenes(planner, [scene], data)
+            except Exception as alone:  # found: named and raised
+                raise _SceneError(scene.token, alone) from alone
+        raise _SceneError(scenes[0].token, error) from error
     finally:
         planner.train(was_training)
-    return scores
+
+
+def _failure(planner: Planner, token: str, error: Exception, consequence: str) -> TrainingError:
+    return TrainingError(
+        f"the evaluation of scene {token} by planner {planner.config.name} fails, {consequence}: "
+        f"{type(error).__name__}: {error}",
+        cause="evaluation",
+        tokens=(token,) if token else (),
+    )
 
 
 def _first_scenes(split: Split, data: DataConfig, count: int) -> list[Scene]:
