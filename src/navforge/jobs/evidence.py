@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,8 @@ from navforge.runs.folder import RunFolder
 
 LOG_BYTES = 4_000_000
 """Of a longer log only the end is read."""
+_BEGINS = re.compile(r"^navforge: job \S+ on \S+, restart \d+")
+"""Of the batch script, each time it starts (`launch.script`)."""
 _CANCELLED_AT = re.compile(r"\*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT (\S+)")
 
 
@@ -56,6 +60,8 @@ class Evidence:
     """The batch script."""
     config: tuple[Line, ...] = ()
     """The resolved config."""
+    command: tuple[str, ...] = ()
+    """The command line the run was started with."""
     checkpoint: tuple[str, float] | None = None
     """Name of the newest checkpoint, and when it was written."""
     notes: tuple[str, ...] = ()
@@ -78,6 +84,13 @@ class Evidence:
             found += _matches(lines, pattern)
         return found
 
+    def rank_lines(self, rank: int) -> list[tuple[Line, str]]:
+        """What a rank printed, with its text: into its own log, and through `srun --label` into the job's."""
+        labelled = self.in_job_log(rf"^{rank}: (.*)$")
+        return [(line, match[1]) for line, match in labelled] + [
+            (line, line.text) for line in self.rank_logs.get(rank, ())
+        ]
+
     def record_line(self, path: Path, name: str) -> Line:
         """The line of a JSON record that holds a key."""
         for number, text in enumerate(_text(path).splitlines(), 1):
@@ -97,39 +110,61 @@ def gather(folder: RunFolder) -> Evidence:
     Raises:
         DataError: no run folder, or its record is damaged.
     """
-    now = time.time()
-    view = read_run(folder)
-    job: SlurmJob | None = None
+    record = folder.read_record()
+    if record.launch != "slurm" or not record.jobs:
+        return assemble(folder)
+    job = record.jobs[-1]
+    answer = ask([job])
+    notes = [answer.note] if answer.note else []
     rows: list[AccountedStep] = []
-    notes = list(view.damaged)
-    if view.record.launch == "slurm" and view.job is not None:
-        answer = ask([view.job])
-        job = answer.jobs.get(view.job)
-        notes += [answer.note] if answer.note else []
-        try:
-            rows = slurm.accounting([view.job])
-        except NavforgeError as error:
-            notes.append(f"no accounting: {error}")
+    try:
+        rows = slurm.accounting([job])
+    except NavforgeError as error:
+        notes.append(f"the accounting of Slurm is not known: {error}")
+    return assemble(folder, job=answer.jobs.get(job), rows=rows, notes=tuple(notes))
+
+
+def assemble(
+    folder: RunFolder,
+    *,
+    job: SlurmJob | None = None,
+    rows: Sequence[AccountedStep] = (),
+    notes: tuple[str, ...] = (),
+    now: float | None = None,
+) -> Evidence:
+    """A run folder together with what Slurm said of its last job.
+
+    Args:
+        folder: the run.
+        job: its last job in the queue or the accounting.
+        rows: all runs and steps the accounting has of that job.
+        notes: what could not be asked.
+        now: s since 1970; default: the clock.
+    """
+    now = time.time() if now is None else now
+    view = read_run(folder)
+    started = job.started if job is not None and not job.waits else None
+    if started is not None:
+        view = view.since(started)
     runs, steps = last_run(rows)
-    if job is not None and not job.waits and job.started is not None:
-        view = view.since(job.started)
     return Evidence(
         view=view,
         state=state_of(view, job, now=now),
         job=job,
         runs=runs,
         steps=steps,
-        job_log=_job_log(folder, view.job, job.started if job is not None and not job.waits else None),
+        job_log=_job_log(folder, view.job, started),
         rank_logs={rank: _rank_log(folder, rank) for rank in range(view.record.world_size)},
         script=read_lines(folder.script, folder),
         config=read_lines(folder.config, folder),
+        command=_command(folder),
         checkpoint=newest_checkpoint(folder),
-        notes=tuple(notes),
+        notes=(*view.damaged, *notes),
         now=now,
     )
 
 
-def last_run(rows: list[AccountedStep]) -> tuple[tuple[AccountedStep, ...], tuple[AccountedStep, ...]]:
+def last_run(rows: Sequence[AccountedStep]) -> tuple[tuple[AccountedStep, ...], tuple[AccountedStep, ...]]:
     """Runs of a job, and the steps of its last run, from all rows the accounting has of it."""
     runs = tuple(row for row in rows if row.step is None)
     start = runs[-1].start if runs else None
@@ -176,14 +211,23 @@ def said_at(text: str) -> float | None:
 
 
 def _job_log(folder: RunFolder, job: str | None, started: float | None) -> tuple[Line, ...]:
-    """The log of a job without what its earlier runs wrote: up to the last line Slurm wrote before it started again."""
+    """The log of a job from its last start on: behind the script's first line, and behind Slurm's last word before."""
     if job is None:
         return ()
     lines = read_lines(folder.job_log(job), folder)
-    if started is None:
-        return lines
-    earlier = [i for i, line in enumerate(lines) if (at := said_at(line.text)) is not None and at <= started]
-    return lines[earlier[-1] + 1 :] if earlier else lines
+    began = [i for i, line in enumerate(lines) if _BEGINS.search(line.text)]
+    if started is not None:
+        ends = ((i, said_at(line.text)) for i, line in enumerate(lines))
+        began += [i + 1 for i, at in ends if at is not None and at <= started]
+    return lines[max(began) :] if began else lines
+
+
+def _command(folder: RunFolder) -> tuple[str, ...]:
+    try:
+        provenance = json.loads(_text(folder.path / "train.provenance.json") or "{}")
+        return tuple(str(word) for word in provenance.get("command", ()))
+    except ValueError:
+        return ()  # damaged; it only makes a remedy shorter
 
 
 def _rank_log(folder: RunFolder, rank: int) -> tuple[Line, ...]:

@@ -58,6 +58,31 @@ def more_time(evidence: Evidence, needed_s: float | None) -> str:
     return resubmit(evidence, f"--time={durations.write(int(hours))}")
 
 
+def train(evidence: Evidence, **changes: str) -> str:
+    """Train again into a new folder, with the words the run was started with but for some keys of `train`."""
+    path = evidence.view.folder.path
+    given = [f"agent={evidence.view.record.agent}"]
+    if len(evidence.command) > 1 and "train" in evidence.command[:2]:
+        given = list(evidence.command[evidence.command.index("train") + 1 :])
+    changed = {"out": f"{path}_again", **{f"train.{name}": value for name, value in changes.items()}}
+    kept = [word for word in given if word.partition("=")[0] not in changed]
+    return shlex.join(["navforge", "train", *kept, *(f"{name}={value}" for name, value in changed.items())])
+
+
+def check_data(evidence: Evidence) -> str:
+    """Look at every sensor file of the run's split."""
+    split = config_value(evidence, "split") or "SPLIT"
+    return f"navforge data check {shlex.quote(f'split={split}')} sample=null"
+
+
+def config_value(evidence: Evidence, name: str) -> str | None:
+    """A value of the resolved config, by the last part of its name; None if it is null, auto or absent."""
+    for line in evidence.config:
+        if match := re.match(rf"\s*{name}: (\S.*)$", line.text):
+            return None if match[1] in ("null", "auto") else match[1].strip("'\"")
+    return None
+
+
 def logs(evidence: Evidence, rank: int | None = None) -> str:
     """Read on in a log."""
     return f"navforge jobs logs {quoted(evidence)}" + (f" --rank {rank}" if rank is not None else "")

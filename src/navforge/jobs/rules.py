@@ -13,6 +13,8 @@ from navforge.jobs.rules_ranks import smaller_batch, told_by_a_rank
 from navforge.jobs.units import age, clock, gigabytes
 from navforge.runs import exits
 
+REFUSED = "navforge: error: "
+"""How the command line begins what it has to say to a user."""
 _TRACEBACK_END = r"^(?P<kind>[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Sample)): ?(?P<said>.*)$"
 _CONSEQUENCE = r"closed by peer|reset by peer|remote process exited|Broken pipe|Watchdog caught|DistBackendError"
 _GPU_MEMORY = r"CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
@@ -22,9 +24,9 @@ _RENDEZVOUS = (
     r"|The client socket has timed out after \d+ms while trying to connect to \((?P<address>[^)]*)\)"
 )
 _SHELL = (
-    r"slurmstepd: error: execve\(\)|slurm_script: line \d+: .*(?:command not found|No such file or directory)"
+    r"slurmstepd\S*: error: execve\(\)|slurm_script: line \d+: .*(?:command not found|No such file or directory)"
     r"|srun: error: .*(?:Unable to create step|task launch|invalid|Invalid|unrecognized)"
-    r"|sbatch: error: |slurmstepd: error: (?:couldn't|could not) (?:chdir|open)"
+    r"|sbatch: error: |slurmstepd\S*: error: (?:couldn't|could not) (?:chdir|open)"
 )
 
 
@@ -65,7 +67,8 @@ def rank_killed(evidence: Evidence) -> Diagnosis | None:
     name = signal.Signals(first.signal).name
     where = f" on {first.node}" if first.node else ""
     words = f"{ranks_in_words(first.ranks).capitalize()}{where} ended first, killed by {name}"
-    words += _who(evidence, first) + " The other ranks ended because of it."
+    words += _who(evidence, first)
+    words += " The other ranks ended because of it." if evidence.view.record.world_size > len(first.ranks) else ""
     shown = [death.line for death in found[:3]]
     if first.signal == signal.SIGBUS:
         return Diagnosis(
@@ -91,18 +94,18 @@ def rank_exited(evidence: Evidence) -> Diagnosis | None:
     rank = first.ranks[0]
     where = f" on {first.node}" if first.node else ""
     words = f"{ranks_in_words(first.ranks).capitalize()}{where} ended first, with {exits.describe(first.status)}"
-    refused = [line for line in evidence.rank_logs.get(rank, ()) if line.text.startswith("navforge: error: ")]
+    refused = [item for item in evidence.rank_lines(rank) if item[1].startswith(REFUSED)]
     if refused and first.status == exits.USER_ERROR:
-        said = refused[-1].text.removeprefix("navforge: error: ")
+        line, said = refused[-1]
         return Diagnosis(
             cause="user_error",
-            summary=f"{words}: {said}",
-            evidence=(refused[-1], first.line),
+            summary=f"{words}: {said.removeprefix(REFUSED)}",
+            evidence=(line, first.line),
             remedy=(remedies.logs(evidence, rank),),
         )
     error = _last_error(evidence, rank)
-    words += f": {error.text.strip()}." if error is not None else ", and its log does not say why."
-    shown = (*((error,) if error is not None else ()), first.line, *evidence.accounting_lines())
+    words += f": {error[1].strip()}." if error is not None else "; it left no word of why."
+    shown = (*((error[0],) if error is not None else ()), first.line, *evidence.accounting_lines())
     return Diagnosis(
         cause="rank_error",
         summary=words,
@@ -169,16 +172,24 @@ def hang(evidence: Evidence) -> Diagnosis | None:
 
 def script_failed(evidence: Evidence) -> Diagnosis | None:
     """The batch script itself failed before ranks ran."""
-    if evidence.view.statuses:
+    if evidence.view.statuses or any(evidence.rank_logs.values()):
         return None
-    found = evidence.in_job_log(_SHELL)
-    if not found:
+    found = [line for line, _ in evidence.in_job_log(_SHELL)]
+    batch = [row for row in evidence.steps if row.step == "batch" and (row.exit_code or row.signal)]
+    ranks_ran = any(row.step is not None and row.step.isdigit() for row in evidence.steps)
+    if found:
+        words = f"No rank ever ran; the batch script failed: {found[0].text.strip()}."
+    elif batch and not ranks_ran and evidence.accounted is not None and evidence.accounted.state == "FAILED":
+        words = f"The batch script ended with {exits.describe(batch[0].exit_code)} before it started a rank; "
+        words += "the setup lines of the cluster profile come there."
+        found = list(evidence.job_log[-2:])
+    else:
         return None
     return Diagnosis(
         cause="user_error",
-        summary=f"No rank ever ran; the batch script failed: {found[0][0].text.strip()}.",
-        evidence=(found[0][0], *evidence.accounting_lines()),
-        remedy=(f"sbatch --test-only {remedies.quoted(evidence)}/job.sbatch", remedies.logs(evidence)),
+        summary=words,
+        evidence=(*found[:4], *evidence.accounting_lines()),
+        remedy=(remedies.logs(evidence), remedies.again(evidence)),
     )
 
 
@@ -225,36 +236,34 @@ RULES: tuple[Rule, ...] = (
     rules_slurm.preemption,
     rules_slurm.node_failure,
     rules_slurm.cancelled,
+    script_failed,
     written_in_a_log,
     rank_killed,
     rank_exited,
     stopped,
     hang,
-    script_failed,
     not_started,
     unknown,
 )
 
 
-def _last_error(evidence: Evidence, rank: int) -> Line | None:
-    """The line that ends the last traceback of a rank's log, if it is no consequence of another rank's end."""
-    lines = evidence.rank_logs.get(rank, ())
-    found = [line for line in lines if re.match(_TRACEBACK_END, line.text)]
-    found = [line for line in found if not re.search(_CONSEQUENCE, line.text)]
+def _last_error(evidence: Evidence, rank: int) -> tuple[Line, str] | None:
+    """The end of the last traceback a rank printed, if it is no consequence of another rank's end."""
+    found = [(line, text) for line, text in evidence.rank_lines(rank) if re.match(_TRACEBACK_END, text)]
+    found = [(line, text) for line, text in found if not re.search(_CONSEQUENCE, text)]
     return found[-1] if found else None
 
 
 def _who(evidence: Evidence, death: Death) -> str:
     """Who may have sent a signal."""
     if death.signal != signal.SIGKILL:
-        return ", an error in compiled code rather than in Python."
+        return ": an error in compiled code rather than in Python."
     beats = [evidence.view.statuses[rank] for rank in death.ranks if rank in evidence.view.statuses]
-    held = (
-        f"; it held {gigabytes(beats[0].host_bytes)} GB at its last heartbeat" if beats and beats[0].host_bytes else ""
-    )
+    held = beats[0].host_bytes if beats else 0
+    memory = f" It held {gigabytes(held)} GB at its last heartbeat." if held else ""
     if evidence.view.record.launch == "slurm":
-        return f" by something other than Slurm, which reports no memory or time limit{held}."
-    return f": by a person, or by the kernel because the machine ran out of memory (dmesg tells){held}."
+        return f". Slurm names no limit that it broke, so a person or a program on the node killed it.{memory}"
+    return f": by a person, or by the kernel because the machine ran out of memory (dmesg tells).{memory}"
 
 
 def _never_heard(evidence: Evidence) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 
 from navforge.jobs import remedies
 from navforge.jobs.diagnosis import Diagnosis
@@ -53,15 +52,15 @@ def _evaluation(evidence: Evidence, failure: Failure) -> Diagnosis:
 
 def _non_finite(evidence: Evidence, failure: Failure) -> Diagnosis:
     words = f"Training stopped{_at(failure)} because {_sentence(failure)}.{_scenes(failure)}"
-    rate = _key(evidence, "learning_rate")
-    lower = f"train.learning_rate={float(rate) / 2:g}" if rate is not None else "train.learning_rate=HALF"
+    rate = remedies.config_value(evidence, "learning_rate")
+    lower = f"{float(rate) / 2:g}" if rate is not None else "HALF"
     return _diagnosis(
         evidence,
         failure,
         "non_finite",
         words,
-        f"{_train(evidence)} {lower}",
-        f"navforge data check split={shlex.quote(_key(evidence, 'split') or 'SPLIT')} sample=null",
+        remedies.train(evidence, learning_rate=lower),
+        remedies.check_data(evidence),
     )
 
 
@@ -74,8 +73,8 @@ def _corrupt_sample(evidence: Evidence, failure: Failure) -> Diagnosis:
         failure,
         "corrupt_sample",
         words,
-        f"navforge data check split={shlex.quote(_key(evidence, 'split') or 'SPLIT')} sample=null",
-        f"{_train(evidence)} train.tolerate_corrupt=1",
+        remedies.check_data(evidence),
+        remedies.train(evidence, tolerate_corrupt="1"),
     )
 
 
@@ -95,7 +94,7 @@ def _host_memory(evidence: Evidence, failure: Failure) -> Diagnosis:
     words = f"Rank {failure.rank} ran out of host memory{_at(failure)}: {_message(failure)}."
     oom = [line for line, _ in evidence.in_job_log(r"oom[-_]kill|Out Of Memory$|exceeded memory limit")]
     more = remedies.more_memory(evidence)
-    workers = f"{_train(evidence)} train.loader_workers=auto"
+    workers = remedies.train(evidence, loader_workers="auto")
     found = _diagnosis(evidence, failure, "host_memory", words, *((more,) if more else ()), workers)
     return Diagnosis(**{**vars(found), "evidence": (*found.evidence, *oom)})
 
@@ -109,7 +108,7 @@ def _disk_full(evidence: Evidence, failure: Failure) -> Diagnosis:
 
 def _user_error(evidence: Evidence, failure: Failure) -> Diagnosis:
     words = f"Something the run was asked for is wrong, says rank {failure.rank}: {_message(failure)}."
-    return _diagnosis(evidence, failure, "user_error", words, f"{_train(evidence)} --help")
+    return _diagnosis(evidence, failure, "user_error", words, remedies.train(evidence))
 
 
 def _error(evidence: Evidence, failure: Failure) -> Diagnosis:
@@ -137,13 +136,11 @@ TELLERS = {
 
 
 def smaller_batch(evidence: Evidence) -> tuple[str, ...]:
-    """Commands that halve the scenes per step and rank, keeping the gradient's."""
-    batch, steps = _key(evidence, "batch_size"), _key(evidence, "accumulate")
-    if batch is not None and batch.isdigit() and int(batch) > 1:
-        halved = f"train.batch_size={int(batch) // 2} train.accumulate={2 * int(steps or 1)}"
-    else:
-        halved = "train.batch_size=auto"
-    return (f"{_train(evidence)} {halved}",)
+    """The command that halves the scenes per step and rank, keeping the gradient's."""
+    batch, steps = remedies.config_value(evidence, "batch_size"), remedies.config_value(evidence, "accumulate")
+    if batch is None or not batch.isdigit() or int(batch) < 2:
+        return (remedies.train(evidence, batch_size="auto"),)
+    return (remedies.train(evidence, batch_size=str(int(batch) // 2), accumulate=str(2 * int(steps or 1))),)
 
 
 def _diagnosis(evidence: Evidence, failure: Failure, cause: str, words: str, *remedy: str) -> Diagnosis:
@@ -186,17 +183,3 @@ def _scenes(failure: Failure) -> str:
         return ""
     more = f" and {len(failure.tokens) - SHOWN_TOKENS} more" if len(failure.tokens) > SHOWN_TOKENS else ""
     return f" Scenes of that batch: {', '.join(failure.tokens[:SHOWN_TOKENS])}{more}."
-
-
-def _train(evidence: Evidence) -> str:
-    """The command that trains the same planner into a new folder."""
-    path = evidence.view.folder.path
-    return f"navforge train agent={evidence.view.record.agent} out={shlex.quote(f'{path}_again')}"
-
-
-def _key(evidence: Evidence, name: str) -> str | None:
-    """A value of the resolved config, by the last part of its name."""
-    for line in evidence.config:
-        if match := re.match(rf"\s*{name}: (\S.*)$", line.text):
-            return None if match[1] in ("null", "auto") else match[1].strip("'\"")
-    return None

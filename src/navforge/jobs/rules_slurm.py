@@ -197,7 +197,7 @@ def cancelled(evidence: Evidence) -> Diagnosis | None:
     found = [line for line, _ in evidence.in_job_log(r"\*\*\* JOB \S+ ON \S+ CANCELLED AT \S+ \*\*\*")]
     if first_failure(evidence) is not None or died_before(evidence, found):
         return None
-    never = row is not None and row.start is None
+    never = row is not None and row.node_list is None
     words = f"Job {evidence.view.job} was cancelled" + (f" by {_user(by)}" if by is not None else "")
     words += " before it started" if never else _hung(evidence) + _checkpoint(evidence)
     return Diagnosis(
