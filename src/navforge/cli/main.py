@@ -31,6 +31,7 @@ VERBS = {
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
     "train": "train a planner (agent=NAME) into a run folder; resumes",
     "import-checkpoint": "a published checkpoint (TransFuser, LTF, Hydra-MDP) as one of navforge's",
+    "tune": "search the inference weights of a trained Hydra-MDP on a validation split; resumes",
     "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",
     "jobs": "every run under a folder, live: state, place in the queue, speed, memory, time left",
     "jobs logs": "logs of a run: the ends of all, or one rank's; --follow goes on until the run ends",
