@@ -83,7 +83,7 @@ class Targets:
     agent_labels: Tensor | None = None
     """(B, 30) bool: which rows of `agents` hold a vehicle."""
     bev_semantics: Tensor | None = None
-    """(B, 128, 256) int64 class of the ground ahead of the ego vehicle (see `inputs.targets`)."""
+    """(B, 128, 256) class of the ground ahead of the ego vehicle, whole numbers (see `inputs.targets`)."""
 
 
 class Encoder(nn.Module, ABC):

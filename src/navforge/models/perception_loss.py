@@ -69,5 +69,10 @@ def match(boxes: Tensor, logits: Tensor, true_boxes: Tensor, present: Tensor, co
     cost = config.class_factor * functional.softplus(says)
     distance = (boxes[:, :, None, :2] - true_boxes[:, None, :, :2]).abs().sum(dim=-1)
     cost = cost + torch.where(present[:, None, :], config.box_factor * distance, 0.0)
-    rows = [linear_sum_assignment(each)[1] for each in torch.nan_to_num(cost).cpu().numpy()]
-    return torch.stack([torch.from_numpy(row) for row in rows]).to(boxes.device)
+    return _cheapest(torch.nan_to_num(cost))
+
+
+@torch.compiler.disable
+def _cheapest(cost: Tensor) -> Tensor:
+    rows = [linear_sum_assignment(each)[1] for each in cost.cpu().numpy()]
+    return torch.stack([torch.from_numpy(row) for row in rows]).to(cost.device)
