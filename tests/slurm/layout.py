@@ -10,8 +10,8 @@ from pathlib import Path
 
 KILL_WAIT_S = 5
 """From SIGTERM to SIGKILL; Slurm's own is 30."""
-REQUEUE_DELAY_S = 3
-"""How long a requeued job waits; Slurm's own is 120."""
+REQUEUE_DELAY_S = 5
+"""How long a requeued job waits; Slurm's own is 120, which it also takes for less than 5."""
 CPUS = 128
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 """Where daemons lie, whatever the shell of the tests looks through."""

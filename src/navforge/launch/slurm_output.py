@@ -85,6 +85,7 @@ class AccountedStep:
     cancelled_by: int | None
     """User who cancelled it, if Slurm says so."""
     exit_code: int
+    """Without its highest bit, as sacct gives it: 137 and 9 are both 9. `scontrol show job` has all of it."""
     signal: int
     derived_exit_code: int | None
     """Highest exit code of the job's steps; None for steps."""
