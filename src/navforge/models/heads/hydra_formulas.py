@@ -70,8 +70,26 @@ def weighted_confidence(
     value = imitation_factor * functional.log_softmax(imitation, dim=-1)
     for factor, logits in multiplicative:
         value = value + factor * functional.logsigmoid(logits)
-    kept = [factor * logits.sigmoid() for factor, logits in weighted if factor > 0]
-    if kept and weighted_factor > 0:
-        tiny = torch.finfo(value.dtype).tiny
-        value = value + weighted_factor * torch.stack(kept).sum(dim=0).clamp_min(tiny).log()
+    if weighted_factor > 0 and any(factor > 0 for factor, _ in weighted):
+        value = value + weighted_factor * _log_sum(weighted)
     return value
+
+
+def log_confidences(imitation: Tensor, multiplicative: list[Tensor], weighted: list[tuple[float, Tensor]]) -> Tensor:
+    """(B, N, K) what `weighted_confidence` gives a factor each: it is their sum, each times its factor.
+
+    Args:
+        imitation: (B, N) logits.
+        multiplicative: (B, N) logits of each multiplicative sub-score.
+        weighted: factor and (B, N) logits of each weighted sub-score; without a positive factor there is no such part.
+    """
+    parts = [functional.log_softmax(imitation, dim=-1), *(functional.logsigmoid(logits) for logits in multiplicative)]
+    if any(factor > 0 for factor, _ in weighted):
+        parts.append(_log_sum(weighted))
+    return torch.stack(parts, dim=-1)
+
+
+def _log_sum(weighted: list[tuple[float, Tensor]]) -> Tensor:
+    kept = [factor * logits.sigmoid() for factor, logits in weighted if factor > 0]
+    total = torch.stack(kept).sum(dim=0)
+    return total.clamp_min(torch.finfo(total.dtype).tiny).log()

@@ -24,6 +24,7 @@ from navforge.models.heads.hydra_formulas import (
     distillation_loss,
     imitation_loss,
     imitation_target,
+    log_confidences,
     weighted_confidence,
 )
 from navforge.models.heads.weights import DRIVESUPRIM_V2, HYDRA_LOSS, taught_metrics
@@ -115,6 +116,13 @@ class HydraMdpConfig(HeadConfig):
     def inner_factors(self) -> tuple[tuple[Metric, float], ...]:
         """What has a head, with its factor in the weighted confidence; the overall score's is `inference.weighted`."""
         return tuple((m, 1.0 if m is OVERALL else getattr(self.inference, m.name)) for m in self.metrics)
+
+    @property
+    def log_factors(self) -> tuple[str, ...]:
+        """Keys of `inference` that are factors of a log: one per column of `HydraMdpHead.log_confidences`."""
+        gates = [metric.name for metric in self.metrics if metric.kind == "multiplicative"]
+        summed = any(factor > 0 for metric, factor in self.inner_factors if metric.kind == "weighted")
+        return ("imitation", *gates, *(("weighted",) if summed else ()))
 
     @property
     def teacher_columns(self) -> tuple[str, ...]:
@@ -226,13 +234,23 @@ class HydraMdpHead(Head):
         factors = self.config.inference
         value = weighted_confidence(
             output.imitation,
-            [(w, output.sub_scores[m.name]) for m, w in self.config.inner_factors if m.kind == "multiplicative"],
-            [(w, output.sub_scores[m.name]) for m, w in self.config.inner_factors if m.kind == "weighted"],
+            self._of_kind(output, "multiplicative"),
+            self._of_kind(output, "weighted"),
             imitation_factor=factors.imitation,
             weighted_factor=factors.weighted,
         )
         chosen = value.argmax(dim=-1)
         return PlannerOutput(self.vocabulary[chosen], INTERVAL_S, value, chosen)
+
+    def log_confidences(self, output: HeadOutput) -> Tensor:
+        """(B, N, K) what `config.log_factors` are factors of."""
+        assert isinstance(output, HydraMdpOutput)
+        gates = [logits for _, logits in self._of_kind(output, "multiplicative")]
+        return log_confidences(output.imitation, gates, self._of_kind(output, "weighted"))
+
+    def _of_kind(self, output: HydraMdpOutput, kind: str) -> list[tuple[float, Tensor]]:
+        """Factor and logits of each sub-score of a kind."""
+        return [(w, output.sub_scores[m.name]) for m, w in self.config.inner_factors if m.kind == kind]
 
 
 def _encoder_layer(options: dict[str, Any], *, bias: bool) -> nn.TransformerEncoderLayer:

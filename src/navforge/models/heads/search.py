@@ -5,8 +5,8 @@ sum) times its log confidences f (`hydra_formulas.log_confidences`). Two facts m
 
 - Over a box of weights low <= w <= high, entry b beats entry e everywhere if sum_k min(low_k d_k, high_k d_k) > 0 with
   d = f_b - f_e: the minimum of a linear function over a box. Of 8192 entries few are unbeaten.
-- The sets are split into ever smaller boxes (`WeightTree`, once for all scenes). Where one entry beats all others over a
-  box, all sets in it choose that entry.
+- The sets are split into ever smaller boxes (`WeightTree`, once for all scenes). Where one entry beats all others over
+  a box, all sets in it choose that entry.
 
 Neither changes a choice: an entry is dropped only if it loses by more than rounding can make up. Among equals the first
 entry is chosen.
