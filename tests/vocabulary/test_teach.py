@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -87,6 +88,15 @@ def test_rows_hold_what_was_scored(tmp_path: Path) -> None:
 def test_discrete_columns_take_one_byte(tmp_path: Path) -> None:
     store = build(tmp_path)
     assert store.arrays["lane_keeping"].dtype == np.uint8 and store.arrays["ego_progress"].dtype == np.uint16
+
+
+def test_another_process_gets_the_path_and_not_the_scores(tmp_path: Path) -> None:
+    store = build(tmp_path)
+    handed = pickle.dumps(store)
+    assert all(array.tobytes() not in handed for array in store.arrays.values())
+    again = pickle.loads(handed)
+    for name, values in store.row("b1").items():
+        np.testing.assert_array_equal(again.row("b1")[name], values)
 
 
 def test_an_interrupted_store_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,10 +96,11 @@ class TeacherStore:
                 f"teacher store {path} was made with vocabulary {made_with} ({header['entries']} entries), the "
                 f"vocabulary given is {vocabulary.fingerprint} ({vocabulary.size} entries); rows would not correspond"
             )
-        tokens = tuple((path / TOKENS).read_text().split())
-        shape = (len(tokens), header["entries"])
-        arrays = {name: _map_column(path, name, about, shape) for name, about in header["columns"].items()}
-        return TeacherStore(path, header, tokens, arrays)
+        return _map(path, header)
+
+    def __reduce__(self) -> tuple[Any, tuple[Path, dict[str, Any]]]:
+        """Handing a store to another process hands over its path: the columns stay on disk."""
+        return _map, (self.path, self.header)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -188,6 +189,13 @@ def read_header(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise DataError(f"teacher store {path}: {HEADER} is damaged ({error}); teach again") from error
     return header
+
+
+def _map(path: Path, header: dict[str, Any]) -> TeacherStore:
+    tokens = tuple((path / TOKENS).read_text().split())
+    shape = (len(tokens), header["entries"])
+    arrays = {name: _map_column(path, name, about, shape) for name, about in header["columns"].items()}
+    return TeacherStore(path, header, tokens, arrays)
 
 
 def _map_column(
