@@ -152,6 +152,7 @@ class RunFolder:
         write_json(self.record_file, asdict(record))
 
     def add_job(self, job: str) -> None:
-        """Note that a job runs this folder."""
+        """Note that a job runs this folder; does nothing if that is known."""
         record = self.read_record()
-        self.write_record(replace(record, jobs=(*record.jobs, job)))
+        if job not in record.jobs:
+            self.write_record(replace(record, jobs=(*record.jobs, job)))

@@ -103,18 +103,19 @@ def check_same_run(found: Checkpoint, about: dict[str, Any], config: RunConfig) 
     """
     pairs = {
         "planner": (found.planner, planner_to_dict(config.planner)),
-        "train": (_binding(found.facts["train"]), _binding(about["train"])),
+        "train": (binding(found.facts["train"]), binding(about["train"])),
         "fingerprints": (found.facts["fingerprints"], about["fingerprints"]),
         "ranks": (found.facts.get("ranks", 1), about["ranks"]),
     }
-    differing = [path for name, (old, new) in pairs.items() for path in _differences(old, new, name)]
+    differing = [path for name, (old, new) in pairs.items() for path in differences(old, new, name)]
     if differing:
         raise ConfigError(
             f"out: {config.out} holds a run that differs in {', '.join(differing)}; give another out= or delete it"
         )
 
 
-def _binding(train: dict[str, Any]) -> dict[str, Any]:
+def binding(train: dict[str, Any]) -> dict[str, Any]:
+    """What of `train` decides what is learnt."""
     return {name: value for name, value in train.items() if name not in FREE}
 
 
@@ -155,7 +156,8 @@ def _vocabulary(config: RunConfig) -> Vocabulary | None:
     return Vocabulary.load(config.vocabulary)
 
 
-def _differences(old: Any, new: Any, name: str) -> list[str]:
+def differences(old: Any, new: Any, name: str) -> list[str]:
+    """Dotted keys that differ, with both values."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return [d for k in {**old, **new} for d in _differences(old.get(k), new.get(k), f"{name}.{k}")]
+        return [d for k in {**old, **new} for d in differences(old.get(k), new.get(k), f"{name}.{k}")]
     return [] if old == new else [f"{name} ({old} -> {new})"]
