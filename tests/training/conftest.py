@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from navforge.core.errors import DataError
 from navforge.data.filters import SceneFilter
 from navforge.data.scenes import EgoStatus
 from navforge.data.splits import Split
@@ -28,6 +29,7 @@ ENTRIES = 9
 SPLITS = {
     "train": Split("train", SceneFilter(), {"log_a": ("a1", "a2", "a3"), "log_b": ("b1", "b2", "b3", "b4")}, {}),
     "val": Split("val", SceneFilter(), {"log_v": ("v1", "v2", "v3")}, {}),
+    "long": Split("long", SceneFilter(), {f"log_{n}": tuple(f"{n}{m:02}" for m in range(10)) for n in "cdef"}, {}),
 }
 
 
@@ -69,6 +71,18 @@ def fake_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         read, "read_camera", lambda path: np.full((36, 64, 3), round(FakeScene(path.name).speed * 20), np.uint8)
     )
+
+
+def broken_images(reasons: dict[str, str]) -> None:
+    """From here on, in this process, images of some scenes cannot be read."""
+    whole = read.read_camera
+
+    def read_camera(path: Path) -> Any:
+        if path.name in reasons:
+            raise DataError(f"{path} is damaged: {reasons[path.name]}")
+        return whole(path)
+
+    read.read_camera = read_camera
 
 
 def fake_scores(scene: FakeScene, poses: np.ndarray, interval_s: float, rules: Any, **_: Any) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import re
 import time
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 from navforge.core.errors import NavforgeError
 from navforge.runs.status import Failure
@@ -30,10 +31,14 @@ SIGNS = (
 class TrainingError(NavforgeError):
     """Training cannot go on; says of which cause, and which scenes are concerned."""
 
-    def __init__(self, message: str, *, cause: str, tokens: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, cause: str, tokens: tuple[str, ...] = (), record: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.cause = cause
         self.tokens = tokens
+        self.record = record
+        """More than fits into a message, as plain values."""
 
 
 def cause_of(error: BaseException) -> str:
@@ -61,7 +66,12 @@ def cause_of(error: BaseException) -> str:
     return "user_error" if user else "error"
 
 
-NAMES = {"CorruptSample": "corrupt_sample", "RendezvousError": "rendezvous", "OutOfMemoryError": "gpu_memory"}
+NAMES = {
+    "CorruptSample": "corrupt_sample",
+    "RendezvousError": "rendezvous",
+    "OutOfMemoryError": "gpu_memory",
+    "PreflightError": "preflight",
+}
 """Causes by the name of types whose modules are not imported here."""
 
 

@@ -125,7 +125,14 @@ class Stepper:
             what = f"the loss of epoch {epoch}, step {step}{ranks} is not finite ({everyone[bad[0]][0]:g})"
         else:
             what = f"the gradient of epoch {epoch}, step {step} is not finite ({norm:g}, {self.skipped} times in a row)"
-        raise TrainingError(f"{what}; scenes: {', '.join(tokens)}", cause="non_finite", tokens=tokens)
+        record = {
+            "epoch": epoch,
+            "step": step,
+            "losses": {str(rank): str(value) for rank, (value, _) in enumerate(everyone)},
+            "gradient_norm": str(norm),
+            "tokens": {str(rank): list(everyone[rank][1]) for rank in guilty},
+        }
+        raise TrainingError(f"{what}; scenes: {', '.join(tokens)}", cause="non_finite", tokens=tokens, record=record)
 
     def _require_gradients(self) -> None:
         """Raise TrainingError for parameters the loss does not depend on: ranks could not agree on them."""

@@ -23,6 +23,7 @@ from navforge.models import checkpoints
 from navforge.runs.folder import RunFolder
 from navforge.training.config import TrainConfig
 from navforge.training.curves import FILE, EpochCurve, StepCurve
+from navforge.training.failures import TrainingError
 from navforge.training.heartbeat import Heartbeat
 from navforge.training.keeper import Keeper, Ranking, ranked
 from navforge.training.loaders import Fetched, fetch
@@ -37,6 +38,9 @@ from navforge.training.votes import CorruptLog, Stopped, vote
 
 LOG_EVERY = 10
 """Steps between two points in TensorBoard and other loggers; `steps.csv` has every step."""
+
+NON_FINITE = "non_finite.json"
+"""In the run folder: ranks, losses and scenes of the step that was not finite."""
 
 
 @dataclass
@@ -191,7 +195,12 @@ class Trainer:
             scenes += size
             parts.beat.count(size, fetched.waited_s)
         rate = parts.stepper.optimiser.param_groups[-1]["lr"]
-        done = parts.stepper.finish(epoch=self.at.epoch, step=self.at.step)
+        try:
+            done = parts.stepper.finish(epoch=self.at.epoch, step=self.at.step)
+        except TrainingError as error:
+            if self.ranks.first and error.record is not None:
+                write_json(parts.folder.path / NON_FINITE, error.record)
+            raise
         self.at.step += 1
         self.at.total += 1
         self._pending = _Pending(done.loss, self.at.total, rate, done.norm)
