@@ -1,0 +1,169 @@
+"""`navforge tune` on a tiny town: an untrained planner, scenes, a teacher of their true scores.
+
+The planner passes for one trained on the split `val`, which has one log; `train` has several.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from navforge.caching.pool import cache_split
+from navforge.cli.main import main
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+from navforge.evaluation import confidences
+from navforge.inputs.dataset import scenes_of
+from navforge.models.checkpoints import KEY, contents, read_checkpoint, write_values
+from navforge.models.encoders.ego_status import EgoStatusConfig
+from navforge.models.heads.hydra_mdp import HydraMdpConfig
+from navforge.models.heads.mlp import MlpHeadConfig
+from navforge.models.heads.weights import PLAIN_V1
+from navforge.models.planner import PlannerConfig, load_planner, planner_to_dict
+from navforge.training.inference import plan_scenes
+from navforge.vocabulary.harvest import human_trajectories
+from navforge.vocabulary.teach import teach
+from navforge.vocabulary.teacher import SCORE, TeacherStore
+from navforge.vocabulary.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.xdist_group("tiny_town")
+ENTRIES = 24
+HEAD = HydraMdpConfig(
+    protocol="pdms_v1", width=16, attention_heads=2, feed_forward=16, decoder_layers=1, inference=PLAIN_V1
+)
+PLANNER = PlannerConfig(name="hydra_small", encoder=EgoStatusConfig(), head=HEAD)
+
+
+@dataclass(frozen=True)
+class Material:
+    checkpoint: Path
+    teacher: Path
+    data: DataConfig
+    words: list[str]
+
+
+@pytest.fixture(scope="module")
+def material(tiny_town: Path, tmp_path_factory: pytest.TempPathFactory) -> Material:
+    folder = tmp_path_factory.mktemp("tune")
+    data = DataConfig(logs=tiny_town / "navsim_logs", sensors=tiny_town / "sensor_blobs", maps=tiny_town / "maps")
+    split, trained_on = (load_split(name, data, workers=1) for name in ("train", "val"))
+    driven = human_trajectories(trained_on, data, workers=1)
+    vocabulary = Vocabulary(driven[np.linspace(0, len(driven) - 1, ENTRIES).astype(int)])
+    cache_split(split, data, folder / "cache", workers=1)
+    rules: dict[str, Any] = {"protocol_name": "pdms_v1", "human_filter": False, "workers": 1}
+    teach(vocabulary, split, folder / "cache", folder / "teacher", **rules)
+    torch.manual_seed(3)
+    planner = PLANNER.build(vocabulary)
+    facts = {"split": "val", "fingerprints": {"vocabulary": vocabulary.fingerprint, "split": trained_on.hash}}
+    values = {
+        "state_dict": {f"planner.{name}": value for name, value in planner.state_dict().items()},
+        "optimizer_states": [{"moments": torch.zeros(1000)}],
+        KEY: contents(planner_to_dict(PLANNER), facts),
+    }
+    write_values(folder / "best.ckpt", values)
+    words = [f"data.{name}={getattr(data, name)}" for name in ("logs", "sensors", "maps")]
+    return Material(folder / "best.ckpt", folder / "teacher", data, words)
+
+
+Tune = Callable[..., int]
+
+
+@pytest.fixture
+def tune(material: Material) -> Tune:
+    def run(out: Path, **keys: Any) -> int:
+        given = {"checkpoint": material.checkpoint, "teacher": material.teacher, "split": "train", "out": out, **keys}
+        words = [f"{name.replace('__', '.')}={value}" for name, value in given.items()]
+        return main(["tune", "device=cpu", "search.sets=200", *words, *material.words])
+
+    return run
+
+
+def true_mean(material: Material, checkpoint: Path) -> float:
+    """Mean true score of what a checkpoint plans on the validation split, by the way evaluation takes."""
+    planner = load_planner(checkpoint)
+    head = planner.head
+    split = load_split("train", material.data, workers=1)
+    scenes = list(scenes_of(split, material.data))
+    poses, _ = plan_scenes(planner, scenes, material.data)
+    entries = head.get_buffer("vocabulary").double().numpy()
+    store = TeacherStore.open(material.teacher, Vocabulary(head.get_buffer("vocabulary").numpy()))
+    chosen = [int(np.abs(entries - pose).max(axis=(1, 2)).argmin()) for pose in poses]
+    return float(np.mean([store.row(s.token)[SCORE][entry] for s, entry in zip(scenes, chosen, strict=True)]))
+
+
+def test_the_weights_travel_with_the_checkpoint_and_score_what_was_said(
+    material: Material, tune: Tune, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune(tmp_path / "out") == 0
+    said = json.loads((tmp_path / "out" / "tune.json").read_text())
+    tuned = read_checkpoint(tmp_path / "out" / "tuned.ckpt")
+    assert tuned.facts["tuning"] == said and tuned.facts["split"] == "val"
+    held = tuned.planner["head"]["inference"]
+    assert {name: held[name] for name in said["factors"]} == said["after"] != said["before"]
+    assert held["ego_progress"] == PLAIN_V1.ego_progress
+    before = read_checkpoint(material.checkpoint)
+    assert all(torch.equal(value, tuned.state[name]) for name, value in before.state.items())
+    assert "optimizer_states" not in torch.load(tmp_path / "out" / "tuned.ckpt", weights_only=True)
+    assert said["score_before"] == pytest.approx(true_mean(material, material.checkpoint), abs=1e-6)
+    assert said["score_after"] == pytest.approx(true_mean(material, tmp_path / "out" / "tuned.ckpt"), abs=1e-6)
+    assert said["score_after"] > said["score_before"]
+    printed = capsys.readouterr().out
+    assert "before" in printed and "on logs not searched" in printed and "tuned.ckpt" in printed
+
+
+def test_finished_logs_are_not_planned_again(tune: Tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tune(tmp_path / "out") == 0
+    first = json.loads((tmp_path / "out" / "tune.json").read_text())
+    parts = sorted((tmp_path / "out" / "confidences").glob("*.npz"))
+    parts[0].write_bytes(parts[0].read_bytes()[:100])
+    planned: list[str] = []
+    real = confidences._collect_log
+
+    def counted(planner: Any, split: Any, log_name: str, *rest: Any) -> Any:
+        planned.append(log_name)
+        return real(planner, split, log_name, *rest)
+
+    monkeypatch.setattr(confidences, "_collect_log", counted)
+    assert tune(tmp_path / "out") == 0
+    assert planned == [parts[0].stem]
+    again = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert {**again, "search_s": 0} == {**first, "search_s": 0}
+    planned.clear()
+    assert tune(tmp_path / "out", search__weighted="[1,20]") == 0  # another box needs other candidates
+    assert len(planned) == len(parts)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"split": "test"}, "test set"),
+        ({"split": "val"}, "shares"),
+        ({"train_split": "train"}, "trained on"),
+        ({"folds": 99}, "99 parts"),
+        ({"search__imitation": "[1,0.1]"}, "search.imitation"),
+    ],
+)
+def test_what_is_refused(
+    tune: Tune, tmp_path: Path, capsys: pytest.CaptureFixture[str], keys: dict[str, Any], words: str
+) -> None:
+    assert tune(tmp_path / "out", **keys) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out" / "tuned.ckpt").exists()
+
+
+def test_a_planner_that_does_not_choose_has_nothing_to_tune(
+    tune: Tune, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(PLANNER, name="mlp", head=MlpHeadConfig(hidden=4))
+    state = {f"planner.{name}": value for name, value in config.build().state_dict().items()}
+    facts = {"split": "train", "fingerprints": {"vocabulary": None}}
+    write_values(tmp_path / "mlp.ckpt", {"state_dict": state, KEY: contents(planner_to_dict(config), facts)})
+    assert tune(tmp_path / "out", checkpoint=tmp_path / "mlp.ckpt") == 2
+    assert "nothing to tune" in capsys.readouterr().err
