@@ -30,15 +30,21 @@ VERBS = {
     "teach": "score a vocabulary on a split into a teacher store; resumes",
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
     "train": "train a planner (agent=NAME) into a run folder; resumes",
+    "rank": "one rank of a launched run; batch scripts and train call it",
     "import-checkpoint": "a published checkpoint (TransFuser, LTF, Hydra-MDP) as one of navforge's",
     "tune": "search the inference weights of a trained Hydra-MDP on a validation split; resumes",
     "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",
     "jobs": "every run under a folder, live: state, place in the queue, speed, memory, time left",
+    "jobs show": "everything about one run: progress, curves, ranks, memory, starts, checkpoints, files",
     "jobs logs": "logs of a run: the ends of all, or one rank's; --follow goes on until the run ends",
+    "jobs cancel": "end a run: ranks that train write a checkpoint first",
+    "jobs requeue": "start a run again from its last checkpoint: into the queue, submitted anew, or in the background",
     "diagnose": "what ended a run, the lines that show it, and the command that helps",
     "demo": "the whole road on an embedded world: town, cache, teach, train, evaluate, report; resumes",
 }
 """Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, `a-b` in `cli/a_b.py`."""
+HIDDEN = ("rank",)
+"""Verbs that are not for people."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -121,7 +127,8 @@ def _module(verb: str) -> ModuleType:
 def _print_verbs() -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for verb, meaning in VERBS.items():
-        table.add_row(f"  {verb}", meaning)
+        if verb not in HIDDEN:
+            table.add_row(f"  {verb}", meaning)
     console = _console()
     console.print("usage: navforge VERB key=value ...      navforge VERB --help lists the keys\n", highlight=False)
     console.print(table)

@@ -1,25 +1,57 @@
-"""`navforge train`: a planner by name, trained on a split."""
+"""`navforge train`: a planner by name, trained on a split, on this machine or by Slurm."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.jobs import control
+from navforge.launch import snapshot, start
+from navforge.launch.cluster import ClusterProfile, read_profile
 from navforge.models.planner import PlannerConfig
-from navforge.training import run as training
+from navforge.preflight import submission
+from navforge.runs import exits, status
+from navforge.runs.folder import RunFolder
+from navforge.runs.status import Failure
 from navforge.training.config import TrainConfig
 from navforge.training.recipes import RECIPES, Recipe, recipe
-from navforge.training.run import RunConfig
-
-SELF_CHECK = True
-
-Config = RunConfig
+from navforge.training.run import BEST, RunConfig
 
 
-def configure(words: Sequence[str]) -> RunConfig:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    """Keys of `navforge train`: those of the run, and how it is started."""
+
+    launch: str = key("local", "where ranks run: on this machine, or by Slurm", choices=("local", "slurm"))
+    cluster: Path | None = key(None, "cluster profile (YAML, see clusters/), for launch=slurm")
+    time_limit: str | None = key(None, "time limit of the Slurm job instead of the profile's")
+    code: str = key(
+        "keep", "a run that goes on keeps its snapshot of the code or gets a new one", choices=("keep", "new")
+    )
+    preflight: bool = key(True, "check everything before the start; false where navforge preflight just did")
+    force: tuple[str, ...] = key((), "checks of the preflight whose refusal is accepted, by name")
+
+    def __post_init__(self) -> None:
+        if (self.launch == "slurm") != (self.cluster is not None):
+            raise ConfigError(
+                "cluster: launch=slurm needs a profile: cluster=FILE.yaml (see docs/clusters.md)"
+                if self.cluster is None
+                else "cluster: a profile is for launch=slurm; give launch=slurm too or drop it"
+            )
+        if self.launch == "local" and self.nodes > 1:
+            raise ConfigError(f"nodes: launch=local starts ranks on this machine only, not on {self.nodes}")
+        if self.launch == "local" and self.time_limit is not None:
+            raise ConfigError("time_limit: only Slurm jobs have one; drop it or give launch=slurm")
+
+
+def configure(words: Sequence[str]) -> Config:
     """The run's config: the recipe of `agent=NAME` with the other words over it."""
     chosen = _recipe(words)
     if chosen is None:
@@ -27,15 +59,91 @@ def configure(words: Sequence[str]) -> RunConfig:
     return configs.merge(_with_recipe(chosen), words)
 
 
-def template(words: Sequence[str]) -> type[RunConfig]:
+def template(words: Sequence[str]) -> type[Config]:
     """What `--help` describes: the keys of the named recipe, or of the first one if none is named."""
     return _with_recipe(_recipe(words) or RECIPES[0])
 
 
-def run(config: RunConfig) -> None:
-    """Train and say where the result is."""
-    best = training.train(config)
-    print(f"{best}: best checkpoint; learning curves in {config.out / 'epochs.csv'}")
+def run(config: Config) -> int:
+    """Check, make the run folder ready, start the ranks; say what to do next."""
+    folder = RunFolder(config.out.absolute())
+    profile = None if config.cluster is None else read_profile(config.cluster)
+    wanted = run_config(config)
+    _require_idle(folder)
+    if folder.finished.is_file():
+        print(f"{folder.path} is finished: {folder.checkpoints / BEST}; to train anew give another out=")
+        return exits.FINISHED
+    if start.has_checkpoint(folder):
+        wanted = start.continued(wanted, folder)
+        _say_code(folder, config)
+    if config.preflight:
+        wanted = _checked(config, wanted, profile)
+    start.prepare(folder, wanted, profile=profile, time_limit=config.time_limit, new_code=config.code == "new")
+    if profile is None:
+        return _train_here(folder)
+    _submit(folder, wanted, profile)
+    return exits.FINISHED
+
+
+def run_config(config: Config) -> RunConfig:
+    """The part of the keys that describes the run; its folder as an absolute path."""
+    values: dict[str, Any] = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
+    return RunConfig(**{**values, "out": config.out.absolute()})
+
+
+def _require_idle(folder: RunFolder) -> None:
+    """Raise ConfigError if ranks of the run may be alive or waiting: two of them would write into one folder."""
+    if not folder.record_file.is_file():
+        return
+    now = control.look(folder)
+    if not now.state.ended and now.view.job is not None:
+        raise ConfigError(
+            f"out: {folder.path} is {now.state.name} as job {now.view.job}; navforge jobs cancel {folder.path} ends "
+            "it, another out= starts another run"
+        )
+
+
+def _say_code(folder: RunFolder, config: Config) -> None:
+    if config.code == "keep" and folder.code.is_dir() and not snapshot.is_current(folder.code):
+        print(f"going on with the code the run began with ({folder.code}); code=new takes the present one")
+
+
+def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) -> RunConfig:
+    report = submission.run(wanted, profile=profile, force=config.force, record=True)
+    report.require()
+    return report.config or wanted
+
+
+def _train_here(folder: RunFolder) -> int:
+    ended = start.start_here(folder)
+    if ended == exits.FINISHED:
+        print(f"{folder.checkpoints / BEST}: best checkpoint; learning curves in {folder.path / 'epochs.csv'}")
+    elif ended in (exits.REQUEUE_ME, exits.STOPPED):
+        print("stopped after a checkpoint; the same command goes on from it", file=sys.stderr)
+    else:
+        print(f"navforge: error: {_first_failure(folder, ended)}", file=sys.stderr)
+        print(f"  navforge diagnose {folder.path}    says why and what helps", file=sys.stderr)
+    return ended
+
+
+def _first_failure(folder: RunFolder, ended: int) -> str:
+    """What a rank said of its end, else how it ended."""
+    paths = sorted(folder.path.glob("failures/rank-*.json"), key=lambda path: path.stat().st_mtime)
+    for path in paths:
+        if failure := status.read(path, Failure):
+            return f"rank {failure.rank}: {failure.error}"
+    return f"a rank ended with {exits.describe(ended)}; its log is in {folder.logs}"
+
+
+def _submit(folder: RunFolder, config: RunConfig, profile: ClusterProfile) -> None:
+    job = start.submit(folder)
+    path = os.path.relpath(folder.path)
+    print(
+        f"job {job} submitted: {config.agent}, {config.nodes} node(s) x {config.devices} GPU(s) on {profile.name}\n"
+        f"  navforge jobs show {path}             how far it is\n"
+        f"  navforge jobs logs {path} --follow    what it says\n"
+        f"  navforge jobs cancel {path}           end it after a checkpoint"
+    )
 
 
 def _recipe(words: Sequence[str]) -> Recipe | None:
@@ -43,12 +151,12 @@ def _recipe(words: Sequence[str]) -> Recipe | None:
     return recipe(named[0]) if named else None
 
 
-def _with_recipe(chosen: Recipe) -> type[RunConfig]:
-    """`RunConfig` whose planner and training default to the recipe's."""
+def _with_recipe(chosen: Recipe) -> type[Config]:
+    """`Config` whose planner and training default to the recipe's."""
     names = [known.name for known in RECIPES]
     fields = [
         ("agent", str, key(help=f"planner to train: {', '.join(names)}", choices=names)),
         ("planner", PlannerConfig, key(lambda: chosen.planner)),
         ("train", TrainConfig, key(lambda: chosen.train)),
     ]
-    return dataclasses.make_dataclass("Config", fields, bases=(RunConfig,), frozen=True, kw_only=True)
+    return dataclasses.make_dataclass("Config", fields, bases=(Config,), frozen=True, kw_only=True)

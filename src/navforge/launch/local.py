@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
+from typing import IO
 
 from navforge.runs import exits
 from navforge.runs.exits import RankExit, append_exit
@@ -24,6 +25,7 @@ STOP_GRACE_S = 300.0
 """The same for ranks that were asked to stop by a person or their system: they write a checkpoint first."""
 _POLL_S = 0.1
 _PLANNED = (exits.FINISHED, exits.REQUEUE_ME, exits.STOPPED)
+Watch = Callable[[IO[bytes] | None], None]
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
@@ -78,21 +80,22 @@ def launch(
     devices: int,
     attempt: int,
     command: Sequence[str] | None = None,
-    watch: Callable[[], None] = lambda: None,
+    watch: Watch = lambda output: None,
     grace_s: float = GRACE_S,
 ) -> int:
     """Run the ranks of a run folder until all have ended; return the run's exit status.
 
-    Every rank gets torchrun's variables and the code of the run folder; what it prints goes to its log there. When one
-    dies the others get SIGTERM, then SIGKILL. SIGINT and SIGTERM are passed on as SIGTERM, SIGUSR1 as itself: ranks
-    write a checkpoint and end. A second signal ends them at once. Should this process be killed, ranks get SIGTERM.
+    Every rank gets torchrun's variables and the code of the run folder. Ranks write logs of their own; what they print
+    before that goes there too, and what rank 0 prints to `watch`. When one dies the others get SIGTERM, then SIGKILL.
+    SIGINT and SIGTERM are passed on as SIGTERM, SIGUSR1 as itself: ranks write a checkpoint and end. A second signal
+    ends them at once. Should this process be killed, ranks get SIGTERM.
 
     Args:
         folder: the run folder, made ready.
         devices: ranks to start.
         attempt: how often the run was started before.
         command: what a rank runs; default: `navforge rank RUN`.
-        watch: called about ten times a second, to show progress.
+        watch: called about ten times a second with the reading end of what rank 0 prints; should read it.
         grace_s: seconds from SIGTERM to SIGKILL after a death.
 
     Returns:
@@ -112,6 +115,8 @@ def launch(
         finally:
             for started in ranks:
                 started.kill()
+                if started.process.stdout is not None:
+                    started.process.stdout.close()
 
 
 def rank_environment(folder: RunFolder, *, rank: int, devices: int, port: int, attempt: int) -> dict[str, str]:
@@ -146,18 +151,18 @@ def _start(folder: RunFolder, rank: int, command: Sequence[str], environ: dict[s
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=subprocess.PIPE if rank == 0 else log,
+            stderr=subprocess.STDOUT,
             env=environ,
             start_new_session=True,
             preexec_fn=before_exec,  # noqa: PLW1509 (no thread of this process holds a lock the child needs)
         )
+    if process.stdout is not None:
+        os.set_blocking(process.stdout.fileno(), False)
     return _Rank(rank=rank, process=process)
 
 
-def _supervise(
-    folder: RunFolder, ranks: list[_Rank], told: _Told, attempt: int, watch: Callable[[], None], grace_s: float
-) -> int:
+def _supervise(folder: RunFolder, ranks: list[_Rank], told: _Told, attempt: int, watch: Watch, grace_s: float) -> int:
     first: int | None = None
     heard = 0
     deadline: float | None = None
@@ -181,8 +186,9 @@ def _supervise(
             for rank in ranks:
                 rank.asked = rank.asked or rank.status is None
                 rank.kill()
-        watch()
+        watch(ranks[0].process.stdout)
         time.sleep(_POLL_S)
+    watch(ranks[0].process.stdout)
     return _status(first, ranks)
 
 

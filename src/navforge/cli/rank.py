@@ -1,0 +1,45 @@
+"""`navforge rank RUN`: one rank of a launched run. Batch scripts and `navforge train` call it; people do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from navforge.core.config import key
+from navforge.runs.folder import RunFolder
+from navforge.training.placement import Placement, from_environment
+from navforge.training.rank import leave, run_rank
+from navforge.training.signals import STATUS
+
+if TYPE_CHECKING:
+    from navforge.training.run_config import RunConfig
+
+POSITIONAL = ("run",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge rank`."""
+
+    run: Path = key(help="run folder, made by navforge train")
+
+
+def run(config: Config) -> None:
+    """Run the rank to its end; does not return."""
+    folder = RunFolder(config.run)
+    placement = from_environment()
+    if placement.rank == 0 and placement.job is not None and folder.read_record().launch == "slurm":
+        folder.add_job(placement.job)  # known already, unless the script was submitted by hand
+    # A signal that comes when the rank has decided how it ends must not change its status.
+    for number in STATUS:
+        signal.signal(number, signal.SIG_IGN)
+    leave(run_rank(folder, preflight=_preflight))
+
+
+def _preflight(config: RunConfig, placement: Placement) -> None:
+    from navforge.preflight.node import on_node  # noqa: PLC0415 (imports torch: the ranks have to meet first)
+
+    on_node(config, placement, os.environ).require()

@@ -1,0 +1,149 @@
+"""Making a run folder ready, and starting what lies in it: here, or by Slurm."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import sys
+from pathlib import Path
+
+from navforge.core import config as configs
+from navforge.core import provenance
+from navforge.core.errors import ConfigError, DataError
+from navforge.core.files import write_json, write_text
+from navforge.launch import local, slurm, snapshot
+from navforge.launch.cluster import ClusterProfile
+from navforge.launch.console import Console
+from navforge.launch.script import JobFacts, batch_script
+from navforge.models.planner import planner_to_dict
+from navforge.runs.folder import RunFolder, RunRecord
+from navforge.runs.processes import local_job
+from navforge.training.material import binding, differences
+from navforge.training.run import RunConfig, read_run_config, write_run_config
+
+PROFILE = "cluster.yaml"
+COMMAND = "launch.provenance.json"
+
+
+def has_checkpoint(folder: RunFolder) -> bool:
+    """Whether a run has something to go on from."""
+    return any(folder.checkpoints.glob("*.ckpt"))
+
+
+def continued(config: RunConfig, folder: RunFolder) -> RunConfig:
+    """The config to go on with in a folder that has a checkpoint: numbers chosen for `auto` then stay.
+
+    Raises:
+        ConfigError: the folder holds another run.
+        DataError: the folder has checkpoints and no config.
+    """
+    old = read_run_config(folder.config)
+    kept = {
+        name: getattr(old.train, name)
+        for name in ("batch_size", "loader_workers")
+        if getattr(config.train, name) is None
+    }
+    new = dataclasses.replace(config, train=dataclasses.replace(config.train, **kept))
+    different = [line for name, was, now in _pairs(old, new) for line in differences(was, now, name)]
+    if different:
+        raise ConfigError(
+            f"out: {folder.path} holds a run that differs in {', '.join(different)}; give another out= or delete it"
+        )
+    return new
+
+
+def prepare(
+    folder: RunFolder,
+    config: RunConfig,
+    *,
+    profile: ClusterProfile | None = None,
+    time_limit: str | None = None,
+    new_code: bool = False,
+) -> None:
+    """Write everything ranks need into a run folder; a run that goes on keeps its jobs and, unless told, its code.
+
+    Args:
+        folder: to make or to go on in; its path is absolute.
+        config: without `auto` values.
+        profile: for Slurm; None: the run is started here.
+        time_limit: of the Slurm job, instead of the profile's.
+        new_code: take a new snapshot even if the run has a checkpoint.
+
+    Raises:
+        ConfigError: an `auto` value is left, or the cluster cannot do what is asked for.
+    """
+    left = [name for name in ("batch_size", "loader_workers") if getattr(config.train, name) is None]
+    if left:
+        raise ConfigError(f"train.{left[0]}: auto is chosen by the preflight; give a number or let the preflight run")
+    script = None
+    if profile is not None:
+        facts = JobFacts(
+            folder=folder.path,
+            agent=config.agent,
+            nodes=config.nodes,
+            devices=config.devices,
+            directory=Path.cwd(),
+            python=sys.executable,
+            time_limit=time_limit,
+        )
+        script = batch_script(facts, profile)
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    if new_code or not has_checkpoint(folder) or not folder.code.is_dir():
+        snapshot.take(folder.code)
+    write_run_config(folder.config, config)
+    write_json(folder.path / COMMAND, provenance.collect())
+    if script is not None and profile is not None:
+        write_text(folder.path / PROFILE, configs.to_yaml(profile))
+        write_text(folder.script, script)
+    _write_record(folder, config, profile)
+
+
+def start_here(folder: RunFolder) -> int:
+    """Run the ranks on this machine and wait for them; return the exit status of the run (see `local.launch`)."""
+    record = folder.read_record()
+    folder.add_job(local_job())
+    console = Console(folder, sys.stderr)
+    try:
+        return local.launch(folder, devices=record.devices, attempt=len(record.jobs), watch=console.tick)
+    finally:
+        console.close()
+
+
+def submit(folder: RunFolder) -> str:
+    """Submit the batch script; return the job id, which the record then names.
+
+    Raises:
+        SlurmError: Slurm refused the job or cannot be reached.
+        DataError: the folder has no script.
+    """
+    if not folder.script.is_file():
+        raise DataError(f"{folder.script} does not exist; navforge train launch=slurm writes it")
+    job = slurm.submit(folder.script)
+    folder.add_job(job)
+    return job
+
+
+def _pairs(old: RunConfig, new: RunConfig) -> list[tuple[str, object, object]]:
+    """What must not differ: data are compared by the ranks, by fingerprint."""
+    return [
+        ("agent", old.agent, new.agent),
+        ("planner", planner_to_dict(old.planner), planner_to_dict(new.planner)),
+        ("train", binding(configs.to_dict(old.train)), binding(configs.to_dict(new.train))),
+        ("nodes x devices", old.nodes * old.devices, new.nodes * new.devices),
+    ]
+
+
+def _write_record(folder: RunFolder, config: RunConfig, profile: ClusterProfile | None) -> None:
+    earlier = folder.read_record() if folder.record_file.is_file() else None
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    folder.write_record(
+        RunRecord(
+            agent=config.agent,
+            launch="local" if profile is None else "slurm",
+            nodes=config.nodes,
+            devices=config.devices,
+            created=now if earlier is None else earlier.created,
+            cluster=None if profile is None else profile.name,
+            jobs=() if earlier is None else earlier.jobs,
+        )
+    )
