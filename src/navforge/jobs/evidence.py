@@ -23,6 +23,8 @@ LOG_BYTES = 4_000_000
 """Of a longer log only the end is read."""
 _BEGINS = re.compile(r"^navforge: job \S+ on \S+, restart \d+")
 """Of the batch script, each time it starts (`launch.script`)."""
+_RANK_BEGINS = re.compile(r"^=== .* UTC: attempt \d+, rank \d+ of \d+ on ")
+"""Of a rank's log, each time it starts (`training.rank`)."""
 _CANCELLED_AT = re.compile(r"\*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT (\S+)")
 
 
@@ -157,7 +159,7 @@ def assemble(
         rank_logs={rank: _rank_log(folder, rank) for rank in range(view.record.world_size)},
         script=read_lines(folder.script, folder),
         config=read_lines(folder.config, folder),
-        command=_command(folder),
+        command=read_command(folder)[0],
         checkpoint=newest_checkpoint(folder),
         notes=(*view.damaged, *notes),
         now=now,
@@ -222,16 +224,22 @@ def _job_log(folder: RunFolder, job: str | None, started: float | None) -> tuple
     return lines[max(began) :] if began else lines
 
 
-def _command(folder: RunFolder) -> tuple[str, ...]:
+def read_command(folder: RunFolder) -> tuple[tuple[str, ...], str]:
+    """The command line a run was started with, and in which directory; empty where it is not recorded."""
     try:
-        provenance = json.loads(_text(folder.path / "train.provenance.json") or "{}")
-        return tuple(str(word) for word in provenance.get("command", ()))
+        # Ranks write train.provenance.json too, with the command of a rank.
+        text = _text(folder.path / "launch.provenance.json") or _text(folder.path / "train.provenance.json")
+        provenance = json.loads(text or "{}")
     except ValueError:
-        return ()  # damaged; it only makes a remedy shorter
+        return (), ""  # damaged: as good as not recorded
+    return tuple(str(word) for word in provenance.get("command", ())), str(provenance.get("directory", ""))
 
 
 def _rank_log(folder: RunFolder, rank: int) -> tuple[Line, ...]:
-    return read_lines(folder.rank_log(rank), folder)
+    """The log of a rank from its last start on."""
+    lines = read_lines(folder.rank_log(rank), folder)
+    began = [i for i, line in enumerate(lines) if _RANK_BEGINS.search(line.text)]
+    return lines[began[-1] :] if began else lines
 
 
 def _matches(lines: tuple[Line, ...], pattern: str) -> list[tuple[Line, re.Match[str]]]:

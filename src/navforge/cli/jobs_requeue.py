@@ -1,0 +1,27 @@
+"""`navforge jobs requeue RUN`: start a run again from its last checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from navforge.core.config import key
+from navforge.jobs import control
+from navforge.runs.folder import RunFolder
+
+POSITIONAL = ("run",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge jobs requeue`."""
+
+    run: Path = key(help="run folder")
+    wait_s: float = key(120.0, "how long ranks may take for their checkpoint", unit="s", low=0)
+
+
+def run(config: Config) -> None:
+    """Start the run again and say from where it goes on."""
+    done = control.requeue(RunFolder(config.run), wait_s=config.wait_s, say=lambda text: print(text, file=sys.stderr))
+    print(f"{config.run}: {done}")

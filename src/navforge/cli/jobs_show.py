@@ -1,0 +1,38 @@
+"""`navforge jobs show RUN`: everything about one run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from navforge.core.config import key
+from navforge.jobs.details import page
+from navforge.jobs.state import state_of
+from navforge.jobs.table import slurm_answer
+from navforge.jobs.view import read_run
+from navforge.runs.folder import RunFolder
+
+POSITIONAL = ("run",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge jobs show`."""
+
+    run: Path = key(help="run folder")
+
+
+def run(config: Config) -> None:
+    """Print the page."""
+    view = read_run(RunFolder(config.run))
+    answer = slurm_answer([view])
+    job = answer.jobs.get(view.job or "")
+    now = time.time()
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=120, highlight=False)
+    console.print(page(view, state_of(view, job, now=now), job, now=now, width=console.width))
+    if answer.note:
+        console.print(f"note: {answer.note}", style="yellow", markup=False)
