@@ -11,13 +11,15 @@ from navforge.models.importing import import_checkpoint
 from navforge.training.recipes import RECIPES, recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 
+NAMES = tuple(known.name for known in RECIPES)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Keys of `navforge import-checkpoint`."""
 
     source: Path = key(help="published checkpoint: a Lightning .ckpt or a state dict")
-    agent: str = key(help="planner it holds", choices=tuple(known.name for known in RECIPES))
+    agent: str = key(help=f"planner it holds: {', '.join(NAMES)}", choices=NAMES)
     out: Path = key(help="checkpoint file to write")
     vocabulary: Path | None = key(None, "vocabulary (.npy) of a planner whose checkpoint holds none")
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from navforge.core import provenance
 from navforge.core.errors import ConfigError, DataError
-from navforge.core.files import atomic_path, file_fingerprint
+from navforge.core.files import file_fingerprint
 from navforge.models import checkpoints
 from navforge.models.conversion import Recognised, State, convert, recognise
 from navforge.models.conversions import CONVERSIONS
@@ -70,8 +69,7 @@ def import_checkpoint(
         STATE_KEY: {checkpoints.PREFIX + name: value for name, value in state.items()},
         checkpoints.KEY: checkpoints.contents(planner_to_dict(config), facts),
     }
-    with atomic_path(out) as temporary:
-        torch.save(values, temporary)
+    checkpoints.write_values(out, values)
     return Imported(found.conversion.name, found.prefix, sum(p.numel() for p in planner.parameters()))
 
 

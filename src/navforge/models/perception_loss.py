@@ -72,7 +72,7 @@ def match(boxes: Tensor, logits: Tensor, true_boxes: Tensor, present: Tensor, co
     return _cheapest(torch.nan_to_num(cost))
 
 
-@torch.compiler.disable
+@torch.compiler.disable()
 def _cheapest(cost: Tensor) -> Tensor:
     rows = [linear_sum_assignment(each)[1] for each in cost.cpu().numpy()]
     return torch.stack([torch.from_numpy(row) for row in rows]).to(cost.device)
