@@ -26,10 +26,11 @@ def host_bytes() -> int:
 
 def gpu_bytes() -> int:
     """Largest memory torch has held on this rank's GPU; 0 without one."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+    cuda = sys.modules.get("torch.cuda")
+    initialized = getattr(cuda, "is_initialized", None)  # torch may just be being imported by another thread
+    if cuda is None or initialized is None or not initialized():
         return 0
-    return int(torch.cuda.max_memory_reserved())
+    return int(cuda.max_memory_reserved())
 
 
 def _proportional(pid: int) -> int:
