@@ -100,17 +100,29 @@ def test_a_swapped_vocabulary_is_noticed(tmp_path: Path) -> None:
         load_planner(path)
 
 
-def test_any_wrong_bit_is_found(tmp_path: Path) -> None:
+def test_a_wrong_bit_is_found_or_harmless(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     checkpoints.write_values(path, torch.load(saved(path), weights_only=True))
-    whole = path.read_bytes()
+    whole, expected = path.read_bytes(), read_checkpoint(path)
     generator = np.random.default_rng(0)
-    for place in generator.integers(len(whole), size=60):
+    refused = 0
+    for place in generator.integers(len(whole), size=100):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(generator.integers(8))
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"a\.ckpt is refused"):
-            read_checkpoint(path)
+        try:
+            found = read_checkpoint(path)
+        except DataError as error:
+            assert "a.ckpt" in str(error)
+            refused += 1
+            continue
+        # Time stamps and the like in the headers of the archive, which nobody reads.
+        assert found.facts == expected.facts and found.planner == expected.planner
+        assert all(torch.equal(found.state[name], value) for name, value in expected.state.items())
+    assert refused > 80
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="cut off or damaged"):
+        read_checkpoint(path)
 
 
 def test_a_full_disk_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +145,7 @@ def test_a_full_disk_leaves_the_old_file_alone(tmp_path: Path, monkeypatch: pyte
         def flush(self) -> None:
             self.file.flush()
 
-    monkeypatch.setattr(checkpoints, "open", lambda *args: Full(open(*args)), raising=False)
+    monkeypatch.setattr(checkpoints, "open", lambda *args: Full(open(*args)), raising=False)  # noqa: SIM115
     with pytest.raises(OSError, match="No space left") as raised:
         checkpoints.write_values(path, {"state_dict": {"planner.x": torch.zeros(3)}})
     assert raised.value.errno == 28

@@ -1,4 +1,4 @@
-"""Small parts of training: order, schedule, augmentation, kept inputs, learning curves."""
+"""Small parts of training: schedule, augmentation, kept inputs, learning curves."""
 
 from __future__ import annotations
 
@@ -13,16 +13,6 @@ from navforge.training.augment import augment
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.curves import read_curves, to_csv
 from navforge.training.module import rate_factor
-from navforge.training.order import EpochOrder
-
-
-def test_order_depends_on_seed_and_epoch_alone() -> None:
-    first, again = EpochOrder(20, seed=3), EpochOrder(20, seed=3)
-    torch.manual_seed(99)
-    assert list(first) == list(again) and sorted(first) == list(range(20))
-    again.set_epoch(1)
-    assert list(first) != list(again)
-    assert list(EpochOrder(20, seed=4)) != list(first)
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_nothing() -> None:

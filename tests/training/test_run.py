@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,28 +15,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
 
 from navforge.core.errors import ConfigError, DataError, NavforgeError
-from navforge.models.checkpoints import read_checkpoint
+from navforge.models.checkpoints import read_checkpoint, read_values
 from navforge.models.planner import load_planner
-from navforge.training import run as module
+from navforge.runs import exits, status
+from navforge.runs.folder import RunFolder
+from navforge.runs.status import Failure, RankStatus
+from navforge.training import material, smoke
 from navforge.training.curves import read_curves
-from navforge.training.run import RunConfig, train
+from navforge.training.failures import TrainingError
+from navforge.training.keeper import Keeper
+from navforge.training.run import RunConfig, read_run_config, train
+from navforge.training.stepper import Stepper
 from navforge.vocabulary.vocabulary import Vocabulary
 
+from .processes import run, same_result
+
 Make = Callable[..., RunConfig]
-
-
-class StopAfter(Callback):
-    """Pulls the plug once an epoch is saved."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.current_epoch == self.epochs:
-            raise RuntimeError("plug pulled")
 
 
 def state_of(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -48,13 +48,20 @@ def test_a_run_leaves_what_is_needed_to_use_and_to_trust_it(make_run: Make) -> N
     assert all(float(row[name]) >= 0 for row in rows for name in ("train/loss", "val/loss", "val/score", "val/oracle"))
     assert (config.out / "train.config.yaml").is_file() and (config.out / "train.provenance.json").is_file()
     assert list((config.out / "tensorboard").glob("events*"))
-    assert list((config.out / "logs").rglob("metrics.csv"))
+    steps = read_curves(config.out / "steps.csv")
+    assert [int(row["step"]) for row in steps] == list(range(1, 9)) and all(float(row["loss"]) > 0 for row in steps)
+    assert json.loads((config.out / "finished.json").read_text())["steps"] == 8
+    assert json.loads((config.out / "environment.json").read_text())["packages"]["torch"]
+    assert json.loads((config.out / "facts.json").read_text())["fingerprints"]["cache"] == "cafe"
+    assert status.read(RunFolder(config.out).status_file(0), RankStatus).phase == "finished"  # type: ignore[union-attr]
+    assert (config.out / "history.csv").read_text().startswith("time,")
+    assert read_run_config(config.out / "train.config.yaml") == config
     facts = read_checkpoint(best).facts
     vocabulary = Vocabulary.load(config.vocabulary)  # type: ignore[arg-type]
     assert facts["fingerprints"]["vocabulary"] == vocabulary.fingerprint
     assert (
         facts["fingerprints"]["cache"] == "cafe"
-        and facts["fingerprints"]["split"] == module.load_split("train", config.data).hash
+        and facts["fingerprints"]["split"] == material.load_split("train", config.data).hash
     )
     assert facts["fingerprints"]["teacher"] and facts["fingerprints"]["val_teacher"]
     assert facts["train"]["epochs"] == 4 and facts["provenance"]["libraries"]["torch"]
@@ -71,22 +78,118 @@ def test_a_checkpoint_alone_gives_the_planner(make_run: Make, tmp_path: Path) ->
     assert planner.config == config.planner
 
 
-def test_resumed_equals_uninterrupted_to_the_bit(make_run: Make) -> None:
+class PlugPulledError(Exception):
+    pass
+
+
+@contextmanager
+def pulled_plug(step: int) -> Iterator[None]:
+    """Training breaks off in the middle of an optimiser step."""
+    whole, done = Stepper.finish, iter(range(10**6))
+
+    def finish(self: Stepper, **where: Any) -> Any:
+        if next(done) == step:
+            raise PlugPulledError
+        return whole(self, **where)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stepper, "finish", finish)
+        with pytest.raises(PlugPulledError):
+            yield
+
+
+@pytest.mark.parametrize(("step", "saved"), [(0, 0), (4, 4), (5, 4), (6, 6), (7, 7)], ids=lambda value: str(value))
+def test_resumed_equals_uninterrupted_to_the_bit(
+    make_run: Make, step: int, saved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps 0, 2, 4, 6 begin epochs; a checkpoint is due before steps 3 and 7, and there is one after every epoch."""
+    asked = iter(range(10**6))
     train(make_run("whole"))
-    with pytest.raises(RuntimeError, match="plug pulled"):
-        train(make_run("halves"), callbacks=[StopAfter(2)])
-    assert len(read_curves(make_run("halves").out / "epochs.csv")) == 2
+    monkeypatch.setattr(Keeper, "due", property(lambda self: next(asked) in (3, 7)))
+    with pulled_plug(step):
+        train(make_run("halves"))
     torch.manual_seed(12345)  # whatever else the new process drew
     train(make_run("halves"))
-    whole, halves = (make_run(name).out for name in ("whole", "halves"))
-    for name in ("last.ckpt", "best.ckpt"):
-        first, second = state_of(whole / "checkpoints" / name), state_of(halves / "checkpoints" / name)
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[key], second[key]) for key in first), name
-    curves = [read_curves(folder / "epochs.csv") for folder in (whole, halves)]
-    for row in (*curves[0], *curves[1]):
-        del row["seconds"]
-    assert curves[0] == curves[1]
+    same_result(make_run("whole").out, make_run("halves").out)
+    attempts = status.read_attempts(RunFolder(make_run("halves").out).attempts)
+    assert [attempt.resumed_step for attempt in attempts] == [0, saved]
+
+
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(make_run: Make, capsys: Any) -> None:
+    train(make_run("whole"))
+    with pulled_plug(5):
+        train(make_run("halves", train=replace(make_run().train, checkpoint_minutes=0.0)))
+    folder = make_run("halves").out / "checkpoints"
+    content = (folder / "last.ckpt").read_bytes()
+    (folder / "last.ckpt").write_bytes(content[: len(content) // 2])
+    train(make_run("halves"))
+    assert "last.ckpt is refused: it is cut off or damaged" in capsys.readouterr().err
+    assert (folder / "damaged.ckpt").is_file()
+    same_result(make_run("whole").out, make_run("halves").out)
+    for name in ("last.ckpt", "previous.ckpt"):
+        (folder / name).write_bytes(b"x")
+    with pytest.raises(DataError, match="no checkpoint of this run is whole .* delete"):
+        train(make_run("halves"))
+
+
+def test_a_full_disk_stops_with_the_checkpoint_before_intact(make_run: Make) -> None:
+    config = make_run(train=replace(make_run().train, checkpoint_minutes=0.0))
+
+    def fault(rank: int) -> None:
+        whole, done = Stepper.finish, iter(range(10**6))
+
+        def finish(self: Stepper, **where: Any) -> Any:
+            if next(done) == 3:  # from here on no file may become larger than 100 kB
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+            return whole(self, **where)
+
+        Stepper.finish = finish  # type: ignore[method-assign]
+
+    assert run(config, fault=fault) == [exits.FAILED]
+    found = status.read(RunFolder(config.out).failure_file(0), Failure)
+    assert found is not None and found.cause == "disk_full"
+    assert read_values(config.out / "checkpoints" / "last.ckpt")["training"]["position"]["total"] == 3
+    assert not list((config.out / "checkpoints").glob(".*"))
+    assert run(config) == [exits.FINISHED]
+    train(make_run("whole"))
+    same_result(make_run("whole").out, config.out)
+
+
+def test_kill_9_of_a_lone_rank_with_loader_workers(make_run: Make) -> None:
+    config = make_run(train=replace(make_run().train, loader_workers=1, checkpoint_minutes=0.0))
+
+    def fault(rank: int) -> None:
+        whole, done = Stepper.finish, iter(range(10**6))
+
+        def finish(self: Stepper, **where: Any) -> Any:
+            if next(done) == 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return whole(self, **where)
+
+        Stepper.finish = finish  # type: ignore[method-assign]
+
+    assert run(config, fault=fault) == [-signal.SIGKILL]
+    assert run(config) == [exits.FINISHED]
+    train(make_run("whole"))
+    same_result(make_run("whole").out, config.out)
+
+
+def test_how_a_run_is_carried_out_may_change_when_it_goes_on(make_run: Make) -> None:
+    with pulled_plug(3):
+        train(make_run())
+    train(make_run(train=replace(make_run().train, keep_inputs=False, checkpoint_minutes=5.0, keep_best=2)))
+
+
+def test_the_best_few_are_kept(make_run: Make) -> None:
+    config = make_run(train=replace(make_run().train, keep_best=2))
+    train(config)
+    folder = config.out / "checkpoints"
+    rows = read_curves(config.out / "epochs.csv")
+    scores = [(-float(row["val/score"]), int(row["epoch"])) for row in rows]
+    best = [epoch for _, epoch in sorted(scores)[:2]]
+    assert sorted(p.name for p in folder.glob("epoch-*.ckpt")) == sorted(f"epoch-{epoch:04}.ckpt" for epoch in best)
+    assert (folder / "best.ckpt").samefile(folder / f"epoch-{best[0]:04}.ckpt")
+    assert read_values(folder / "best.ckpt")["training"]["position"]["epoch"] == best[0] + 1
 
 
 def test_a_finished_run_is_left_as_it_is(make_run: Make) -> None:
@@ -148,7 +251,7 @@ def test_teacher_of_another_split_cache_or_vocabulary(make_run: Make, tmp_path: 
     Vocabulary(np.ones((4, 40, 3), np.float32)).save(tmp_path / "other.npy")
     with pytest.raises(DataError, match="rows would not correspond"):
         train(make_run(vocabulary=tmp_path / "other.npy"))
-    monkeypatch.setattr(module.MetricCache, "fingerprint", "beef")
+    monkeypatch.setattr(material.MetricCache, "fingerprint", "beef")
     with pytest.raises(DataError, match="the cache given is beef"):
         train(make_run())
 
@@ -174,15 +277,53 @@ def test_blind_planners_need_neither_vocabulary_nor_teacher(make_run: Make) -> N
     assert load_planner(best).plan({"status": torch.zeros(1, 8)}).trajectories.shape == (1, 8, 3)
 
 
-def test_smoke_evaluation_comes_first(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any, **__: Any) -> dict[str, float]:
-        raise NavforgeError("the evaluation of the untrained planner fails")
+@pytest.fixture
+def smoked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Checkpoints that the smoke evaluation has loaded; scores are made up."""
+    loaded: list[str] = []
+    whole = smoke.load_planner
 
-    monkeypatch.setattr(module, "smoke_evaluation", fails)
+    def load(path: Path, device: Any) -> Any:
+        loaded.append(path.name)
+        return whole(path, device)
+
+    monkeypatch.setattr(smoke, "load_planner", load)
+    monkeypatch.setattr(smoke, "smoke_evaluation", lambda *_, **__: {"a1": 0.25, "b1": 0.75})
+    return loaded
+
+
+def test_smoke_evaluations_before_the_first_step_and_after_the_first_epoch(make_run: Make, smoked: list[str]) -> None:
     config = make_run(train=replace(make_run().train, smoke_scenes=2))
-    with pytest.raises(NavforgeError, match="untrained planner fails"):
-        train(config)
-    assert not (config.out / "epochs.csv").exists()
-    monkeypatch.setattr(module, "smoke_evaluation", lambda *_, **__: {"a1": 0.25, "b1": 0.75})
     train(config)
-    assert json.loads((config.out / "smoke.json").read_text())["scores"] == {"a1": 0.25, "b1": 0.75}
+    assert smoked == [".untrained.ckpt", "last.ckpt"]
+    found = json.loads((config.out / "smoke.json").read_text())
+    assert found["untrained"] == found["trained"] == {"protocol": "epdms_v2", "scores": {"a1": 0.25, "b1": 0.75}}
+
+
+def test_an_untrained_planner_that_cannot_be_evaluated_is_not_trained(
+    make_run: Make, smoked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smoke, "smoke_evaluation", failing)
+    config = make_run(train=replace(make_run().train, smoke_scenes=2))
+    with pytest.raises(TrainingError, match="evaluation fails"):
+        train(config)
+    assert not (config.out / "epochs.csv").exists() and not list((config.out / "checkpoints").iterdir())
+
+
+def test_a_planner_that_cannot_be_evaluated_after_the_first_epoch_stops_and_can_go_on(
+    make_run: Make, smoked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_run(train=replace(make_run().train, smoke_scenes=2))
+    with monkeypatch.context() as patch:
+        scored = iter([{"a1": 0.5}])
+        patch.setattr(smoke, "smoke_evaluation", lambda *_, **__: next(scored, None) or failing())
+        with pytest.raises(TrainingError, match="evaluation fails"):
+            train(config)
+    assert [row["epoch"] for row in read_curves(config.out / "epochs.csv")] == ["0"]
+    train(config)
+    assert smoked == [".untrained.ckpt", "last.ckpt", "last.ckpt"]
+    assert len(read_curves(config.out / "epochs.csv")) == 4
+
+
+def failing(*_: Any, **__: Any) -> dict[str, float]:
+    raise TrainingError("the evaluation fails", cause="evaluation", tokens=("a1",))

@@ -16,6 +16,7 @@ from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.planner import Planner, PlannerConfig
 from navforge.training import smoke as module
+from navforge.training.failures import TrainingError
 from navforge.training.inference import plan_scenes
 from navforge.training.smoke import smoke_evaluation
 
@@ -66,7 +67,9 @@ def test_a_planner_that_plans_nonsense_stops_with_the_scene_named(scored: list[s
     planner = PLANNER.build()
     with torch.no_grad():
         next(planner.head.parameters()).fill_(torch.nan)
-    with pytest.raises(NavforgeError, match=r"untrained planner mlp fails.*not finite for scene a1"):
+    with pytest.raises(
+        NavforgeError, match=r"scene a1 by planner mlp fails, so nothing was trained.*not finite for scene a1"
+    ):
         evaluate(planner)
     assert not scored
 
@@ -83,7 +86,24 @@ def test_an_engine_that_fails_stops(scored: list[str], monkeypatch: pytest.Monke
         raise DataError("log_a is damaged")
 
     monkeypatch.setattr(module, "score_plans", fails)
-    with pytest.raises(NavforgeError, match="log_a is damaged"):
+    with pytest.raises(TrainingError, match="scene a1 by planner mlp fails.*log_a is damaged") as raised:
+        evaluate(PLANNER.build())
+    assert raised.value.tokens == ("a1",) and raised.value.cause == "evaluation"
+    assert isinstance(raised.value.__cause__, DataError)
+
+
+def test_the_scene_that_fails_is_found_among_those_of_a_batch(
+    scored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = module.plan_scenes
+
+    def plan(planner: Planner, scenes: Any, data: DataConfig) -> Any:
+        if "a2" in {scene.token for scene in scenes}:
+            raise RuntimeError("no such sensor")
+        return whole(planner, scenes, data)
+
+    monkeypatch.setattr(module, "plan_scenes", plan)
+    with pytest.raises(TrainingError, match="scene a2 by planner mlp fails.*no such sensor"):
         evaluate(PLANNER.build())
 
 
