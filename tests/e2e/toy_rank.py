@@ -1,4 +1,4 @@
-"""A rank without training, in place of `python -m navforge rank RUN`: writes heartbeats and does the harm it is told to.
+"""A rank without training, in place of `python -m navforge rank RUN`: writes heartbeats and does harm when told to.
 
 `RUN/harm.json` holds `{"rank": K, "harm": NAME}`; rank K does it after its first heartbeats, the others go on until
 they are ended. Nothing heavy is imported, so that a job of such ranks starts in a fraction of a second.
@@ -6,7 +6,6 @@ they are ended. Nothing heavy is imported, so that a job of such ranks starts in
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -25,15 +24,15 @@ LONGEST_S = 120.0
 
 def main() -> int:
     folder = RunFolder(Path(sys.argv[-1]))
-    rank = int(os.environ["SLURM_PROCID"])
+    rank = int(os.environ.get("RANK") or os.environ["SLURM_PROCID"])
     orders = json.loads((folder.path / "harm.json").read_text())
     beat = RankStatus(
         rank=rank,
-        world_size=int(os.environ["SLURM_NTASKS"]),
+        world_size=int(os.environ.get("WORLD_SIZE") or os.environ["SLURM_NTASKS"]),
         node=os.environ.get("SLURMD_NODENAME", socket.gethostname()),
         pid=os.getpid(),
-        attempt=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
-        job=os.environ["SLURM_JOB_ID"],
+        attempt=len(status.read_attempts(folder.attempts)),
+        job=os.environ.get("SLURM_JOB_ID"),
         phase="training",
         time=time.time(),
         started=time.time(),
@@ -45,17 +44,20 @@ def main() -> int:
             attempt=beat.attempt, job=beat.job, world_size=beat.world_size, time=beat.time, resumed_step=0
         )
         status.append_attempt(folder.attempts, attempt)
-    with open(folder.rank_log(rank), "a", buffering=1) as log, contextlib.redirect_stderr(log):
-        return go_on(folder, beat, orders["harm"] if rank == orders["rank"] else "none")
+    return go_on(folder, beat, orders["harm"] if rank == orders["rank"] else "none")
 
 
 def go_on(folder: RunFolder, beat: RankStatus, harm: str) -> int:
-    """Beat, and after the third time do harm."""
+    """Beat, and after the third time do harm; end on SIGTERM, never on SIGUSR1."""
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     for step in range(int(LONGEST_S / 0.1)):
         beat = replace(beat, time=time.time(), step=step, loss=1.0 / (step + 1), host_bytes=50_000_000)
         if stop:
+            checkpoint = folder.checkpoints / "last.ckpt"
+            checkpoint.parent.mkdir(exist_ok=True)
+            checkpoint.write_bytes(b"as if")
             status.write(folder.status_file(beat.rank), replace(beat, phase="stopped"))
             return exits.STOPPED
         status.write(folder.status_file(beat.rank), beat)
@@ -80,8 +82,6 @@ def do(harm: str, folder: RunFolder, beat: RankStatus) -> int:
         return 9
     if harm == "exception":
         raise RuntimeError("the flux capacitor is empty")
-    if harm == "quiet":
-        os._exit(1)
     if harm in status.CAUSES:
         failure = Failure(
             rank=beat.rank,

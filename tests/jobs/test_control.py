@@ -92,7 +92,7 @@ def test_a_local_run_starts_again_with_its_own_words(tmp_path: Path, monkeypatch
     monkeypatch.setattr(control.sys, "executable", str(echo))
     folder = make_run(tmp_path / "run", record(jobs=(f"{os.uname().nodename}.{GONE_PID}.5",)), beats=(beat(0),))
     command = ["/x/navforge", "train", "agent=nobody", f"out={folder.path}"]
-    (folder.path / "train.provenance.json").write_text(json.dumps({"command": command, "directory": str(tmp_path)}))
+    (folder.path / "launch.provenance.json").write_text(json.dumps({"command": command, "directory": str(tmp_path)}))
     done = control.requeue(folder, wait_s=1, say=print)
     assert "started in the background" in done and "begins at step 0" in done
     log = folder.logs / "job-background.log"

@@ -55,7 +55,7 @@ def slurm_run(path: Path, log: str = "", *, beats: int | tuple[RankStatus, ...] 
     folder = make_run(path, SLURM, beats=beats, logs=logs, **parts)
     write_text(folder.script, SCRIPT)
     write_text(folder.config, CONFIG)
-    (folder.path / "train.provenance.json").write_text(json.dumps({"command": COMMAND}))
+    (folder.path / "launch.provenance.json").write_text(json.dumps({"command": COMMAND}))
     return folder
 
 
@@ -108,7 +108,7 @@ def test_out_of_host_memory_by_polling(tmp_path: Path) -> None:
     )
     rows = sacct("FAILED", "0:9", ("batch", "CANCELLED by 0", "0:9"), ("0", "CANCELLED by 0", "0:9"))
     found = diagnosis(slurm_run(tmp_path / "run", log), rows)
-    assert found.cause == "host_memory" and "0.5 GB in use" in found.summary and "rank 1 on gl001" in found.summary
+    assert found.cause == "host_memory" and "0.5 GB in use" in found.summary and "in use on gl001" in found.summary
 
 
 def test_memory_killer_comes_before_what_the_other_ranks_made_of_it(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from navforge.launch import slurm
 from navforge.launch.slurm_output import AccountedStep
 from navforge.runs.folder import RunFolder
 
+COMMAND_FILE = "launch.provenance.json"
+"""Written by `launch.start`, which cannot be imported here: it loads torch."""
 LOG_BYTES = 4_000_000
 """Of a longer log only the end is read."""
 _BEGINS = re.compile(r"^navforge: job \S+ on \S+, restart \d+")
@@ -228,7 +230,7 @@ def read_command(folder: RunFolder) -> tuple[tuple[str, ...], str]:
     """The command line a run was started with, and in which directory; empty where it is not recorded."""
     try:
         # Ranks write train.provenance.json too, with the command of a rank.
-        text = _text(folder.path / "launch.provenance.json") or _text(folder.path / "train.provenance.json")
+        text = _text(folder.path / "launch.provenance.json") or _text(folder.path / COMMAND_FILE)
         provenance = json.loads(text or "{}")
     except ValueError:
         return (), ""  # damaged: as good as not recorded

@@ -104,18 +104,18 @@ def host_memory(evidence: Evidence) -> Diagnosis | None:
     had = remedies.requested_memory_gb(evidence)
     words = "The job ran out of host memory"
     words += f": it had {remedies.memory_words(had)} per node" if had else ""
-    polled = evidence.in_job_log(_POLLED_OOM)
-    amounts = [match for _, match in polled if match[1]]
+    amounts = [(line, match) for line, match in evidence.in_job_log(_POLLED_OOM) if match[1]]
+    killed = [death for death in deaths(evidence) if death.out_of_memory]
     if amounts:
-        words += f", and Slurm saw {gigabytes(int(amounts[0][1]))} GB in use, the limit being "
-        words += f"{gigabytes(int(amounts[0][2]))} GB, and killed it"
-    else:
-        words += ", and the kernel killed processes that took more"
-    killed = [death for death in deaths(evidence) if death.out_of_memory or death.signal == 9]
-    if killed:
+        line, match = amounts[0]
+        words += f"; Slurm saw {gigabytes(int(match[1]))} GB in use{_node_of(line)}, the limit being "
+        words += f"{gigabytes(int(match[2]))} GB, and killed the ranks there"
+    elif killed:
         where = f" on {killed[0].node}" if killed[0].node else ""
-        words += f" ({ranks_in_words(killed[0].ranks)}{where} died first)"
+        words += f"; the kernel killed {ranks_in_words(killed[0].ranks)}{where}, which took more"
         found += [killed[0].line]
+    else:
+        words += f"; the kernel killed processes{_node_of(found[0]) if found else ''} that took more"
     words += ". " + _memory_seen(evidence)
     more = remedies.more_memory(evidence)
     workers = "# or fewer loader workers per rank: train.loader_workers=auto lets preflight choose them"
@@ -229,6 +229,12 @@ def _hung(evidence: Evidence) -> str:
     if seen is None or ended is None or ended - seen < 600:
         return ""
     return f", its ranks having been silent for {age(ended - seen)} by then: it may have hung"
+
+
+def _node_of(line: Line) -> str:
+    """` on gl002` of a line that the daemon of that node wrote."""
+    found = re.search(r"slurmstepd-(\S+): ", line.text)
+    return f" on {found[1]}" if found else ""
 
 
 def _memory_seen(evidence: Evidence) -> str:

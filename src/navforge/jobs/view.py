@@ -118,7 +118,7 @@ def read_run(folder: RunFolder) -> RunView:
 def last_start(view: RunView) -> RunView:
     """The view without heartbeats, failures and ends of earlier starts.
 
-    Starts are told apart by their job, its count of restarts and time: a job that was submitted again counts from 0.
+    Starts are told apart by their job and by time; for local runs the supervisor's start is known to the second.
     """
     newest = max(view.statuses.values(), key=lambda beat: beat.started, default=None)
     if view.record.launch == "local":
@@ -135,7 +135,7 @@ def last_start(view: RunView) -> RunView:
     same = {
         rank: beat
         for rank, beat in view.statuses.items()
-        if (beat.job, beat.attempt) == (newest.job, newest.attempt) and beat.time >= newest.started - START_SPREAD_S
+        if beat.job == newest.job and beat.time >= newest.started - START_SPREAD_S
     }
     first = min(beat.started for beat in same.values())
     return replace(view.since(min(first, newest.started)), statuses=same)
