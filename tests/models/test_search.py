@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from navforge.core.errors import ConfigError
+from navforge.models.heads import search_torch
 from navforge.models.heads.search import LEAF, Candidates, WeightTree, chosen, score_sums, unbeaten
 from navforge.models.heads.weight_sets import METHODS, SearchConfig, weight_sets
 
@@ -82,6 +83,17 @@ def test_sums_are_those_of_trying_everything(kind: str) -> None:
     for pruned in (False, True):
         found = score_sums(gather(scenes, scores, pruned=pruned), sets, folds, threads=2, chunk=7)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("cells", [1, 20_000, 10**8])
+def test_torch_finds_the_same_sums(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_torch, "CELLS", cells)
+    rng = np.random.default_rng(11)
+    scenes = [confidences(rng, int(size), "spread") for size in rng.integers(1, 60, 30)]
+    candidates = gather(scenes, [rng.random(len(scene)).astype(np.float32) for scene in scenes], pruned=False)
+    sets, folds = weight_sets(SearchConfig(sets=64), FACTORS), rng.integers(0, 2, 30)
+    expected = score_sums(candidates, sets, folds)
+    np.testing.assert_allclose(search_torch.score_sums(candidates, sets, folds, device="cpu"), expected, atol=1e-9)
 
 
 def test_the_sum_does_not_depend_on_threads() -> None:

@@ -47,7 +47,7 @@ class Config:
     search: SearchConfig = key(SearchConfig)
     data: DataConfig = key(DataConfig, "where logs and sensor files are")
     allow_missing: bool = key(False, "go on without scenes of the split that are not on disk")
-    device: str = key("auto", "where the planner runs", choices=("auto", "cpu", "cuda"))
+    device: str = key("auto", "where the planner runs and weights are tried", choices=("auto", "cpu", "cuda"))
     batch_size: int = key(16, "scenes planned for at once", unit="scenes", low=1)
 
 
@@ -55,7 +55,8 @@ def run(config: Config) -> None:
     """Plan for every scene of the split, try all weights, write the planner with the best, and say how sure it is."""
     values = read_values(config.checkpoint)
     found = planner_part(config.checkpoint, values)
-    planner = load_planner(found, pick_device(config.device))
+    device = pick_device(config.device)
+    planner = load_planner(found, device)
     head = planner.config.head
     if not isinstance(head, HydraMdpConfig):
         raise ConfigError(f"checkpoint: {planner.config.name} does not choose by weighted confidence; nothing to tune")
@@ -65,7 +66,7 @@ def run(config: Config) -> None:
     teacher = TeacherStore.open(config.teacher, Vocabulary(found.state[VOCABULARY_KEY].numpy()))
     teacher.require(tokens=split.tokens, columns=(SCORE,), protocol=head.protocol, cache=None)
     confidences = _confidences(config, planner, head, split, teacher)
-    tuning = tune(confidences, head, config.search, folds=config.folds)
+    tuning = tune(confidences, head, config.search, folds=config.folds, device=device)
     facts = {
         **tuning.facts(),
         "search": configs.to_dict(config.search),
