@@ -72,7 +72,7 @@ def test_measured_memory_is_held_against_the_job_on_the_node(make_config: Callab
     facts = Facts(config=config, machine=this_machine(), loader=LOADER, step=STEP)
     write_record(config.out, Report(()), facts, ())
     assert levels(checked(config, TWO_BY_TWO))["host_memory"] == "ok"
-    tight = {**TWO_BY_TWO, "SLURM_MEM_PER_NODE": "8192"}
+    tight = {**TWO_BY_TWO, "SLURM_MEM_PER_NODE": "6144"}
     report = checked(config, tight)
     (found,) = report.refused
     assert found.check == "host_memory" and "--mem of job 7" in found.message

@@ -43,7 +43,7 @@ def test_a_sound_job_passes() -> None:
         only(check_placement(SOUND, 2, 4)),
         only(check_srun(SOUND)),
         only(check_gpus(SOUND, 4, "auto")),
-        only(check_cpus(7, 2, 8)),
+        only(check_cpus(7, 8)),
     ]
     assert [finding.level for finding in found] == [OK] * 5
 
@@ -92,7 +92,9 @@ def test_one_process_without_srun_is_refused_and_one_task_needs_none() -> None:
     [
         (1, 1, 8, "auto", REFUSED, "1 GPU per node for 8 ranks"),
         (8, 8, 1, "auto", REFUSED, "7 would stay idle"),
-        (4, 1, 4, "gpu", REFUSED, "sees 1 GPU of the 4"),
+        (4, 2, 4, "gpu", REFUSED, "sees 2 GPUs of the 4"),
+        (4, 0, 4, "gpu", REFUSED, "sees 0 GPUs of the 4"),
+        (4, 1, 4, "gpu", OK, "4 GPUs per node"),
         (0, None, 4, "gpu", REFUSED, "0 GPUs per node for 4 ranks"),
         (0, None, 4, "auto", WARNING, "training on CPU"),
         (0, None, 4, "cpu", OK, "CPU"),
@@ -127,4 +129,4 @@ def test_gpus_of_this_machine(visible: int, devices: int, accelerator: str, leve
 
 @pytest.mark.parametrize(("workers", "cpus", "level"), [(8, 8, OK), (9, 8, REFUSED), (0, 1, OK), (2, 0.5, REFUSED)])
 def test_workers_against_cpus(workers: int, cpus: float, level: str) -> None:
-    assert only(check_cpus(workers, 1, cpus)).level == level
+    assert only(check_cpus(workers, cpus)).level == level

@@ -48,7 +48,7 @@ def _gpus(facts: Facts) -> Iterable[Finding]:
 def _cpus(facts: Facts) -> Iterable[Finding]:
     workers = facts.config.train.loader_workers
     if workers is not None:
-        yield from ranks.check_cpus(workers, facts.loaders, facts.cpus_per_rank)
+        yield from ranks.check_cpus(workers, facts.cpus_per_rank)
 
 
 def _partition(facts: Facts) -> Iterable[Finding]:
@@ -95,7 +95,7 @@ def _time(facts: Facts) -> Iterable[Finding]:
         requeue=machine.requeue,
         measured_on="nothing" if step is None else step.device,
         target=target,
-        same=step is not None and step.resembles(machine.gpu_name if facts.on_gpu else None, on_gpu=facts.on_gpu),
+        same=facts.comparable,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from navforge.preflight.allocation import Allocation
 from navforge.preflight.duration import Pace, epoch_s
 from navforge.preflight.machine import Machine
-from navforge.preflight.memory import HostPlan, LoaderCost
+from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost
 from navforge.preflight.partition import Cluster, Request
 from navforge.preflight.steps import CUDA_HOST_BYTES, StepCost
 from navforge.training.run import RunConfig
@@ -44,11 +44,6 @@ class Facts:
         return bool(self.visible_gpus) if self.machine.here else True
 
     @property
-    def loaders(self) -> int:
-        """Loaders of a rank whose workers live at the same time: training's stay while validation's run."""
-        return 1 if self.config.val_split is None else 2
-
-    @property
     def duration_s(self) -> float | None:
         """Of the whole run; None where nothing was measured."""
         train, pace = self.config.train, self.pace
@@ -56,6 +51,12 @@ class Facts:
             return None
         ranks = self.config.nodes * self.config.devices
         return train.epochs * epoch_s(pace, self.scenes, self.val_scenes, ranks)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the step was measured on a device like that of the run."""
+        name = self.machine.gpu_name if self.on_gpu else None
+        return self.step is not None and self.step.resembles(name, on_gpu=self.on_gpu)
 
     @property
     def pace(self) -> Pace | None:
@@ -81,7 +82,7 @@ class Facts:
         return HostPlan(
             ranks=self.config.devices,
             workers=workers,
-            loaders=self.loaders,
+            loaders=LOADERS_TOGETHER,
             batch_size=batch_size,
             step_bytes=self._step_bytes(batch_size),
         )

@@ -32,10 +32,15 @@ class Files:
     val_teacher: TeacherStore | None = None
     findings: tuple[Finding, ...] = field(default=())
 
-    @property
-    def complete(self) -> bool:
-        """Whether a run can begin with them."""
-        return all(finding.level != "refused" for finding in self.findings)
+    def usable(self, config: RunConfig) -> bool:
+        """Whether a part of the run can be tried with them."""
+        head = config.planner.head
+        if self.vocabulary is None and head.needs_vocabulary:
+            return False
+        stated = config.planner.stated_vocabulary_size
+        if self.vocabulary is not None and stated not in (None, self.vocabulary.size):
+            return False
+        return self.split is not None and (self.teacher is not None or not head.teacher_columns)
 
 
 def check_paths(config: RunConfig) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from navforge.core.errors import NavforgeError
+from navforge.training.run import RunConfig
 
 OK, WARNING, REFUSED = "ok", "warning", "refused"
 
@@ -50,7 +51,9 @@ class Report:
 
     findings: tuple[Finding, ...]
     figures: dict[str, Any] = field(default_factory=dict)
-    """Plain values by name (`figures.FIGURES` says what each means); what was not measured is absent."""
+    """Plain values by name (see `submission.figures`); what was not measured is absent."""
+    config: RunConfig | None = None
+    """The run's config with numbers for what was `auto`."""
 
     @property
     def refused(self) -> tuple[Finding, ...]:

@@ -14,6 +14,10 @@ MARGIN = 0.9
 PREFETCH = 2
 """Batches each loader worker holds ready (torch's default)."""
 
+LOADERS_TOGETHER = 1
+"""Loaders of a rank whose workers live at the same time. Those of training end with their epoch, before validation's
+begin (`training.loaders`); with workers that persist it would be 2, and validation would double their memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderCost:

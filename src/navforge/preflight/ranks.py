@@ -100,11 +100,11 @@ def check_gpus(allocation: Allocation, devices: int, accelerator: str) -> Iterat
             f"{_count(devices, 'rank')} per node and {has} GPUs: {has - devices} would stay idle",
             f"devices={has} with --ntasks-per-node={has}, or #SBATCH --gres=gpu:{devices}",
         )
-    elif allocation.visible_gpus is not None and allocation.visible_gpus < has:
+    elif allocation.visible_gpus is not None and allocation.visible_gpus not in (1, has):
         yield refused(
             GPUS,
-            f"a rank sees {_count(allocation.visible_gpus, 'GPU')} of the {has} its node has; rank n of a node "
-            "takes GPU n, which the others would not find",
+            f"a rank sees {_count(allocation.visible_gpus, 'GPU')} of the {has} its node has; it must see all, or its "
+            "own one only",
             f"#SBATCH --gres=gpu:{devices} instead of --gpus-per-task",
         )
     elif has == 0:
@@ -134,7 +134,7 @@ def check_visible(visible: int, devices: int, accelerator: str, *, launch: str =
         yield ok(GPUS, f"{_count(visible, 'GPU')} for {_count(devices, 'rank')} ({launch})")
 
 
-def check_cpus(workers: int, loaders: int, cpus_per_rank: float) -> Iterator[Finding]:
+def check_cpus(workers: int, cpus_per_rank: float) -> Iterator[Finding]:
     """Loader workers against the CPUs of a rank; the rank itself needs one."""
     if cpus_per_rank < 1:
         yield refused(
@@ -151,8 +151,7 @@ def check_cpus(workers: int, loaders: int, cpus_per_rank: float) -> Iterator[Fin
             f"train.loader_workers={max(most - 1, 0)}, or #SBATCH --cpus-per-task={workers + 1}",
         )
     else:
-        also = f" (and as many idle ones of validation: {loaders} loaders)" if loaders > 1 and workers else ""
-        yield ok(CPUS, f"{_count(workers, 'loader worker')}{also} and the rank itself on {most} CPUs")
+        yield ok(CPUS, f"{_count(workers, 'loader worker')} and the rank itself on {_count(most, 'CPU')}")
 
 
 def _without_gpus(allocation: Allocation, has: int) -> Finding:

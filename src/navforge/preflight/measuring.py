@@ -1,0 +1,141 @@
+"""The order of measurements on a real part of the split: the planner, an evaluation, loader workers, steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import torch
+
+from navforge.data.scenes import read_scenes
+from navforge.data.splits import Split
+from navforge.inputs.dataset import SceneDataset
+from navforge.inputs.read import read_inputs
+from navforge.inputs.store import InputStore
+from navforge.models.planner import Planner
+from navforge.preflight.contract import check_planner
+from navforge.preflight.finding import REFUSED, ok
+from navforge.preflight.loading import measure_loader, read_batch
+from navforge.preflight.probe import EVALUATED, EVALUATION, LOADING, SCENES, STEP, Request
+from navforge.preflight.stepping import count_bytes, measure_steps
+from navforge.preflight.steps import StepCost
+from navforge.training.loaders import dataset_of
+from navforge.training.module import Batch
+from navforge.training.run import RunConfig
+from navforge.training.smoke import smoke_evaluation
+from navforge.vocabulary.teacher import TeacherStore
+from navforge.vocabulary.vocabulary import Vocabulary
+
+Send = Callable[[str, Any], None]
+
+
+def measure(request: Request, send: Send, deadline: float) -> None:
+    """Measure; every result goes through `send(kind, value)` as soon as it is there.
+
+    Kinds: `begin` (a stage), `finding`, `loader` (LoaderCost), `step` (StepCost without samples), `size` (of the step
+    that is tried next), `sample` (StepSample), `bound`, `host`, `out_of_memory` (size).
+    """
+    config = request.config
+    send("begin", "reading")
+    part = part_of(request.split, SCENES)
+    vocabulary = None
+    if config.planner.head.needs_vocabulary and config.vocabulary is not None:
+        vocabulary = Vocabulary.load(config.vocabulary)
+    dataset = _dataset(config, part, vocabulary)
+    batch = read_batch(dataset, max(2, min(request.batch_sizes[-1], SCENES)))
+    send("begin", "planner")
+    planner = config.planner.build(vocabulary)
+    first = read_scenes(part, config.data, next(iter(part.logs)))[:1]
+    findings = list(check_planner(planner, batch, read_inputs(first, config.planner, config.data)))
+    for finding in findings:
+        send("finding", finding)
+    if any(finding.level == REFUSED for finding in findings):
+        return
+    if request.evaluate:
+        send("begin", EVALUATION)
+        _evaluate(planner, config, part, send)
+    send("begin", LOADING)
+    rest = len(request.split) - len(part) + request.val_scenes
+    cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=_kept_bytes(config, batch, rest))
+    send("loader", cost)
+    send(
+        "finding",
+        ok(LOADING, f"{cost.examples_per_s:.1f} scenes/s per worker (files as the cache of this machine has them)"),
+    )
+    send("begin", STEP)
+    _steps(request, planner, batch, send, deadline)
+
+
+def part_of(split: Split, scenes: int) -> Split:
+    """The first scenes of a split, log by log."""
+    logs: dict[str, tuple[str, ...]] = {}
+    left = scenes
+    for name, tokens in split.logs.items():
+        if left <= 0:
+            break
+        logs[name] = tokens[:left]
+        left -= len(logs[name])
+    return replace(split, logs=logs)
+
+
+def _dataset(config: RunConfig, part: Split, vocabulary: Vocabulary | None) -> SceneDataset:
+    teacher = None
+    if config.planner.head.teacher_columns and config.teacher is not None and vocabulary is not None:
+        teacher = TeacherStore.open(config.teacher, vocabulary)
+    store = None if config.store is None else InputStore.open(config.store)
+    return dataset_of(part, config.planner, config.data, config.train, teacher=teacher, store=store)
+
+
+def _evaluate(planner: Planner, config: RunConfig, part: Split, send: Send) -> None:
+    protocol = getattr(config.planner.head, "protocol", "epdms_v2")
+    scores = smoke_evaluation(planner, part, config.data, config.cache, protocol=protocol, count=EVALUATED)
+    mean = sum(scores.values()) / len(scores)
+    send(
+        "finding",
+        ok(EVALUATION, f"{len(scores)} scenes planned and scored by the fresh planner: {protocol} {mean:.3f}"),
+    )
+
+
+def _kept_bytes(config: RunConfig, batch: Batch, scenes: int) -> int:
+    """Decoded inputs of scenes that were not read here and that a rank would hold."""
+    if not config.train.keep_inputs or config.store is not None:
+        return 0
+    inputs = batch["inputs"].values()
+    return scenes * sum(tensor[0].nbytes for tensor in inputs)
+
+
+def _steps(request: Request, planner: Planner, batch: Batch, send: Send, deadline: float) -> None:
+    config = request.config
+    on_gpu = config.train.accelerator != "cpu" and torch.cuda.is_available()
+    cost = StepCost(
+        device=torch.cuda.get_device_name(0) if on_gpu else "CPU",
+        on_gpu=on_gpu,
+        samples=(),
+        parameters=sum(p.numel() for p in planner.parameters()),
+        buffer_bytes=sum(b.nbytes for b in planner.buffers()),
+    )
+    send("step", cost)
+    if request.count:
+        send("bound", count_bytes(planner, batch, config.train))
+    before = psutil.Process().memory_info().rss
+    size = request.batch_sizes[0]
+    send("size", size)
+    try:
+        samples = measure_steps(
+            planner,
+            batch,
+            config.train,
+            request.batch_sizes,
+            memory_bytes=request.memory_bytes,
+            deadline=deadline,
+        )
+        for sample in samples:
+            send("sample", sample)
+            larger = [known for known in request.batch_sizes if known > sample.batch_size]
+            size = larger[0] if larger else sample.batch_size
+            send("size", size)
+    except torch.OutOfMemoryError:
+        send("out_of_memory", size)
+    send("host", max(0, psutil.Process().memory_info().rss - before))

@@ -1,0 +1,154 @@
+"""Measures in a process of its own, so that running out of memory ends the measurement and not the preflight."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from navforge.core.errors import NavforgeError
+from navforge.data.splits import Split
+from navforge.preflight.finding import REFUSED, Finding, ok, refused, warning
+from navforge.preflight.memory import LoaderCost, gib
+from navforge.preflight.steps import StepCost, StepSample
+from navforge.training.run import RunConfig
+
+EVALUATION, LOADING, STEP = "evaluation", "loading", "step"
+STAGES = {"reading": LOADING, "planner": "planner", EVALUATION: EVALUATION, LOADING: LOADING, STEP: STEP}
+"""What the process says it begins with -> the check that fails if it dies there."""
+SCENES = 64
+"""Scenes of the split that are read."""
+EVALUATED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to measure."""
+
+    config: RunConfig
+    split: Split
+    val_scenes: int
+    batch_sizes: tuple[int, ...]
+    """Sizes of a step to try, growing; the last is the one wanted."""
+    memory_bytes: int
+    """Memory the process may take: of this machine, or of its GPU where steps run there."""
+    evaluate: bool
+    """Whether the metric cache can be used."""
+    count: bool
+    """Whether GPU memory is to be counted from tensor sizes, no GPU being here."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What came back."""
+
+    loader: LoaderCost | None = None
+    step: StepCost | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def probe(request: Request) -> Measured:
+    """Run the measurements; what kills the process is a finding."""
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(request, sending), daemon=False, name="navforge-preflight")
+    began = time.monotonic()
+    process.start()
+    sending.close()
+    received: list[tuple[str, Any]] = []
+    try:
+        while (left := request.seconds - (time.monotonic() - began)) > 0:
+            if not receiving.poll(left):
+                break
+            received.append(receiving.recv())
+    except EOFError:
+        process.join(5.0)
+    late = process.is_alive()
+    if late:
+        process.kill()
+    process.join()
+    return interpret(received, process.exitcode or 0, late=late, seconds=request.seconds)
+
+
+def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool, seconds: float) -> Measured:
+    """Messages of the process and how it ended, as costs and findings.
+
+    Args:
+        received: (kind, value) in order.
+        exitcode: of the process, negative for a signal.
+        late: it was stopped because its time was up.
+        seconds: the time it had.
+    """
+    values = dict(received)
+    findings = [value for kind, value in received if kind == "finding"]
+    stage = values.get("begin", "reading")
+    check = STAGES[stage]
+    step: StepCost | None = values.get("step")
+    samples = tuple(value for kind, value in received if kind == "sample")
+    if step is not None:
+        step = replace(step, samples=samples, bound=values.get("bound"), host_bytes=values.get("host", 0))
+    if late:
+        findings.append(
+            warning(check, f"not finished within {seconds:.0f} s, stopped while {stage}", "the run itself will tell")
+        )
+    elif exitcode == -signal.SIGKILL:
+        size = values.get("size")
+        at = f" at a batch of {size} scenes" if stage == STEP and size else ""
+        findings.append(
+            refused(check, f"the probe was killed{at}, most likely out of memory", _less_memory(stage, samples))
+        )
+        step = None if step is None else replace(step, failed_at=size)
+    elif exitcode and not any(finding.level == REFUSED for finding in findings):
+        findings.append(refused(check, f"the probe ended with status {exitcode} while {stage}", "see the lines above"))
+    elif "out_of_memory" in values and step is not None:
+        step = replace(step, failed_at=values["out_of_memory"])
+    if step is not None and samples:
+        last = samples[-1]
+        findings.append(
+            ok(STEP, f"{last.batch_size} scenes: {last.seconds:.2f} s, {gib(last.peak_bytes)} on {step.device}")
+        )
+    return Measured(loader=values.get("loader"), step=step, findings=tuple(findings))
+
+
+def _less_memory(stage: str, samples: Sequence[StepSample]) -> str:
+    if stage != STEP:
+        return "train.keep_inputs=false, fewer train.loader_workers, or a machine with more memory"
+    return f"train.batch_size={samples[-1].batch_size} passed" if samples else "a smaller train.batch_size"
+
+
+def _measure(request: Request, connection: Connection) -> None:
+    """The process: says what it begins, sends what it finds."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this process goes, not another
+    from navforge.preflight import measuring  # noqa: PLC0415 (imports torch, here only)
+
+    deadline = time.monotonic() + 0.8 * request.seconds
+    stage = ["reading"]
+
+    def send(kind: str, value: Any) -> None:
+        if kind == "begin":
+            stage[0] = value
+        connection.send((kind, value))
+
+    try:
+        measuring.measure(request, send, deadline)
+    except NavforgeError as error:
+        message, _, remedy = str(error).rpartition("; ")
+        send("finding", refused(STAGES[stage[0]], message or str(error), remedy if message else "see the message"))
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
+        # The boundary to code under test: whatever it raises is what the run would raise.
+        send(
+            "finding",
+            refused(
+                STAGES[stage[0]], f"{stage[0]} fails: {type(error).__name__}: {error}", "mend it; training would end so"
+            ),
+        )
+    finally:
+        connection.close()

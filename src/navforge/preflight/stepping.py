@@ -1,0 +1,167 @@
+"""Training steps on one real batch at growing sizes: memory and time, as the run will take them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor
+
+from navforge.models.planner import Planner
+from navforge.preflight.contract import cut
+from navforge.preflight.steps import StepSample, line
+from navforge.training.config import TrainConfig
+from navforge.training.module import Batch, PlannerModule, optimiser_of, schedule_of
+from navforge.training.placement import DEFAULT_PORT, Placement
+from navforge.training.ranks import Ranks
+from navforge.training.stepper import Stepper
+from navforge.training.strategy import fabric_of, wrap
+
+MOMENTS = 2
+"""AdamW's."""
+BUDGET = 0.7
+"""Share of the time that is left which the next size may take, as far as can be told."""
+
+
+def measure_steps(
+    planner: Planner,
+    batch: Batch,
+    config: TrainConfig,
+    sizes: Sequence[int],
+    *,
+    memory_bytes: int,
+    deadline: float,
+) -> Iterator[StepSample]:
+    """Two optimiser steps of each size, made as training makes them; the faster one is the time.
+
+    Sizes are left out once the time is up or the line through the smaller ones says that memory will not do. A size
+    that runs out of GPU memory ends the measurement by torch's error.
+
+    Args:
+        planner: fresh.
+        batch: a real one on CPU; repeated to fill larger sizes.
+        config: precision, gradient clipping, optimiser.
+        sizes: growing.
+        memory_bytes: memory that may be taken.
+        deadline: `time.monotonic()` by which it should be done.
+    """
+    fabric = fabric_of(config, alone())
+    on_gpu = fabric.device.type == "cuda"
+    before = _host_bytes()
+    optimiser = optimiser_of(planner, config)
+    wrapped = wrap(fabric, PlannerModule(planner, config.augment).train())
+    stepper = Stepper(fabric, wrapped, optimiser, schedule_of(optimiser, config, 1000), config, Ranks())
+    done: list[StepSample] = []
+    for size in sizes:
+        if done and not _worth_it(done, size, memory_bytes, deadline):
+            return
+        sized = cut({name: value for name, value in batch.items() if name != "corrupt"}, size)
+        if on_gpu:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        _reset_peak()
+        seconds = [_step(stepper, sized, config.accumulate) for _ in range(2)]
+        peak = _gpu_peak() if on_gpu else max(0, _host_peak() - before)
+        done.append(StepSample(batch_size=size, peak_bytes=peak, seconds=min(seconds) / config.accumulate))
+        yield done[-1]
+
+
+def alone() -> Placement:
+    """A single rank that meets nobody."""
+    return Placement(
+        rank=0,
+        local_rank=0,
+        world_size=1,
+        node=socket.gethostname(),
+        node_rank=0,
+        nodes=1,
+        devices=1,
+        master_addr="127.0.0.1",
+        master_port=DEFAULT_PORT,
+    )
+
+
+def count_bytes(planner: Planner, batch: Batch, config: TrainConfig) -> tuple[float, float]:
+    """Lower bound of a step's GPU memory, counted on CPU: bytes at no scene and bytes per scene.
+
+    Weights, gradients, AdamW's moments, and what autograd keeps for the backward pass at the run's precision;
+    workspaces and tensors that live shortly come on top.
+    """
+    weights = sum(p.nbytes for p in planner.parameters()) + sum(b.nbytes for b in planner.buffers())
+    trainable = sum(p.numel() for p in planner.parameters() if p.requires_grad)
+    fixed = weights + 4 * trainable * (1 + MOMENTS)
+    module = PlannerModule(planner, config.augment).train()
+    held = {size: _kept_for_backward(module, cut(batch, size), config, weights) for size in (2, 4)}
+    offset, slope = line([(size, value) for size, value in held.items()])
+    return fixed + offset, slope
+
+
+def _kept_for_backward(module: PlannerModule, batch: Batch, config: TrainConfig, weights: int) -> int:
+    """Bytes of distinct tensors that autograd saves, the parameters themselves left out."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
+    storages: dict[int, int] = {}
+    kept: list[Tensor] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own and storage.data_ptr() not in storages:
+            storages[storage.data_ptr()] = storage.nbytes()
+            kept.append(tensor)  # alive, so that its address is not given to another one
+        return tensor
+
+    mixed = config.precision != "32-true"
+    autocast = torch.autocast("cpu", torch.bfloat16) if mixed else contextlib.nullcontext()
+    with autocast, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        module(batch)
+    return sum(storages.values())
+
+
+def _step(stepper: Stepper, batch: Batch, rounds: int) -> float:
+    _synchronise()
+    began = time.monotonic()
+    for number in range(rounds):
+        stepper.round(dict(batch), number=number, step=0)
+    stepper.finish(epoch=0, step=0)
+    _synchronise()
+    return time.monotonic() - began
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def _worth_it(done: Sequence[StepSample], size: int, memory_bytes: int, deadline: float) -> bool:
+    fixed, each = line([(sample.batch_size, sample.peak_bytes) for sample in done])
+    fixed_s, each_s = line([(sample.batch_size, sample.seconds) for sample in done])
+    fits = fixed + each * size <= memory_bytes
+    return fits and 2 * (fixed_s + each_s * size) <= BUDGET * (deadline - time.monotonic())
+
+
+def _gpu_peak() -> int:
+    """What torch reserved at most, and what CUDA itself took."""
+    free, total = torch.cuda.mem_get_info()
+    context = max(0, total - free - torch.cuda.memory_reserved())
+    return torch.cuda.max_memory_reserved() + context
+
+
+def _host_bytes() -> int:
+    return psutil.Process().memory_info().rss
+
+
+def _reset_peak() -> None:
+    with contextlib.suppress(OSError):  # not every container allows it: the peak then is that of all sizes so far
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _host_peak() -> int:
+    """Largest resident size since `_reset_peak`."""
+    for row in Path("/proc/self/status").read_text().splitlines():
+        if row.startswith("VmHWM:"):
+            return int(row.split()[1]) << 10
+    return _host_bytes()

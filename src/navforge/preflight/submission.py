@@ -1,0 +1,190 @@
+"""The preflight before a run is started here or submitted to a cluster: opens the files, measures, chooses, checks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from navforge.core.errors import ConfigError
+from navforge.launch import slurm
+from navforge.launch.cluster import ClusterProfile
+from navforge.preflight import choose, disk, machine, partition
+from navforge.preflight.allocation import Allocation
+from navforge.preflight.checks import CHECKS, NAMES
+from navforge.preflight.facts import Facts
+from navforge.preflight.files import Files, open_files
+from navforge.preflight.finding import Finding, Report, join, warning
+from navforge.preflight.machine import Machine
+from navforge.preflight.memory import node_bytes
+from navforge.preflight.probe import Measured, Request, probe
+from navforge.preflight.record import write_record
+from navforge.training.run import RunConfig
+
+SECONDS = 55.0
+"""What a preflight may take, reading the logs of the split left out."""
+
+
+def run(
+    config: RunConfig,
+    *,
+    profile: ClusterProfile | None = None,
+    job: Allocation | None = None,
+    force: Sequence[str] = (),
+    seconds: float = SECONDS,
+    record: bool = False,
+) -> Report:
+    """Check a run before it starts.
+
+    Args:
+        config: of the run; `auto` values are chosen.
+        profile: cluster it will be submitted to; None: it runs on this machine.
+        job: what a batch script asks for, or the Slurm job this process is in.
+        force: names of checks whose refusal is accepted.
+        seconds: time for measuring.
+        record: write `preflight.json` into the run folder, for the ranks; only done where nothing is refused.
+
+    Returns:
+        Findings, figures and the resolved config. `Report.require()` refuses.
+
+    Raises:
+        ConfigError: `force` names a check that does not exist.
+    """
+    unknown = [name for name in force if name not in NAMES]
+    if unknown:
+        raise ConfigError(f"force: no check is called {unknown[0]!r}; checks: {', '.join(NAMES)}")
+    began = time.monotonic()
+    facts, findings = _asked(config, profile, job)
+    files = open_files(config)
+    facts = replace(
+        facts,
+        scenes=None if files.split is None else len(files.split),
+        val_scenes=0 if files.val_split is None else len(files.val_split),
+        free_bytes=disk.free_bytes(config.out),
+    )
+    measured = _measured(facts, files, seconds)
+    facts = replace(facts, loader=measured.loader, step=measured.step)
+    resolved, chosen = choose.choose(facts)
+    facts = replace(facts, config=resolved)
+    found = join([files.findings, measured.findings, chosen, findings, *(check.find(facts) for check in CHECKS)])
+    shown = {**figures(facts), "preflight_s": round(time.monotonic() - began, 1)}
+    report = Report(_in_order(found), shown, resolved).accept(force)
+    if record and not report.refused:
+        write_record(config.out, report, facts, force)
+    return report
+
+
+def figures(facts: Facts) -> dict[str, Any]:
+    """What the table shows below the findings; bytes, seconds and counts."""
+    train = facts.config.train
+    values: dict[str, Any] = {
+        "ranks": facts.config.nodes * facts.config.devices,
+        "batch_size": train.batch_size,
+        "loader_workers": train.loader_workers,
+        "scenes": facts.scenes,
+        "gpu_bytes": None,
+        "host_bytes": None,
+    }
+    if facts.loader is not None and train.batch_size is not None and train.loader_workers is not None:
+        plan = facts.host_plan(train.batch_size, train.loader_workers)
+        values["host_bytes"] = node_bytes(facts.loader, plan)
+        values["loader_examples_per_s"] = facts.loader.examples_per_s
+        values["worker_bytes"] = facts.loader.worker_bytes
+    if facts.step is not None and train.batch_size is not None:
+        if facts.step.on_gpu and facts.step.samples:
+            values["gpu_bytes"] = facts.step.bytes_at(train.batch_size)
+        elif facts.step.bound is not None:
+            values["gpu_bytes_at_least"] = facts.step.bound[0] + facts.step.bound[1] * train.batch_size
+        if facts.step.samples:
+            values["step_s"] = facts.step.seconds_at(train.batch_size)
+            values["measured_on"] = facts.step.device
+    duration = facts.duration_s
+    if duration is not None and facts.comparable:
+        values["epoch_s"] = duration / train.epochs
+        values["duration_s"] = duration
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _asked(config: RunConfig, profile: ClusterProfile | None, job: Allocation | None) -> tuple[Facts, list[Finding]]:
+    """What is asked for, of whom, and what they offer."""
+    findings: list[Finding] = []
+    target: Machine
+    request = cluster = visible = None
+    if profile is not None:
+        target, request = (
+            machine.of_profile(profile, config.devices),
+            partition.of_profile(profile, config.nodes, config.devices),
+        )
+    elif job is not None:
+        target, request = machine.of_allocation(job, config.devices), partition.of_allocation(job)
+    else:
+        target, visible = machine.this_machine(), machine.count_gpus()
+    if request is not None:
+        try:
+            cluster = partition.Cluster(slurm.partitions(), slurm.nodes())
+        except slurm.SlurmError as error:
+            findings.append(
+                warning("partition", f"not checked: {error}", "run navforge preflight where Slurm's commands are")
+            )
+    facts = Facts(
+        config=config,
+        machine=target,
+        allocation=job if profile is None else None,
+        visible_gpus=visible,
+        request=request,
+        cluster=cluster,
+    )
+    return facts, findings
+
+
+def _measured(facts: Facts, files: Files, seconds: float) -> Measured:
+    """Measurements, where the files allow them."""
+    if files.split is None or not files.usable(facts.config):
+        return Measured()
+    here, gpu_bytes = machine.available_memory()[0], machine.first_gpu()[1]
+    on_gpu_here = gpu_bytes is not None and facts.config.train.accelerator != "cpu"
+    away = facts.on_gpu and not on_gpu_here
+    request = Request(
+        config=_here(facts.config, away=away),
+        split=files.split,
+        val_scenes=facts.val_scenes,
+        batch_sizes=batch_sizes(facts.config.train.batch_size, on_gpu=on_gpu_here, away=away),
+        memory_bytes=gpu_bytes if on_gpu_here and gpu_bytes is not None else here,
+        evaluate=files.cache is not None,
+        count=away,
+        seconds=seconds,
+    )
+    return probe(request)
+
+
+def batch_sizes(wanted: int | None, *, on_gpu: bool, away: bool) -> tuple[int, ...]:
+    """Sizes of a step to measure: two below the wanted one and it; doubling for auto; one where only the fact counts.
+
+    Args:
+        wanted: None for auto.
+        on_gpu: steps run on a GPU here.
+        away: the run is for a GPU that is not here, so that times here mean nothing.
+    """
+    if away:
+        return (min(2, wanted or 2),)
+    if wanted is None:
+        most = choose.GPU_MOST if on_gpu else choose.CPU_MOST
+        return tuple(2**n for n in range(1, most.bit_length()))
+    return tuple(sorted({min(2, wanted), max(1, wanted // 4), wanted}))
+
+
+def _here(config: RunConfig, *, away: bool) -> RunConfig:
+    """The config as it can be tried on this machine."""
+    if not away:
+        return config
+    return replace(config, train=replace(config.train, accelerator="cpu", precision=_cpu_precision(config)))
+
+
+def _cpu_precision(config: RunConfig) -> str:
+    return "bf16-mixed" if config.train.precision == "16-mixed" else config.train.precision
+
+
+def _in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """As the names of checks are listed."""
+    return tuple(sorted(findings, key=lambda finding: NAMES.index(finding.check)))
