@@ -6,6 +6,7 @@ Compiled kernels come along, so that no rank compiles them again: a kernel carri
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -37,6 +38,7 @@ def take(code: Path, package: Path = PACKAGE) -> None:
     if sources_fingerprint(partial / package.name) != before:
         shutil.rmtree(partial)
         raise DataError(f"{package} changed while it was copied; run the same command again")
+    compileall.compile_dir(partial / package.name, quiet=1)  # once, not in every rank
     write_json(partial / MANIFEST, {"sources": before, "taken_from": str(package), "git": provenance.git_state()})
     write_text(partial / DIFF, uncommitted(package))
     old = code.with_name(f".{code.name}.old")
