@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class Evidence:
     """The command line the run was started with."""
     checkpoint: tuple[str, float] | None = None
     """Name of the newest checkpoint, and when it was written."""
+    free_bytes: int | None = None
+    """Room on the disk of the run folder, now."""
     notes: tuple[str, ...] = ()
     """What could not be asked."""
     now: float = 0.0
@@ -163,6 +166,7 @@ def assemble(
         config=read_lines(folder.config, folder),
         command=read_command(folder)[0],
         checkpoint=newest_checkpoint(folder),
+        free_bytes=shutil.disk_usage(folder.path).free,
         notes=(*view.damaged, *notes),
         now=now,
     )

@@ -12,7 +12,10 @@ from navforge.jobs.first import Death, deaths, ranks_in_words
 from navforge.jobs.rules_ranks import smaller_batch, told_by_a_rank
 from navforge.jobs.units import age, clock, gigabytes
 from navforge.runs import exits
+from navforge.runs.processes import is_alive
 
+FULL_BYTES = 1_000_000
+"""With less room than this not even records can be relied upon."""
 REFUSED = "navforge: error: "
 """How the command line begins what it has to say to a user."""
 _TRACEBACK_END = r"^(?P<kind>[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Sample)): ?(?P<said>.*)$"
@@ -56,6 +59,19 @@ def written_in_a_log(evidence: Evidence) -> Diagnosis | None:
             remedy=(remedies.again(evidence), remedies.logs(evidence)),
         )
     return None
+
+
+def disk_is_full(evidence: Evidence) -> Diagnosis | None:
+    """No rank could write why it ended, and there is no room to write anything."""
+    if evidence.free_bytes is None or evidence.free_bytes >= FULL_BYTES or _last_words(evidence):
+        return None
+    said = f"{evidence.free_bytes / 1e6:.1f} MB are free"
+    return Diagnosis(
+        cause="disk_full",
+        summary=f"The disk of the run folder is full ({said}), so that no rank could write why it ended.",
+        evidence=(Line("df", 0, f"{evidence.view.folder.path}: {said}"), *evidence.accounting_lines()),
+        remedy=(f"df -h {remedies.quoted(evidence)}", remedies.again(evidence)),
+    )
 
 
 def rank_killed(evidence: Evidence) -> Diagnosis | None:
@@ -156,7 +172,9 @@ def hang(evidence: Evidence) -> Diagnosis | None:
         beats = [view.statuses[rank] for rank in quiet if rank in view.statuses]
         last = max((beat.time for beat in beats), default=None)
         since = f"; last heartbeat {age(peers[0].time - last)} before the first complaint" if last else ""
-        words = f"{ranks_in_words(quiet).capitalize()} stopped answering and left no word of why{since}."
+        gone = [beat.rank for beat in beats if is_alive(beat.node, beat.pid, beat.time) is False]
+        words = f"{ranks_in_words(quiet).capitalize()} stopped answering and left no word of why{since}"
+        words += "; the process is gone, so something killed it." if gone else "."
         words += " The other ranks ended because of it."
         if beats:
             shown += (evidence.record_line(view.folder.status_file(beats[0].rank), "time"),)
@@ -238,6 +256,7 @@ RULES: tuple[Rule, ...] = (
     rules_slurm.cancelled,
     script_failed,
     written_in_a_log,
+    disk_is_full,
     rank_killed,
     rank_exited,
     stopped,
@@ -245,6 +264,12 @@ RULES: tuple[Rule, ...] = (
     not_started,
     unknown,
 )
+
+
+def _last_words(evidence: Evidence) -> bool:
+    """Whether any rank said why it ended, or something outside says it was killed."""
+    told = any(_last_error(evidence, rank) for rank in evidence.rank_logs)
+    return told or any(death.signal for death in deaths(evidence))
 
 
 def _last_error(evidence: Evidence, rank: int) -> tuple[Line, str] | None:

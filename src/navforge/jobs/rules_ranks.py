@@ -179,7 +179,7 @@ def _at(failure: Failure) -> str:
 
 
 def _scenes(failure: Failure) -> str:
-    if not failure.tokens:
+    if not failure.tokens or all(token in _message(failure) for token in failure.tokens):
         return ""
     more = f" and {len(failure.tokens) - SHOWN_TOKENS} more" if len(failure.tokens) > SHOWN_TOKENS else ""
     return f" Scenes of that batch: {', '.join(failure.tokens[:SHOWN_TOKENS])}{more}."
