@@ -12,14 +12,15 @@ from navforge.core.errors import ConfigError
 from navforge.models.contract import Targets
 from navforge.models.conversion import convert, recognise
 from navforge.models.conversions import CONVERSIONS
-from navforge.models.conversions.transfuser import TRANSFUSER
 from navforge.models.encoders.transfuser import TransfuserConfig
 from navforge.models.encoders.transfuser_fusion import Fusion
 from navforge.models.heads.transfuser import TransfuserHeadConfig, TransfuserOutput
 from navforge.models.histogram import HistogramConfig
+from navforge.models.importing import import_checkpoint
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.perception import LTF_VIEW_ANGLE, PerceptionConfig
-from navforge.models.planner import Planner, PlannerConfig
+from navforge.models.planner import Planner, PlannerConfig, load_planner
+from navforge.training.recipes import recipe
 from tests.models import zoo
 
 FULL = PlannerConfig(name="transfuser", encoder=TransfuserConfig(), head=TransfuserHeadConfig())
@@ -70,13 +71,15 @@ def some_targets(batch: int = 2) -> Targets:
 
 
 @pytest.mark.parametrize("name", ["transfuser", "ltf"])
-def test_it_is_the_published_network(name: str, modelzoo: Path) -> None:
-    planner = of_size(True, latent=name == "ltf").build().eval()
-    assert sum(p.numel() for p in planner.parameters()) == zoo.published_parameters(modelzoo, name)
+def test_it_is_the_published_network(name: str, modelzoo: Path, tmp_path: Path) -> None:
+    """The recipe's planner, its weights by way of a file as Lightning writes it and `import-checkpoint`."""
+    source, out = tmp_path / "published.ckpt", tmp_path / "ours.ckpt"
     published = zoo.published_weights(modelzoo, name)
-    found = recognise({f"agent._transfuser_model.{key}": value for key, value in published.items()}, CONVERSIONS)
-    assert found.conversion is TRANSFUSER and found.prefix == "agent._transfuser_model."
-    planner.load_state_dict(convert(found, planner.state_dict()), strict=True)
+    torch.save({"state_dict": {f"agent._transfuser_model.{key}": value for key, value in published.items()}}, source)
+    done = import_checkpoint(source, recipe(name).planner, out)
+    assert done.parameters == zoo.published_parameters(modelzoo, name)
+    planner = load_planner(out)
+    source.unlink(), out.unlink()  # 220 MB each
     inputs = zoo.inputs(256, 1024)
     if name == "ltf":
         del inputs["lidar"]
