@@ -91,6 +91,16 @@ def test_ranks_that_stopped_with_a_checkpoint(tmp_path: Path) -> None:
     assert state(make_run(tmp_path / "run", beats=beats, ends=ends)) == ("stopped", "with a checkpoint")
 
 
+def test_a_run_nobody_can_tell_of_is_unknown_not_lost(tmp_path: Path) -> None:
+    assert state(make_run(tmp_path / "a", SLURM)) == ("unknown", "no heartbeat yet")
+    assert state(make_run(tmp_path / "b")) == ("unknown", "prepared, not started")
+
+
+def test_ranks_that_have_not_come_yet_are_counted(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", record(devices=8), beats=(alive_beat(0), alive_beat(5)))
+    assert state(folder, now=time.time()) == ("training", "no word yet from 6 of 8 ranks")
+
+
 def test_finished(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", beats=(beat(0, phase="finished"),), finished=True)
     assert state(folder) == ("finished", "")

@@ -14,7 +14,7 @@ from navforge.cli.main import main
 from navforge.jobs import table
 from navforge.jobs.cluster import Answer, SlurmJob
 from navforge.jobs.table import per_node, render, survey
-from navforge.jobs.units import age, clock, significant, sparkline
+from navforge.jobs.units import age, clock, fold_names, significant, sparkline
 from navforge.runs.status import Attempt
 from tests.jobs.made import NOW, beat, failure, make_run, record
 
@@ -136,3 +136,8 @@ def test_the_table_does_not_load_torch(tmp_path: Path) -> None:
     words = [sys.executable, "-c", code, "jobs", f"root={tmp_path}"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_names_of_nodes_are_folded() -> None:
+    assert fold_names(["gl002", "gl001", "gl001", "gl007", "login"]) == "gl[001-002,007],login"
+    assert fold_names(["gh001"]) == "gh001" and fold_names([]) == "" and fold_names(["a1", "b2"]) == "a1,b2"

@@ -34,7 +34,7 @@ def run(config: Config) -> None:
     if not (config.watch and console.is_terminal):
         console.print(render(survey(root), console.width))
         return
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=console, auto_refresh=False) as live:
         try:
             while True:
                 live.update(render(survey(root), console.width), refresh=True)

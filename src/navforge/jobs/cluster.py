@@ -70,12 +70,12 @@ def ask(jobs: Sequence[str]) -> Answer:
     try:
         found = from_queue(slurm.queue(), jobs)
     except NavforgeError as error:
-        return Answer(note=f"Slurm does not answer ({error}); its runs are shown by their heartbeats only")
+        return Answer(note=f"Slurm does not answer ({_short(error)}); its runs are shown by their heartbeats only")
     gone = [job for job in jobs if job not in found]
     try:
         return Answer(jobs={**found, **from_accounting(slurm.accounting(gone))})
     except NavforgeError as error:
-        return Answer(jobs=found, note=f"jobs that left the queue are shown by their heartbeats only ({error})")
+        return Answer(jobs=found, note=f"jobs that left the queue are shown by their heartbeats only ({_short(error)})")
 
 
 def from_queue(queue: list[QueuedJob], jobs: Sequence[str]) -> dict[str, SlurmJob]:
@@ -121,3 +121,8 @@ def seconds(text: str | None) -> float | None:
         return datetime.fromisoformat(text).timestamp() if text else None
     except ValueError:
         return None
+
+
+def _short(error: NavforgeError) -> str:
+    """The first thing a command complained of."""
+    return str(error).partition(" / ")[0][:160]

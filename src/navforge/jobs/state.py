@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from navforge.core.errors import DataError
 from navforge.jobs.cluster import SlurmJob
-from navforge.jobs.units import age
+from navforge.jobs.units import age, fold_names
 from navforge.jobs.view import RunView
 from navforge.runs import exits
 from navforge.runs.processes import is_alive, parse_local_job
@@ -94,7 +94,7 @@ def _going_on(view: RunView, now: float) -> State:
     lead = view.lead
     if lead is None:
         return State(name="starting")
-    missing = f"no word yet from rank {_ranks(view.missing)}" if view.missing else ""
+    missing = f"no word yet from {len(view.missing)} of {view.record.world_size} ranks" if view.missing else ""
     if lead.phase not in _PHASES:
         return State(name="starting" if lead.phase == "starting" else "stopped", note=f"ranks end: {lead.phase}")
     silent = now - lead.time
@@ -136,6 +136,8 @@ def _ended_in_slurm(job: SlurmJob, ended: State | None) -> State:
 def _alive(view: RunView, now: float) -> bool | None:
     """Whether any process of the run lives; None where this machine cannot tell."""
     known: list[bool | None] = [is_alive(beat.node, beat.pid, beat.time) for beat in view.statuses.values()]
+    if not known and (view.record.launch == "slurm" or view.job is None):
+        return None
     if view.record.launch == "local" and view.job is not None:
         try:
             supervisor = parse_local_job(view.job)
@@ -152,11 +154,6 @@ def _alive(view: RunView, now: float) -> bool | None:
 
 def _silence(view: RunView, now: float) -> str:
     if view.last_seen is None:
-        return "no heartbeat yet"
-    nodes = sorted({beat.node for beat in view.statuses.values()})
-    return f"last heartbeat {age(now - view.last_seen)} ago on {', '.join(nodes)}"
-
-
-def _ranks(ranks: tuple[int, ...]) -> str:
-    shown = ", ".join(map(str, ranks[:4]))
-    return shown + (f" and {len(ranks) - 4} more" if len(ranks) > 4 else "")
+        return "no heartbeat yet" if view.job is not None else "prepared, not started"
+    nodes = fold_names(beat.node for beat in view.statuses.values())
+    return f"last heartbeat {age(now - view.last_seen)} ago on {nodes}"

@@ -15,7 +15,7 @@ from rich.text import Text
 from navforge.core.errors import DataError
 from navforge.jobs.cluster import Answer, SlurmJob, ask
 from navforge.jobs.state import ACTIVE, STATES, State, state_of
-from navforge.jobs.units import age, clock, gigabytes, significant
+from navforge.jobs.units import age, clock, fold_names, gigabytes, significant
 from navforge.jobs.view import RunView, find_runs, read_run
 from navforge.runs.status import RankStatus
 
@@ -144,7 +144,7 @@ def _job(row: Row, _: float) -> str:
 def _where(row: Row, _: float) -> str:
     record = row.view.record
     nodes = row.job.nodes if row.job is not None else ""
-    nodes = nodes or ",".join(sorted({beat.node for beat in row.view.statuses.values()}))
+    nodes = nodes or fold_names(beat.node for beat in row.view.statuses.values())
     return f"{nodes or f'{record.nodes} node' + 's' * (record.nodes > 1)} x {record.devices}"
 
 

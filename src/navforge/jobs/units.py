@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import datetime
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -36,6 +38,29 @@ def clock(time: float, now: float) -> str:
     """A moment in local time: the hour today, day and hour else."""
     moment, today = datetime.fromtimestamp(time), datetime.fromtimestamp(now)
     return moment.strftime("%H:%M" if moment.date() == today.date() else "%d %b %H:%M")
+
+
+def fold_names(names: Iterable[str]) -> str:
+    """Names of nodes as Slurm writes them: `gl[001-003,007],login`."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    plain: list[str] = []
+    for name in sorted(set(names)):
+        if match := re.fullmatch(r"(.*?\D)(\d+)", name):
+            groups.setdefault((match[1], len(match[2])), []).append(int(match[2]))
+        else:
+            plain.append(name)
+    return ",".join([*(_fold(prefix, width, numbers) for (prefix, width), numbers in groups.items()), *plain])
+
+
+def _fold(prefix: str, width: int, numbers: list[int]) -> str:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    parts = [f"{run[0]:0{width}d}" + (f"-{run[-1]:0{width}d}" if len(run) > 1 else "") for run in runs]
+    return f"{prefix}[{','.join(parts)}]" if len(numbers) > 1 else f"{prefix}{parts[0]}"
 
 
 def sparkline(values: list[float], width: int = 60) -> str:
