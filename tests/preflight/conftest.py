@@ -14,7 +14,7 @@ from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.planner import PlannerConfig
 from navforge.training.config import TrainConfig
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 BLIND = PlannerConfig(name="blind", encoder=EgoStatusConfig(), head=MlpHeadConfig(hidden=16, layers=1))
 

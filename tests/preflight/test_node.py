@@ -18,7 +18,7 @@ from navforge.preflight.node import on_node
 from navforge.preflight.record import FILE, read_record, write_record
 from navforge.preflight.steps import StepCost, StepSample
 from navforge.training.placement import from_environment
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 from .test_allocation import environment
 

@@ -29,6 +29,7 @@ VERBS = {
     "vocab": "cluster a split's human trajectories into a vocabulary (.npy)",
     "teach": "score a vocabulary on a split into a teacher store; resumes",
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
+    "preflight": "what train would refuse, why, and the remedy: for the same keys, or a batch script (script=FILE)",
     "train": "train a planner (agent=NAME) into a run folder; resumes",
     "rank": "one rank of a launched run; batch scripts and train call it",
     "import-checkpoint": "a published checkpoint (TransFuser, LTF, Hydra-MDP) as one of navforge's",

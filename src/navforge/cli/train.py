@@ -109,6 +109,8 @@ def _say_code(folder: RunFolder, config: Config) -> None:
 
 
 def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) -> RunConfig:
+    if profile is not None and config.time_limit is not None:
+        profile = dataclasses.replace(profile, time_limit=config.time_limit)
     report = submission.run(wanted, profile=profile, force=config.force, record=True)
     report.require()
     return report.config or wanted
@@ -139,7 +141,7 @@ def _submit(folder: RunFolder, config: RunConfig, profile: ClusterProfile) -> No
     job = start.submit(folder)
     path = os.path.relpath(folder.path)
     print(
-        f"job {job} submitted: {config.agent}, {config.nodes} node(s) x {config.devices} GPU(s) on {profile.name}\n"
+        f"job {job} submitted: {config.agent}, {config.nodes} node(s) x {config.devices} rank(s) on {profile.name}\n"
         f"  navforge jobs show {path}             how far it is\n"
         f"  navforge jobs logs {path} --follow    what it says\n"
         f"  navforge jobs cancel {path}           end it after a checkpoint"

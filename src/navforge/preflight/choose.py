@@ -10,7 +10,7 @@ from navforge.preflight.facts import Facts
 from navforge.preflight.finding import Finding, ok, refused
 from navforge.preflight.memory import MARGIN, gib, most_workers
 from navforge.preflight.steps import fitting_batch, largest_batch, line
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 AUTO = "auto"
 GPU_MOST, CPU_MOST = 256, 32

@@ -10,7 +10,7 @@ from navforge.preflight.machine import Machine
 from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost
 from navforge.preflight.partition import Cluster, Request
 from navforge.preflight.steps import CUDA_HOST_BYTES, StepCost
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,20 @@ from typing import TypeVar
 
 from navforge.core.errors import NavforgeError
 from navforge.data.splits import Split, load_split
+from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
+from navforge.models.checkpoints import read_checkpoint
+from navforge.models.planner import planner_to_dict
 from navforge.preflight.finding import Finding, ok, refused
-from navforge.training.run import RunConfig
+from navforge.runs.folder import RunFolder
+from navforge.training.keeper import LAST
+from navforge.training.material import differences
+from navforge.training.run_config import RunConfig
 from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 PATHS, VOCABULARY, SPLIT, CACHE, TEACHER = "paths", "vocabulary", "split", "cache", "teacher"
+STORE, RESUME = "store", "resume"
 
 ValueT = TypeVar("ValueT")
 
@@ -81,12 +88,22 @@ def open_files(config: RunConfig) -> Files:
     cache = _try(CACHE, lambda: MetricCache.open(config.cache), findings)
     if cache is not None and split is not None:
         findings += _covered(cache, split, config.cache)
+    findings += list(_store(config, [found for found in (split, val_split) if found is not None]))
     teacher = val_teacher = None
     if config.planner.head.teacher_columns and vocabulary is not None:
         made_from = None if cache is None else cache.fingerprint
         teacher = _teacher("teacher", config.teacher, split, made_from, config, vocabulary, findings)
         if config.val_split is not None:
             val_teacher = _teacher("val_teacher", config.val_teacher, val_split, None, config, vocabulary, findings)
+    found = {
+        "vocabulary": vocabulary and vocabulary.fingerprint,
+        "cache": cache and cache.fingerprint,
+        "split": split and split.hash,
+        "val_split": val_split and val_split.hash,
+        "teacher": teacher and teacher.fingerprint,
+        "val_teacher": val_teacher and val_teacher.fingerprint,
+    }
+    findings += list(_resume(config, found))
     return Files(
         vocabulary=vocabulary,
         split=split,
@@ -175,6 +192,53 @@ def _teacher(
         shown = f"{key}: {len(store.tokens)} scenes, {store.protocol}, vocabulary {store.fingerprints['vocabulary']}"
         findings.append(ok(TEACHER, shown))
     return store
+
+
+def _store(config: RunConfig, splits: list[Split]) -> Iterator[Finding]:
+    """The input store holds what the planner reads of every scene."""
+    if config.store is None:
+        return
+    path, problems = config.store, []
+
+    def opened() -> InputStore:
+        store = InputStore.open(path)
+        for split in splits:
+            store.require(planner=config.planner, tokens=split.tokens)
+        return store
+
+    store = _try(STORE, opened, problems)
+    yield from problems
+    if store is not None:
+        yield ok(STORE, f"{path} holds what {config.planner.name} reads of {sum(map(len, splits))} scenes")
+
+
+def _resume(config: RunConfig, fingerprints: dict[str, str | None]) -> Iterator[Finding]:
+    """The newest checkpoint of the run folder was made from the same files by the same planner."""
+    path = RunFolder(config.out).checkpoints / LAST
+    if not path.is_file():
+        return
+    problems: list[Finding] = []
+    found = _try(RESUME, lambda: read_checkpoint(path), problems)
+    yield from problems
+    if found is None:
+        return
+    was = found.facts["fingerprints"]
+    differing = [
+        f"{name} ({was[name]} -> {now})" for name, now in fingerprints.items() if name in was and was[name] != now
+    ]
+    if found.planner != planner_to_dict(config.planner):
+        differing += differences(found.planner, planner_to_dict(config.planner), "planner")
+    ranks = config.nodes * config.devices
+    if found.facts.get("ranks", ranks) != ranks:
+        differing.append(f"ranks ({found.facts['ranks']} -> {ranks})")
+    if differing:
+        yield refused(
+            RESUME,
+            f"{path} was made with other {', '.join(differing)}",
+            "give another out=, or the files and numbers the run began with",
+        )
+    else:
+        yield ok(RESUME, f"goes on from {path.name}: same planner, same files")
 
 
 def _try(check: str, function: Callable[[], ValueT], findings: list[Finding]) -> ValueT | None:

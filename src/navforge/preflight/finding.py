@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from navforge.core.errors import NavforgeError
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 OK, WARNING, REFUSED = "ok", "warning", "refused"
 

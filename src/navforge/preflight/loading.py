@@ -13,11 +13,14 @@ from torch.utils.data import DataLoader
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.preflight.memory import LoaderCost
 from navforge.training.module import Batch
+from navforge.training.signals import leave_to_the_rank
 
 WORKERS = 2
 """Enough to tell what one more costs."""
 BATCHES = 4
 """Batches each worker makes before its memory is read."""
+HANG_S = 30.0
+"""A worker that has made no batch by then never will."""
 RATE_S = 4.0
 """Time spent on measuring how fast one worker reads."""
 
@@ -52,7 +55,15 @@ def measure_loader(
     rate, example_bytes = _rate(dataset, seconds)
     size = min(batch_size, len(dataset))
     order = [[(start + n) % len(dataset) for n in range(size)] for start in range(0, BATCHES * workers * size, size)]
-    loader = DataLoader(dataset, batch_sampler=order, num_workers=workers, persistent_workers=True, collate_fn=collate)
+    loader = DataLoader(
+        dataset,
+        batch_sampler=order,
+        num_workers=workers,
+        persistent_workers=True,
+        collate_fn=collate,
+        worker_init_fn=leave_to_the_rank,
+        timeout=HANG_S,
+    )
     iterator = iter(loader)
     began = time.monotonic()
     for _ in range(len(order)):

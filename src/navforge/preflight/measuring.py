@@ -23,7 +23,7 @@ from navforge.preflight.stepping import count_bytes, measure_steps
 from navforge.preflight.steps import StepCost
 from navforge.training.loaders import dataset_of
 from navforge.training.module import Batch
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 from navforge.training.smoke import smoke_evaluation
 from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary

@@ -12,7 +12,7 @@ from navforge.preflight.finding import Finding, Report, join, ok, refused
 from navforge.preflight.ranks import TASKS
 from navforge.preflight.record import read_record
 from navforge.training.placement import Placement
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 RANK_CHECKS = ("tasks", "placement", "srun", "gpus", "paths")
 """What every rank checks; the first of each node checks the rest too."""

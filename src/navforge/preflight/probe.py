@@ -17,7 +17,7 @@ from navforge.data.splits import Split
 from navforge.preflight.finding import REFUSED, Finding, ok, refused, warning
 from navforge.preflight.memory import LoaderCost, gib
 from navforge.preflight.steps import StepCost, StepSample
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 EVALUATION, LOADING, STEP = "evaluation", "loading", "step"
 STAGES = {"reading": LOADING, "planner": "planner", EVALUATION: EVALUATION, LOADING: LOADING, STEP: STEP}
@@ -68,6 +68,10 @@ def probe(request: Request) -> Measured:
             if not receiving.poll(left):
                 break
             received.append(receiving.recv())
+            if received[-1][0] == "done":
+                process.kill()  # nothing is left to wait for
+                process.join()
+                return interpret(received, 0, late=False, seconds=request.seconds)
     except EOFError:
         process.join(5.0)
     late = process.is_alive()
@@ -150,5 +154,4 @@ def _measure(request: Request, connection: Connection) -> None:
                 STAGES[stage[0]], f"{stage[0]} fails: {type(error).__name__}: {error}", "mend it; training would end so"
             ),
         )
-    finally:
-        connection.close()
+    send("done", None)

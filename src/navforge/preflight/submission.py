@@ -20,10 +20,11 @@ from navforge.preflight.machine import Machine
 from navforge.preflight.memory import node_bytes
 from navforge.preflight.probe import Measured, Request, probe
 from navforge.preflight.record import write_record
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
-SECONDS = 55.0
-"""What a preflight may take, reading the logs of the split left out."""
+SECONDS = 54.0
+"""What a preflight may take; opening a large split from raw logs may take longer, and measuring then has LEAST_S."""
+LEAST_S = 20.0
 
 
 def run(
@@ -63,7 +64,7 @@ def run(
         val_scenes=0 if files.val_split is None else len(files.val_split),
         free_bytes=disk.free_bytes(config.out),
     )
-    measured = _measured(facts, files, seconds)
+    measured = _measured(facts, files, max(LEAST_S, seconds - (time.monotonic() - began)))
     facts = replace(facts, loader=measured.loader, step=measured.step)
     resolved, chosen = choose.choose(facts)
     facts = replace(facts, config=resolved)

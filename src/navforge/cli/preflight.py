@@ -1,0 +1,87 @@
+"""`navforge preflight`: everything `navforge train` checks before it starts, for the same keys or a batch script."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from navforge.cli import train
+from navforge.core import config as configs
+from navforge.core.config import key
+from navforge.core.files import write_json
+from navforge.launch.cluster import ClusterProfile, read_profile
+from navforge.preflight import submission
+from navforge.preflight.script import read_script
+from navforge.preflight.table import show
+from navforge.runs import exits
+from navforge.runs.folder import RunFolder
+from navforge.training.run_config import RunConfig, read_run_config
+
+NOT_THE_RUN = ("launch", "cluster", "time_limit", "code", "preflight", "force", "script", "json")
+"""Keys of a script's command that say how it starts, which here the script itself does."""
+SCRIPT_HELP = "batch script to check; keys of its navforge command count unless given here"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(train.Config):
+    """Keys of `navforge train`, a batch script, and where to write the report."""
+
+    script: Path | None = key(None, SCRIPT_HELP)
+    json: Path | None = key(None, "file for findings and figures as JSON")
+
+    def __post_init__(self) -> None:
+        if self.script is None:
+            super().__post_init__()
+
+
+def configure(words: Sequence[str]) -> Config:
+    """As `train.configure`; words of a batch script's command stand behind those given."""
+    given = {word.partition("=")[0]: word for word in words}
+    if "script" not in given:
+        found: tuple[str, ...] = ()
+    else:
+        path = Path(given["script"].partition("=")[2])
+        found = read_script(path).words
+        written = path.parent / RunFolder(path.parent).config.name
+        if "agent" not in given and not any(word.startswith("agent=") for word in found) and written.is_file():
+            return _of_run_folder(written, words)
+    later = [word for word in found if word.partition("=")[0] not in (*given, *NOT_THE_RUN)]
+    words = [*words, *later]
+    if not any(word.startswith("agent=") for word in words):
+        train.configure(words)  # says which agents there are
+    return configs.merge(template(words), words)
+
+
+def template(words: Sequence[str]) -> type[Config]:
+    """What `--help` describes."""
+    bases = (train.template(words), Config)
+    return dataclasses.make_dataclass("Config", [], bases=bases, frozen=True, kw_only=True)
+
+
+def _of_run_folder(written: Path, words: Sequence[str]) -> Config:
+    """The config of a run folder, for its own batch script."""
+    run = read_run_config(written)
+    values: dict[str, Any] = {f.name: getattr(run, f.name) for f in dataclasses.fields(RunConfig)}
+    return configs.merge(Config(**values, script=written), words)
+
+
+def _profile(config: Config) -> ClusterProfile | None:
+    if config.cluster is None or config.script is not None:
+        return None
+    profile = read_profile(config.cluster)
+    return profile if config.time_limit is None else dataclasses.replace(profile, time_limit=config.time_limit)
+
+
+def run(config: Config) -> int:
+    """Print the table; exit status 2 where the job is refused."""
+    job = None if config.script is None else read_script(config.script).allocation
+    report = submission.run(train.run_config(config), profile=_profile(config), job=job, force=config.force)
+    if config.json is not None:
+        write_json(config.json, report.to_dict())
+    show(report, Console(width=None if sys.stdout.isatty() else 160))
+    return exits.USER_ERROR if report.refused else exits.FINISHED
