@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
 from navforge.core.errors import ConfigError
@@ -216,6 +217,18 @@ def test_networks_that_do_not_fit() -> None:
         replace(SMALL_ENCODER, fusion_heads=3).build()
     with pytest.raises(ConfigError, match=r"attention_heads.*width 16"):
         replace(SMALL, head=TransfuserHeadConfig(attention_heads=3)).build()
+
+
+def test_pretrained_weights_are_the_cameras_only(tmp_path: Path) -> None:
+    source = timm.create_model("resnet10t", stem_width=8, channels=(8, 8, 16, 16))
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    config = replace(SMALL_ENCODER, weights=tmp_path / "weights.pth")
+    encoder, given = config.build(), source.state_dict()
+    image, ground = (encoder.get_submodule(f"{trunk}.network").state_dict() for trunk in ("image", "ground"))
+    assert image and all(torch.equal(given[name], value) for name, value in image.items())
+    assert not torch.equal(ground["layer1.0.conv1.weight"], given["layer1.0.conv1.weight"])
+    fresh = config.build(pretrained=False).get_submodule("image.network").state_dict()
+    assert not torch.equal(fresh["layer1.0.conv1.weight"], given["layer1.0.conv1.weight"])
 
 
 def step(planner: Planner, rate: float) -> float:
