@@ -44,6 +44,7 @@ def test_commands_shown_use_real_verbs_and_keys(document: Path) -> None:
         agent = [word for word in given if word.startswith("agent=")]
         template = module.template(agent) if hasattr(module, "template") else module.Config
         known = {leaf.name for leaf in configs.leaves(template)}
+        given += [word[2:].replace("-", "_") for word in words if word.startswith("--") and word != "--help"]
         for word in given:
             assert word.split("=")[0] in known, f"{document.name}: navforge {verb} has no key {word}"
 

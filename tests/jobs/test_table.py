@@ -56,7 +56,7 @@ def test_everything_a_person_asks_for_is_in_the_wide_table(root: Path) -> None:
     for cell in ("slurm 40", "training", "gl[001-002] x 4", "2/10", "120/1000", "81.2", "3%", "0.432", " 2 "):
         assert cell in running
     assert "6.5/23.0" in running and "20.0/80.0" in running, "largest rank / fullest node"
-    assert "2 h 13 min" in running and "its time limit comes first" in running
+    assert "2 h 13 min" in running and "; limit " in running
     assert "queued" in waiting and "3 of 17, Priority" in waiting and "1 node x 8" in waiting
     assert "failed" in broken and "rank 1: non_finite" in broken
     assert "1 queued, 1 training, 1 failed" in legend
@@ -124,6 +124,7 @@ def test_numbers_as_a_person_reads_them() -> None:
 def test_sparkline_goes_from_lowest_to_highest() -> None:
     assert sparkline([0.0, 1.0, 2.0, 3.0]) == "▁▃▆█"
     assert sparkline([]) == "" and sparkline([5.0, 5.0]) == "▁▁"
+    assert sparkline([9.0, 10.0], low=0.0) == "██" and sparkline([1.0, 10.0], low=0.0) == "▁█"
     assert len(sparkline([float(i) for i in range(1000)], 40)) == 40
 
 

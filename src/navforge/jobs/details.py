@@ -98,19 +98,29 @@ def _curves(view: RunView, width: int) -> Table | None:
     epochs = read_columns(view.folder.path / "epochs.csv")
     history = read_columns(view.folder.history)
     curves = [
-        ("loss by step", steps.get("loss", []), significant),
-        *((f"{name} by epoch", epochs[name], significant) for name in ("val/loss", "val/score") if name in epochs),
-        ("samples/s", history.get("samples_per_s", []), significant),
-        ("waiting for data", history.get("waiting", []), lambda share: f"{share:.0%}"),
-        ("host GB of rank 0", history.get("host_bytes", []), gigabytes),
-        ("GPU GB of rank 0", history.get("gpu_bytes", []), gigabytes),
+        ("loss by step", steps.get("loss", []), significant, None),
+        *(
+            (f"{name} by epoch", epochs[name], significant, None)
+            for name in ("val/loss", "val/score")
+            if name in epochs
+        ),
+        ("samples/s", history.get("samples_per_s", []), significant, 0.0),
+        ("waiting for data", history.get("waiting", []), lambda share: f"{share:.0%}", 0.0),
+        ("host GB of rank 0", history.get("host_bytes", []), gigabytes, 0.0),
+        ("GPU GB of rank 0", history.get("gpu_bytes", []), gigabytes, 0.0),
     ]
     table = _grid("", "first", "", "last", "lowest", "highest", numbers=("first", "lowest", "highest"))
     room = max(10, width - 70)
-    for name, values, write in curves:
+    for name, values, write, low in curves:
         shown = finite(values)
         if shown and any(shown):
-            ends = (write(shown[0]), sparkline(shown, room), write(shown[-1]), write(min(shown)), write(max(shown)))
+            ends = (
+                write(shown[0]),
+                sparkline(shown, room, low),
+                write(shown[-1]),
+                write(min(shown)),
+                write(max(shown)),
+            )
             table.add_row(name, *ends)
     return table if table.row_count else None
 

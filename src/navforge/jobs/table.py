@@ -198,7 +198,7 @@ def _end(row: Row, now: float) -> str:
         return row.state.note
     left = max(0.0, lead.eta_s - (now - lead.time))
     limit = row.job.ends if row.job is not None else None
-    late = f"its time limit comes first, {clock(limit, now)}" if limit is not None and now + left > limit else ""
+    late = f"limit {clock(limit, now)}" if limit is not None and now + left > limit else ""
     return "; ".join(part for part in (f"{age(left)} ({clock(now + left, now)})", row.state.note, late) if part)
 
 

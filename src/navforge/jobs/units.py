@@ -63,13 +63,13 @@ def _fold(prefix: str, width: int, numbers: list[int]) -> str:
     return f"{prefix}[{','.join(parts)}]" if len(numbers) > 1 else f"{prefix}{parts[0]}"
 
 
-def sparkline(values: list[float], width: int = 60) -> str:
-    """A curve in one line: each cell the mean of its share of the values, lowest to highest."""
+def sparkline(values: list[float], width: int = 60, low: float | None = None) -> str:
+    """A curve in one line: each cell the mean of its share of the values, from `low` (or the lowest) to the highest."""
     if not values:
         return ""
     cells = min(width, len(values))
     edges = [round(i * len(values) / cells) for i in range(cells + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]  # noqa: RUF007
-    low, high = min(means), max(means)
+    low, high = min(means) if low is None else low, max(means)
     span = (high - low) or 1.0
     return "".join(BARS[min(len(BARS) - 1, int((mean - low) / span * len(BARS)))] for mean in means)
