@@ -57,6 +57,12 @@ def test_directives() -> None:
     }
 
 
+def test_training_on_cpus_takes_no_gpu() -> None:
+    with_gpus, without = (batch_script(facts(Path("/runs/a"), gpus=gpus), PROFILE) for gpus in (True, False))
+    assert "--gres" in directives(with_gpus) and "--gres" not in directives(without)
+    assert directives(without) == {k: v for k, v in directives(with_gpus).items() if k != "--gres"}
+
+
 def test_what_the_profile_adds_stands_where_it_belongs() -> None:
     profile = replace(
         PROFILE,

@@ -29,6 +29,8 @@ class JobFacts:
     """Where relative paths of the run's config start."""
     python: str
     """The Python that runs the ranks, unless the profile names one."""
+    gpus: bool = True
+    """Whether ranks train on GPUs; if not, none are taken."""
     time_limit: str | None = None
     """Instead of the profile's."""
 
@@ -49,7 +51,7 @@ def batch_script(facts: JobFacts, profile: ClusterProfile) -> str:
     sections = [
         f"""\
 #!/bin/bash
-# {facts.agent}: {ranks} rank(s), {facts.nodes} node(s) x {facts.devices} GPU(s), on {profile.name}.
+# {facts.agent}: {ranks} rank(s), {facts.nodes} node(s) x {facts.devices}, on {profile.name}.
 # Written by navforge train, which submits it. By hand, to start or to go on from the last checkpoint:
 #   sbatch {shlex.quote(str(facts.folder / "job.sbatch"))}
 """,
@@ -83,11 +85,13 @@ def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
     return [
         _block("", [f"--job-name={name}", *where, f'--chdir="{facts.directory}"']),
         _block(
-            "One task per GPU: a task is a rank. CPUs and memory are the share of the node these GPUs are.",
+            "One task per GPU: a task is a rank. CPUs and memory are the share of the node these GPUs are."
+            if facts.gpus
+            else "A task is a rank. Training is on CPUs (train.accelerator=cpu): no GPU is taken.",
             [
                 f"--nodes={facts.nodes}",
                 f"--ntasks-per-node={facts.devices}",
-                f"--gres={profile.gres(facts.devices)}",
+                *([f"--gres={profile.gres(facts.devices)}"] if facts.gpus else []),
                 f"--cpus-per-task={profile.cpus_per_rank}",
                 f"--mem={profile.job_memory_gb(facts.devices)}G",
             ],

@@ -84,6 +84,7 @@ def prepare(
             devices=config.devices,
             directory=Path.cwd(),
             python=sys.executable,
+            gpus=config.train.accelerator != "cpu",
             time_limit=time_limit,
         )
         script = batch_script(facts, profile)
