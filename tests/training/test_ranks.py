@@ -59,38 +59,38 @@ def every_third(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Keeper, "due", property(lambda self: next(asked) % 3 == 2))
 
 
-@pytest.mark.parametrize(("step", "resumed"), [(1, 0), (4, 2), (7, 5)])
-def test_killed_and_resumed_equals_uninterrupted(
-    make_run: Make, step: int, resumed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_and_resumed_equals_uninterrupted(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint is due after every third look at the clock, and there is one after every epoch of 5 steps."""
     every_third(monkeypatch)
-    whole, killed = make(make_run, "whole"), make(make_run, "killed", accumulate=1)
+    whole, killed = make(make_run, "whole"), make(make_run, "killed")
     assert run(whole, world=2) == [exits.FINISHED] * 2
-    kill = at_step(step, (1,), lambda: os.kill(os.getpid(), signal.SIGKILL))
-    assert run(killed, world=2, fault=kill) == [exits.FAILED, -signal.SIGKILL]
-    assert status.read(RunFolder(killed.out).failure_file(0), Failure).cause == "peer"  # type: ignore[union-attr]
+    folder = RunFolder(killed.out)
+    for step in (1, 4, 7):
+        kill = at_step(step, (1,), lambda: os.kill(os.getpid(), signal.SIGKILL))
+        assert run(killed, world=2, fault=kill) == [exits.FAILED, -signal.SIGKILL]
+        assert status.read(folder.failure_file(0), Failure).cause == "peer"  # type: ignore[union-attr]
     assert run(killed, world=2) == [exits.FINISHED] * 2
     same_result(whole.out, killed.out)
-    attempts = status.read_attempts(RunFolder(killed.out).attempts)
-    assert [(attempt.attempt, attempt.resumed_step) for attempt in attempts] == [(0, 0), (1, resumed)]
-    assert not RunFolder(killed.out).failure_file(0).exists()
+    attempts = status.read_attempts(folder.attempts)
+    assert [(attempt.attempt, attempt.resumed_step) for attempt in attempts] == [(0, 0), (1, 0), (2, 2), (3, 7)]
+    assert not folder.failure_file(0).exists()
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, exits.STOPPED), (signal.SIGUSR1, exits.REQUEUE_ME)], ids=["TERM", "USR1"]
-)
-def test_a_signal_to_one_rank_stops_all_after_a_checkpoint(make_run: Make, number: signal.Signals, code: int) -> None:
+def test_a_signal_to_one_rank_stops_all_after_a_checkpoint(make_run: Make) -> None:
     changes = {"accumulate": 2, "batch_size": 2}
     whole, stopped = make(make_run, "whole", **changes), make(make_run, "stopped", **changes)
     assert run(whole, world=2) == [exits.FINISHED] * 2
-    told = at_step(6, (1,), lambda: os.kill(os.getpid(), number))
-    assert run(stopped, world=2, fault=told) == [code] * 2
     folder = RunFolder(stopped.out)
-    assert len(read_curves(folder.steps)) == 7 and not folder.failure_file(0).exists()
-    assert [status.read(folder.status_file(rank), RankStatus).phase for rank in (0, 1)] == ["stopped"] * 2  # type: ignore[union-attr]
+    for step, number, code in ((2, signal.SIGUSR1, exits.REQUEUE_ME), (6, signal.SIGTERM, exits.STOPPED)):
+        told = at_step(step, (1,), lambda number=number: os.kill(os.getpid(), number))
+        assert run(stopped, world=2, fault=told) == [code] * 2
+        assert len(read_curves(folder.steps)) == step + 1 and not folder.failure_file(0).exists()
+        phases = [status.read(folder.status_file(rank), RankStatus) for rank in (0, 1)]
+        assert [found.phase for found in phases if found] == ["stopped"] * 2
     assert run(stopped, world=2) == [exits.FINISHED] * 2
     same_result(whole.out, stopped.out)
-    assert status.read_attempts(folder.attempts)[1].resumed_step == 7 and folder.finished.is_file()
+    assert [attempt.resumed_step for attempt in status.read_attempts(folder.attempts)] == [0, 3, 7]
+    assert folder.finished.is_file()
 
 
 def test_a_loss_that_is_not_finite_stops_both_and_names_the_scenes_of_the_guilty(make_run: Make) -> None:
@@ -137,14 +137,14 @@ def test_three_of_four_ranks_give_the_same_reason_soon(make_run: Make) -> None:
 
 
 def test_fsdp_shards_saves_whole_checkpoints_and_resumes(make_run: Make) -> None:
-    changes = {"strategy": "fsdp", "clip_gradient": 1.0, "accumulate": 2, "batch_size": 2}
+    changes = {"strategy": "fsdp", "clip_gradient": 1.0, "accumulate": 2, "batch_size": 2, "epochs": 1}
     whole, stopped = make(make_run, "whole", **changes), make(make_run, "stopped", **changes)
     assert run(whole, world=2) == [exits.FINISHED] * 2
     replicated = make(make_run, "replicated", **{**changes, "strategy": "ddp"})
     assert run(replicated, world=2) == [exits.FINISHED] * 2
     losses = [[float(row["loss"]) for row in read_curves(c.out / "steps.csv")] for c in (whole, replicated)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    told = at_step(6, (0,), lambda: os.kill(os.getpid(), signal.SIGTERM))
+    told = at_step(3, (0,), lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert run(stopped, world=2, fault=told) == [exits.STOPPED] * 2
     assert load_planner(stopped.out / "checkpoints" / "last.ckpt")
     assert run(stopped, world=2) == [exits.FINISHED] * 2

@@ -98,7 +98,7 @@ def pulled_plug(step: int) -> Iterator[None]:
             yield
 
 
-@pytest.mark.parametrize(("step", "saved"), [(0, 0), (4, 4), (5, 4), (6, 6), (7, 7)], ids=lambda value: str(value))
+@pytest.mark.parametrize(("step", "saved"), [(0, 0), (5, 4), (7, 7)], ids=str)
 def test_resumed_equals_uninterrupted_to_the_bit(
     make_run: Make, step: int, saved: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(make_run: Make, ca
     same_result(make_run("whole").out, make_run("halves").out)
     for name in ("last.ckpt", "previous.ckpt"):
         (folder / name).write_bytes(b"x")
-    with pytest.raises(DataError, match="no checkpoint of this run is whole .* delete"):
+    with pytest.raises(DataError, match=r"no checkpoint of this run is whole .* delete"):
         train(make_run("halves"))
 
 

@@ -86,7 +86,7 @@ def test_an_engine_that_fails_stops(scored: list[str], monkeypatch: pytest.Monke
         raise DataError("log_a is damaged")
 
     monkeypatch.setattr(module, "score_plans", fails)
-    with pytest.raises(TrainingError, match="scene a1 by planner mlp fails.*log_a is damaged") as raised:
+    with pytest.raises(TrainingError, match=r"scene a1 by planner mlp fails.*log_a is damaged") as raised:
         evaluate(PLANNER.build())
     assert raised.value.tokens == ("a1",) and raised.value.cause == "evaluation"
     assert isinstance(raised.value.__cause__, DataError)
@@ -103,7 +103,7 @@ def test_the_scene_that_fails_is_found_among_those_of_a_batch(
         return whole(planner, scenes, data)
 
     monkeypatch.setattr(module, "plan_scenes", plan)
-    with pytest.raises(TrainingError, match="scene a2 by planner mlp fails.*no such sensor"):
+    with pytest.raises(TrainingError, match=r"scene a2 by planner mlp fails.*no such sensor"):
         evaluate(PLANNER.build())
 
 

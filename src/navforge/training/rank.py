@@ -48,7 +48,8 @@ def run_rank(folder: RunFolder | Path, *, preflight: Preflight | None = None) ->
     """
     folder = RunFolder(Path(folder)) if not isinstance(folder, RunFolder) else folder
     placement = from_environment()
-    attempt = len(status.read_attempts(folder.attempts))
+    earlier = status.read_attempts(folder.attempts)
+    attempt = max([placement.attempt, *(start.attempt + 1 for start in earlier)])
     with _log(folder, placement, attempt), StopSignals() as signals:
         folder.failure_file(placement.rank).unlink(missing_ok=True)
         with Heartbeat(folder, placement, attempt=attempt) as beat:

@@ -15,6 +15,7 @@ from typing import Any
 from lightning.fabric import Fabric, seed_everything
 
 from navforge.core import provenance
+from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
 from navforge.models import checkpoints
 from navforge.models.checkpoints import planner_part, read_values, write_values
@@ -60,8 +61,13 @@ def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
         TrainingError: the planner cannot be evaluated, a loss is not finite, a sample is corrupt.
         Stopped: on a signal.
     """
+    if (config.nodes, config.devices) != (1, 1):
+        raise ConfigError(
+            f"{config.nodes} nodes x {config.devices} ranks cannot train in one process; start them with "
+            "navforge train, or give nodes=1 devices=1"
+        )
     folder = RunFolder(config.out)
-    attempt = len(read_attempts(folder.attempts))
+    attempt = max([0, *(start.attempt + 1 for start in read_attempts(folder.attempts))])
     placement = _alone()
     with Heartbeat(folder, placement, attempt=attempt) as beat:
         execute(config, folder, placement, beat=beat, signals=signals or StopSignals())
@@ -79,6 +85,7 @@ def execute(
     found = _newest(config, folder, ranks)
     if found is not None:
         materials.check_same_run(planner_part(folder.checkpoints / LAST, found), about, config)
+    resumed = found["training"]["position"]["total"] if found is not None else None
     if ranks.first:
         _describe(config, folder, about)
         append_attempt(
@@ -88,16 +95,17 @@ def execute(
                 job=placement.job,
                 world_size=placement.world_size,
                 time=time.time(),
-                resumed_step=found["training"]["position"]["total"] if found else 0,
+                resumed_step=resumed or 0,
             ),
         )
-    setup = _Setup(config, folder, placement, ranks, material, about, found)
+    setup = _Setup(config, folder, placement, ranks, material, about, resumed)
     loggers = _loggers(setup)
     trainer, outcome = None, "failed"
     try:
         trainer = setup.trainer(beat, signals, loggers)
         if found is not None:
             trainer.restore(found)
+            found = None  # the optimiser has it now
         trainer.run()
         outcome = "success"
     finally:
@@ -119,7 +127,8 @@ class _Setup:
     ranks: Ranks
     material: Material
     about: dict[str, Any]
-    found: dict[str, Any] | None
+    resumed: int | None
+    """Optimiser steps the run has done; None for a new one."""
 
     @property
     def monitor(self) -> tuple[str, str]:
@@ -133,10 +142,10 @@ class _Setup:
         config, material = self.config, self.material
         fabric = fabric_of(config.train, self.placement)
         seed_everything(config.train.seed, verbose=False)
-        planner = config.planner.build(material.vocabulary, pretrained=self.found is None)
+        planner = config.planner.build(material.vocabulary, pretrained=self.resumed is None)
         about = checkpoints.contents(planner_to_dict(config.planner), self.about)
         smoke = self._smoke(fabric)
-        if self.found is None and self.ranks.share(smoke.due(UNTRAINED)):
+        if self.resumed is None and self.ranks.share(smoke.due(UNTRAINED)):
             beat.tell(phase="smoke")
             self.ranks.first_does(lambda: self._try_out(smoke, planner, about))
         sets = [
@@ -233,11 +242,13 @@ def _describe(config: RunConfig, folder: RunFolder, about: dict[str, Any]) -> No
 def _loggers(setup: _Setup) -> Loggers:
     if not setup.ranks.first:
         return Loggers()
-    resumed = setup.found["training"]["position"]["total"] if setup.found else 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         loggers = make_loggers(
-            setup.config.train.loggers, setup.folder.path, run=setup.folder.path.resolve().name, resumed_step=resumed
+            setup.config.train.loggers,
+            setup.folder.path,
+            run=setup.folder.path.resolve().name,
+            resumed_step=setup.resumed or 0,
         )
     loggers.describe({"agent": setup.config.agent, "train": setup.about["train"]})
     return loggers
