@@ -10,8 +10,8 @@ token, and read back in every epoch. All ways run in this process, on one thread
 are CPU seconds, the best of several passes over the same scenes, files being in the page cache.
 
 Memory is that of a process of its own with 4 loader workers over an index of navtrain's size and a consumer so slow
-that all queues fill: the largest sum of PSS (memory shared between processes counts once), in all and without pages of
-files, which the system takes back at will.
+that all queues fill: the largest sum of PSS (memory shared between processes counts once) and shared memory, in all and
+without pages of files, which the system takes back at will. Other users of /dev/shm disturb it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import gzip
 import os
 import pickle
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,7 +61,8 @@ from navforge.town.generate import SCALES, generate  # noqa: E402
 from navforge.town.sensors import Rig  # noqa: E402
 from navforge.training.recipes import recipe  # noqa: E402
 
-SIZES = ((256, 1024), (512, 2048))
+SIZES = {(256, 1024): 64, (512, 2048): 22}
+"""Panorama and scenes per rank and step, as the public code trains TransFuser and Hydra-MDP."""
 QUALITY = 95
 BATCH = 4
 REPEATS = 3
@@ -227,21 +229,25 @@ class Repeated(torch.utils.data.Dataset[Any]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitems__(self, indices: list[int]) -> list[Any]:
+    def __getitems__(self, indices: list[int]) -> Any:
         return self.dataset.__getitems__(indices)
 
 
-def pss_bytes() -> tuple[float, float]:
-    """PSS of this process and its children, in all and of anonymous and shared memory alone."""
-    total = own = 0.0
+def used_bytes() -> tuple[float, float]:
+    """Memory of this process and its children: in all, and without pages of files.
+
+    PSS, but shared memory by what the system has handed out: a batch on its way is mapped by nobody.
+    """
+    shared = float(shutil.disk_usage("/dev/shm").used)
+    total = own = shared
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
         try:
             lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:]
         except OSError:
             continue
         values = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines}
-        total += values["Pss"]
-        own += values["Pss_Anon"] + values["Pss_Shmem"]
+        total += values["Pss"] - values["Pss_Shmem"]
+        own += values["Pss_Anon"]
     return total, own
 
 
@@ -256,12 +262,12 @@ def memory(scratch: Path, noise: float, size: tuple[int, int], way: str, batch: 
         store = InputStore.open(out)
     dataset = Repeated(SceneDataset(split, planner, data, keep_inputs=False, store=store))
     loader = DataLoader(dataset, batch_size=batch, shuffle=True, num_workers=WORKERS, collate_fn=collate)
-    peaks = [pss_bytes()]
+    peaks = [used_bytes()]
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.2):
-            peaks.append(pss_bytes())
+            peaks.append(used_bytes())
 
     alone = peaks[0]
     watcher = threading.Thread(target=watch)
@@ -288,7 +294,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=8.0, help="standard deviation of the noise on images")
     parser.add_argument("--memory-of", choices=("store", "raw logs"), help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--batch", type=int, default=32, help="batch size of the memory measurement")
+    parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -312,9 +318,9 @@ def main() -> None:
             for size in SIZES:
                 report(size, measure(split, data, size, Path(work)), console)
         console.print()
-        for size in SIZES:
+        for size, batch in SIZES.items():
             for way in ("store", "raw logs"):
-                words = ["--memory-of", way, "--size", *map(str, size), "--batch", str(chosen.batch)]
+                words = ["--memory-of", way, "--size", *map(str, size), "--batch", str(batch)]
                 words += ["--scratch", str(scratch), "--noise", str(chosen.noise)]
                 subprocess.run([sys.executable, __file__, *words], check=True)
 

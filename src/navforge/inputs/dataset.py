@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 import psutil
+import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset, get_worker_info
 
 from navforge.core.errors import ConfigError
 from navforge.core.parallel import available_cpus, progress
@@ -98,30 +99,89 @@ class SceneDataset(Dataset[Example]):
         row = self.teacher.row(token, self.columns) if self.teacher is not None else {}
         return {"token": token, "inputs": inputs, "teacher": row, **targets}
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Example | CorruptSample]:
-        """Examples of a batch, a corrupt one as its error, so that the training process learns which it was."""
-        found: list[Example | CorruptSample] = []
-        for index in indices:
+    def __getitems__(self, indices: Sequence[int]) -> Examples:
+        """Examples of a batch, each read when `collate` comes to it."""
+        return Examples(self, indices)
+
+
+class Examples:
+    """Some examples of a data set, read one by one.
+
+    A corrupt one is given as its error, so that the training process learns which it was.
+    """
+
+    def __init__(self, dataset: SceneDataset, indices: Sequence[int]) -> None:
+        self.dataset = dataset
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Example | CorruptSample]:
+        for index in self.indices:
             try:
-                found.append(self[index])
+                yield self.dataset[index]
             except CorruptSample as error:
-                found.append(error)
-        return found
+                yield error
 
 
-def collate(examples: Sequence[Example | CorruptSample]) -> dict[str, Any]:
-    """A batch of tensors.
+def collate(examples: Collection[Example | CorruptSample]) -> dict[str, Any]:
+    """A batch of tensors, filled example by example, so that no more than one is held beside it.
 
     Returns:
         The examples' keys, stacked, and `corrupt`: the errors of samples that could not be read, each of which is
         replaced by a whole neighbour so that the batch keeps its size. If all are corrupt there is no other key.
     """
-    corrupt = [example for example in examples if isinstance(example, CorruptSample)]
-    whole = [example for example in examples if not isinstance(example, CorruptSample)]
-    if not whole:
+    corrupt: list[CorruptSample] = []
+    tokens: list[str] = []
+    batch: dict[str, Any] = {}
+    for example in examples:
+        if isinstance(example, CorruptSample):
+            corrupt.append(example)
+            continue
+        if not tokens:
+            batch = _room(example, len(examples))
+        _put(batch, example, len(tokens))
+        tokens.append(example["token"])
+    if not tokens:
         return {"corrupt": corrupt}
-    filled = [whole[n % len(whole)] for n in range(len(corrupt))]
-    return {**default_collate(whole + filled), "corrupt": corrupt}
+    whole = len(tokens)
+    for place in range(whole, len(examples)):
+        _repeat(batch, place % whole, place)
+        tokens.append(tokens[place % whole])
+    return {**batch, "token": tokens, "corrupt": corrupt}
+
+
+def _room(example: Example, size: int) -> dict[str, Any]:
+    """Tensors for a batch of examples like this one; in a loader's worker in the memory the batch is handed over in."""
+    room: dict[str, Any] = {}
+    for name, value in example.items():
+        if isinstance(value, dict):
+            room[name] = _room(value, size)
+        elif isinstance(value, np.ndarray):
+            one = torch.from_numpy(value)
+            if get_worker_info() is None:
+                room[name] = one.new_empty((size, *one.shape))
+            else:
+                shared = torch.UntypedStorage._new_shared(size * one.nbytes)  # as torch's own default_collate
+                room[name] = one.new_empty(0).set_(shared, 0, (size, *one.shape))  # type: ignore[call-overload]
+    return room
+
+
+def _put(batch: dict[str, Any], example: Example, place: int) -> None:
+    for name, value in batch.items():
+        if isinstance(value, dict):
+            _put(value, example[name], place)
+        else:
+            value[place] = torch.from_numpy(example[name])
+
+
+def _repeat(batch: dict[str, Any], source: int, place: int) -> None:
+    for value in batch.values():
+        if isinstance(value, dict):
+            _repeat(value, source, place)
+        else:
+            value[place] = value[source]
 
 
 def scenes_of(split: Split, data: DataConfig) -> Iterator[Scene]:
