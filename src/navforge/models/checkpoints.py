@@ -1,7 +1,7 @@
 """Checkpoint files: a planner's config, weights, vocabulary and the fingerprints of all it was trained on.
 
-A checkpoint holds weights under `state_dict`, the state of training, and the key `navforge`. It is read with `weights_only=True`: tensors and
-plain values, no code.
+A checkpoint holds weights under `state_dict`, the state of training, and the key `navforge`. It is read with
+`weights_only=True`: tensors and plain values, no code.
 """
 
 from __future__ import annotations
