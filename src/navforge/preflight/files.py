@@ -24,6 +24,15 @@ from navforge.vocabulary.vocabulary import Vocabulary
 PATHS, VOCABULARY, SPLIT, CACHE, TEACHER = "paths", "vocabulary", "split", "cache", "teacher"
 STORE, RESUME = "store", "resume"
 
+_REMEDIES = {
+    VOCABULARY: "vocabulary=FILE.npy (navforge vocab)",
+    SPLIT: "navforge data check split=... says what is there",
+    CACHE: "navforge cache on this split",
+    TEACHER: "navforge teach on this split, with this vocabulary and the planner's protocol",
+    STORE: "navforge pack for this planner and these splits",
+    RESUME: "give another out=",
+}
+
 ValueT = TypeVar("ValueT")
 
 
@@ -242,10 +251,10 @@ def _resume(config: RunConfig, fingerprints: dict[str, str | None]) -> Iterator[
 
 
 def _try(check: str, function: Callable[[], ValueT], findings: list[Finding]) -> ValueT | None:
-    """The function's value; a NavforgeError becomes a refusal: its last part says what to do."""
+    """The function's value; a NavforgeError becomes a refusal, whose remedy is what stands behind its semicolon."""
     try:
         return function()
     except NavforgeError as error:
         message, _, remedy = str(error).rpartition("; ")
-        findings.append(refused(check, message or str(error), remedy if message else "see the message"))
+        findings.append(refused(check, message or str(error), remedy if message else _REMEDIES[check]))
         return None
