@@ -201,6 +201,40 @@ def test_the_time_limit(harmed: dict[str, RunFolder], slurm_cluster: Cluster, ca
     assert "time limit" in out and "DUE TO TIME LIMIT" in out and "sbatch --time=" in out
 
 
+def test_the_table_of_all_of_them(harmed: dict[str, RunFolder], slurm_cluster: Cluster, capsys: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(slurm_cluster.conf))
+        assert main(["jobs", f"root={harmed['kill'].path.parent}"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    for name, words in {
+        "never": ("queued", "PartitionTimeLimit"),
+        "kill": ("failed",),
+        "non_finite": ("failed", "rank 3: non_finite"),
+        "node": ("stopped", "NODE_FAIL, with a checkpoint", "gh001 x 1"),
+        "scancel": ("stopped", "cancelled"),
+        "cancel": ("stopped", "with a checkpoint"),
+        "time_limit": ("stopped", "TIMEOUT, with a checkpoint"),
+    }.items():
+        assert f"slurm {job_of(harmed[name])}" in lines[name]
+        assert all(word in lines[name] for word in words), lines[name]
+
+
+def test_a_run_that_is_over_is_submitted_anew(harmed: dict[str, RunFolder], slurm_cluster: Cluster) -> None:
+    folder = harmed["scancel"]
+    old = job_of(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(slurm_cluster.conf))
+        assert main(["jobs", "requeue", str(folder.path)]) == 0
+        assert job_of(folder) != old
+        wait_for(lambda: diagnosis(folder).cause == "running", "the ranks of the second job", 60)
+        assert main(["jobs", "requeue", str(folder.path), "--wait-s", "0.5"]) == 0  # toy ranks do not heed SIGUSR1
+        wait_for(lambda: diagnosis(folder).cause == "queued", "the queue", 30)
+        assert "REQUEUED" in diagnosis(folder).summary
+        assert main(["jobs", "requeue", str(folder.path)]) == 2, "it waits already"
+        assert main(["jobs", "cancel", str(folder.path)]) == 0
+        wait_for(lambda: diagnosis(folder).cause == "cancelled", "the end", 30)
+
+
 @pytest.mark.parametrize("harm", ["kill", "exit", "exception"])
 def test_a_local_rank_that_dies_is_named(tmp_path: Path, harm: str) -> None:
     folder = make_run(tmp_path / "run", nodes=1, devices=2, launch="local", harm=harm)

@@ -131,6 +131,19 @@ def test_slurm_says_more_than_heartbeats(tmp_path: Path, job: SlurmJob, expected
     assert state(folder, job) == expected
 
 
+@pytest.mark.parametrize(
+    ("word", "note"),
+    [
+        ("FAILED", "with a checkpoint"),
+        ("TIMEOUT", "TIMEOUT, with a checkpoint"),
+        ("CANCELLED", "cancelled, with a checkpoint"),
+    ],
+)
+def test_ranks_that_wrote_a_checkpoint_before_their_job_ended(tmp_path: Path, word: str, note: str) -> None:
+    beats = tuple(beat(rank, job="40", node="gl1", phase="stopped") for rank in (0, 1))
+    assert state(make_run(tmp_path / "run", SLURM, beats=beats), SlurmJob(state=word)) == ("stopped", note)
+
+
 def test_heartbeats_of_an_earlier_job_say_nothing_of_this_one(tmp_path: Path) -> None:
     old = (beat(0, job="39", phase="failed"), beat(1, job="39", phase="failed"))
     folder = make_run(tmp_path / "run", SLURM, beats=old, failures=(failure(0),))

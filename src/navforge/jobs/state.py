@@ -126,8 +126,8 @@ def _ended_by_itself(view: RunView) -> State | None:
 def _ended_in_slurm(job: SlurmJob, ended: State | None) -> State:
     word = job.state.split()[0]
     if word == "CANCELLED" or (ended is not None and ended.name == "stopped"):
-        note = "cancelled" if word == "CANCELLED" else ""
-        return State(name="stopped", note=", ".join(part for part in (note, ended.note if ended else "") if part))
+        said = {"CANCELLED": "cancelled", "COMPLETED": "", "FAILED": ""}.get(word, word)
+        return State(name="stopped", note=", ".join(part for part in (said, ended.note if ended else "") if part))
     if word == "COMPLETED":
         return ended or State(name="stopped", note="its job completed, training did not")
     return State(name="failed", note=word if ended is None or word != "FAILED" else ended.note)
