@@ -1,0 +1,217 @@
+"""Nothing is lost on a real Slurm: a run interrupted in every way ends bit-equal to the uninterrupted one.
+
+One run is interrupted again and again, each time at a random step and in another way, and goes on by itself or by the
+same command; the losses of all its steps and its final weights are those of a run nobody touched.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from navforge.caching.pool import cache_split
+from navforge.cli.main import main
+from navforge.data.paths import DataConfig
+from navforge.data.splits import load_split
+from navforge.models.checkpoints import read_values
+from navforge.runs import status
+from navforge.runs.folder import RunFolder
+from navforge.runs.status import RankStatus, read_attempts
+from navforge.town.generate import SCALES, generate
+from navforge.town.sensors import Rig
+from tests.slurm.cluster import Cluster, wait_for
+
+ROOT = Path(__file__).parents[2]
+EVERY_WINDOW = "num_history_frames: 4\nnum_future_frames: 10\nframe_interval: 1\nmax_scenes: 16\n"
+WAIT_S = 180.0
+
+
+@dataclass(frozen=True)
+class World:
+    """What to train on: sixteen scenes of a tiny town."""
+
+    path: Path
+
+    def words(self, out: Path, **keys: object) -> list[str]:
+        """A `navforge train` command: many small steps, a checkpoint every second or so in the middle of epochs."""
+        fixed = [
+            "agent=ego_mlp", f"split={self.path / 'split.yaml'}", f"cache={self.path / 'cache'}", f"out={out}",
+            f"data.logs={self.path / 'town' / 'navsim_logs'}", f"data.maps={self.path / 'town' / 'maps'}",
+            "train.accelerator=cpu", "train.batch_size=1", "train.loader_workers=0", "train.smoke_scenes=0",
+            "train.checkpoint_minutes=0.01", "launch=slurm", f"cluster={ROOT / 'clusters' / 'l40s_4x4.yaml'}",
+            "preflight=false",  # the ranks' own preflight on their nodes is part of this
+        ]  # fmt: skip
+        return ["train", *fixed, *(f"{name}={value}" for name, value in keys.items())]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    path = tmp_path_factory.mktemp("world")
+    options = {"sensors": "none", "sensor_frames": "all", "rig": Rig(width=64, height=36, lidar_columns=200)}
+    outcomes = list(generate(path / "town", SCALES["tiny"], seed=0, workers=1, **options))  # type: ignore[arg-type]
+    assert all(outcome.ok for outcome in outcomes)
+    (path / "split.yaml").write_text(EVERY_WINDOW)
+    data = DataConfig(logs=path / "town" / "navsim_logs", sensors=None, maps=path / "town" / "maps")
+    split = load_split(str(path / "split.yaml"), data)
+    assert len(split) == 16 and not cache_split(split, data, path / "cache", workers=1).failures
+    return World(path)
+
+
+@dataclass
+class Watched:
+    """A run on Slurm that is interrupted."""
+
+    folder: RunFolder
+    cluster: Cluster
+
+    @property
+    def job(self) -> str:
+        return self.folder.read_record().jobs[-1]
+
+    def steps(self) -> int:
+        """Steps written by the attempt that runs, 0 before it has begun."""
+        if not self.folder.steps.is_file():
+            return 0
+        last = self.folder.steps.read_text().splitlines()[-1].partition(",")[0]
+        return int(last) if last.isdigit() else 0
+
+    def wait_for_step(self, step: int, attempt: int) -> None:
+        """Until an attempt has begun and made a step."""
+
+        def reached() -> bool:
+            state = self.cluster.job_state(self.job)
+            assert state in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"), self.said(state)
+            return len(read_attempts(self.folder.attempts)) > attempt and self.steps() >= step
+
+        wait_for(reached, f"step {step} of attempt {attempt}", WAIT_S)
+
+    def pids(self) -> list[int]:
+        """Of the ranks that run."""
+        beats = [status.read(self.folder.status_file(rank), RankStatus) for rank in range(self.world_size)]
+        return [beat.pid for beat in beats if beat is not None]
+
+    @property
+    def world_size(self) -> int:
+        return self.folder.read_record().world_size
+
+    def finish(self) -> None:
+        """Until the job has completed."""
+        state = self.cluster.wait(self.job, "COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", timeout_s=WAIT_S)
+        assert state == "COMPLETED" and self.folder.finished.is_file(), self.said(state)
+
+    def said(self, state: str) -> str:
+        """For a failure: how it stands and what the logs say."""
+        logs = [self.folder.job_log(self.job), self.folder.rank_log(0)]
+        return "\n".join([state, *(log.read_text()[-3000:] for log in logs if log.is_file())])
+
+
+def start(words: list[str], out: Path, cluster: Cluster) -> Watched:
+    assert main(words) == 0
+    return Watched(RunFolder(out), cluster)
+
+
+def assert_same(folder: RunFolder, reference: RunFolder) -> None:
+    """Losses of every step, curves by epoch but for their durations, and the final weights, to the bit."""
+    assert folder.steps.read_text() == reference.steps.read_text()
+    curves = [without_seconds(run.path / "epochs.csv") for run in (folder, reference)]
+    assert curves[0] == curves[1]
+    for name in ("last.ckpt", "best.ckpt"):
+        ours, theirs = (read_values(run.checkpoints / name)["state_dict"] for run in (folder, reference))
+        assert list(ours) == list(theirs) and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def without_seconds(path: Path) -> list[list[str]]:
+    rows = [row.split(",") for row in path.read_text().splitlines()]
+    index = rows[0].index("seconds")
+    return [row[:index] + row[index + 1 :] for row in rows]
+
+
+@pytest.fixture
+def at_random(request: pytest.FixtureRequest) -> Iterator[random.Random]:
+    """Steps at which a run is interrupted; the seed is printed with a failure."""
+    seed = random.SystemRandom().randrange(1 << 30)
+    print(f"interruptions by seed {seed}")
+    return random.Random(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_interruption_2x2(slurm: Cluster, world: World, tmp_path: Path, at_random: random.Random) -> None:
+    epochs, per_epoch = 60, 4
+    keys = {"nodes": 2, "devices": 2, "train.epochs": epochs}
+    reference = start(world.words(tmp_path / "reference", **keys), tmp_path / "reference", slurm)
+    reference.finish()
+    assert reference.steps() == epochs * per_epoch
+
+    out = tmp_path / "interrupted"
+    command = world.words(out, **keys)
+    run = start(command, out, slurm)
+    ways = ("kill one", "kill all", "time limit", "scancel --signal", "scontrol requeue", "node down")
+    length = epochs * per_epoch // (len(ways) + 1)
+    steps = [number * length + at_random.randrange(2, length) for number in range(len(ways))]
+    print(f"interrupted at steps {dict(zip(ways, steps, strict=True))}")
+
+    run.wait_for_step(steps[0], 0)
+    os.kill(run.pids()[3], signal.SIGKILL)
+    slurm.wait(run.job, "FAILED")
+
+    assert main(command) == 0  # the same command goes on
+    run.wait_for_step(steps[1], 1)
+    for pid in run.pids():
+        os.kill(pid, signal.SIGKILL)
+    slurm.wait(run.job, "FAILED")
+
+    # By hand, with a time limit of a minute: Slurm looks every half a minute, so that the signal comes after that.
+    job = slurm.call("sbatch", "--parsable", "--time=1", "--signal=USR1@30", str(run.folder.script)).strip()
+    wait_for(lambda: run.job == job, "the job to note itself", WAIT_S)
+    wait_for(lambda: slurm.job_state(job) == "PENDING", "the job to go back into the queue", WAIT_S)
+    slurm.call("scontrol", "update", f"jobid={job}", "timelimit=60")
+
+    attempt = len(read_attempts(run.folder.attempts))
+    run.wait_for_step(steps[3], attempt)
+    slurm.call("scancel", "--signal=USR1", job)
+    wait_for(lambda: slurm.job_state(job) == "PENDING", "the job to go back into the queue", WAIT_S)
+
+    run.wait_for_step(steps[4], attempt + 1)
+    slurm.call("scontrol", "requeue", job)
+
+    run.wait_for_step(steps[5], attempt + 2)
+    slurm.call("scontrol", "update", "nodename=gl002", "state=down", "reason=test")
+
+    wait_for(lambda: len(read_attempts(run.folder.attempts)) == attempt + 4, "the last attempt", WAIT_S)
+    run.finish()
+    assert_same(run.folder, reference.folder)
+    resumed = [entry.resumed_step for entry in read_attempts(run.folder.attempts)]
+    assert resumed == sorted(resumed) and resumed[0] == 0 < resumed[1], resumed
+    assert any(step % per_epoch for step in resumed), "no attempt went on in the middle of an epoch"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_killed_rank_4x4(slurm: Cluster, world: World, tmp_path: Path, at_random: random.Random) -> None:
+    out = tmp_path / "interrupted"
+    command = world.words(out, **{"nodes": 4, "devices": 4, "train.epochs": 24, "train.rendezvous_timeout_s": 600})
+    run = start(command, out, slurm)
+    run.wait_for_step(at_random.randrange(2, 12), 0)
+    os.kill(run.pids()[at_random.randrange(16)], signal.SIGKILL)
+    slurm.wait(run.job, "FAILED")
+    assert main(command) == 0
+    run.finish()
+    assert [entry.world_size for entry in read_attempts(run.folder.attempts)] == [16, 16]
+
+    reference = RunFolder(tmp_path / "reference")
+    reference.path.mkdir()
+    reference.write_record(run.folder.read_record())
+    reference.config.write_text(run.folder.config.read_text().replace(str(out), str(reference.path)))
+    command = [sys.executable, "-m", "tests.e2e.forked", str(reference.path)]
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert_same(run.folder, reference)
