@@ -4,6 +4,8 @@ RUN/
   run.json                  RunRecord: what was asked for, and every job that ran it
   train.config.yaml         resolved config         train.provenance.json   versions, git state, command
   code/                     the snapshot of navforge the ranks run
+  launch.provenance.json    the command that started it, last time
+  cluster.yaml              the cluster profile (launch=slurm)
   job.sbatch                the script that was submitted (launch=slurm)
   logs/job-JOBID.log        output of the batch script and of srun
   logs/rank-K.log           output of rank K, every attempt appended
