@@ -18,52 +18,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from navforge.caching.pool import cache_split
 from navforge.cli.main import main
-from navforge.data.paths import DataConfig
-from navforge.data.splits import load_split
 from navforge.models.checkpoints import read_values
 from navforge.runs import status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import RankStatus, read_attempts
-from navforge.town.generate import SCALES, generate
-from navforge.town.sensors import Rig
+from tests.e2e.world import ROOT, World
 from tests.slurm.cluster import Cluster, wait_for
 
-ROOT = Path(__file__).parents[2]
-EVERY_WINDOW = "num_history_frames: 4\nnum_future_frames: 10\nframe_interval: 1\nmax_scenes: 16\n"
+ON_SLURM = {"launch": "slurm", "cluster": ROOT / "clusters" / "l40s_4x4.yaml"}
 WAIT_S = 180.0
-
-
-@dataclass(frozen=True)
-class World:
-    """What to train on: sixteen scenes of a tiny town."""
-
-    path: Path
-
-    def words(self, out: Path, **keys: object) -> list[str]:
-        """A `navforge train` command: many small steps, a checkpoint every second or so in the middle of epochs."""
-        fixed = [
-            "agent=ego_mlp", f"split={self.path / 'split.yaml'}", f"cache={self.path / 'cache'}", f"out={out}",
-            f"data.logs={self.path / 'town' / 'navsim_logs'}", f"data.maps={self.path / 'town' / 'maps'}",
-            "train.accelerator=cpu", "train.batch_size=1", "train.loader_workers=0", "train.smoke_scenes=0",
-            "train.checkpoint_minutes=0.01", "launch=slurm", f"cluster={ROOT / 'clusters' / 'l40s_4x4.yaml'}",
-            "preflight=false",  # the ranks' own preflight on their nodes is part of this
-        ]  # fmt: skip
-        return ["train", *fixed, *(f"{name}={value}" for name, value in keys.items())]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    path = tmp_path_factory.mktemp("world")
-    options = {"sensors": "none", "sensor_frames": "all", "rig": Rig(width=64, height=36, lidar_columns=200)}
-    outcomes = list(generate(path / "town", SCALES["tiny"], seed=0, workers=1, **options))  # type: ignore[arg-type]
-    assert all(outcome.ok for outcome in outcomes)
-    (path / "split.yaml").write_text(EVERY_WINDOW)
-    data = DataConfig(logs=path / "town" / "navsim_logs", sensors=None, maps=path / "town" / "maps")
-    split = load_split(str(path / "split.yaml"), data)
-    assert len(split) == 16 and not cache_split(split, data, path / "cache", workers=1).failures
-    return World(path)
 
 
 @dataclass
@@ -147,7 +111,7 @@ def at_random(request: pytest.FixtureRequest) -> Iterator[random.Random]:
 @pytest.mark.timeout(900)
 def test_every_interruption_2x2(slurm: Cluster, world: World, tmp_path: Path, at_random: random.Random) -> None:
     epochs, per_epoch = 60, 4
-    keys = {"nodes": 2, "devices": 2, "train.epochs": epochs}
+    keys = {**ON_SLURM, "nodes": 2, "devices": 2, "train.epochs": epochs}
     reference = start(world.words(tmp_path / "reference", **keys), tmp_path / "reference", slurm)
     reference.finish()
     assert reference.steps() == epochs * per_epoch
@@ -199,7 +163,9 @@ def test_every_interruption_2x2(slurm: Cluster, world: World, tmp_path: Path, at
 @pytest.mark.timeout(900)
 def test_a_killed_rank_4x4(slurm: Cluster, world: World, tmp_path: Path, at_random: random.Random) -> None:
     out = tmp_path / "interrupted"
-    command = world.words(out, **{"nodes": 4, "devices": 4, "train.epochs": 24, "train.rendezvous_timeout_s": 600})
+    command = world.words(
+        out, **{**ON_SLURM, "nodes": 4, "devices": 4, "train.epochs": 24, "train.rendezvous_timeout_s": 600}
+    )
     run = start(command, out, slurm)
     run.wait_for_step(at_random.randrange(2, 12), 0)
     os.kill(run.pids()[at_random.randrange(16)], signal.SIGKILL)
