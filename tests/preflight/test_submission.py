@@ -59,7 +59,7 @@ def test_what_is_missing_is_said_all_at_once_and_nothing_is_written(make_config:
 
 
 def test_only_checks_that_exist_can_be_accepted(make_config: Callable[..., RunConfig]) -> None:
-    with pytest.raises(ConfigError, match="no check is called 'gpu'.*gpus"):
+    with pytest.raises(ConfigError, match=r"no check is called 'gpu'.*gpus"):
         submission.run(make_config(), force=["gpu"])
 
 

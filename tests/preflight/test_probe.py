@@ -1,0 +1,66 @@
+"""How the measuring process ends, and what is made of it; what the kernel says of memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from navforge.preflight import machine
+from navforge.preflight.finding import OK, REFUSED, WARNING, refused
+from navforge.preflight.probe import interpret
+from navforge.preflight.steps import StepCost, StepSample
+
+STEP = StepCost(device="CPU", on_gpu=False, samples=(), parameters=1, buffer_bytes=0)
+ONE = StepSample(batch_size=8, peak_bytes=1 << 30, seconds=1.0)
+UNTIL_STEP = [("begin", "step"), ("step", STEP), ("size", 8), ("sample", ONE), ("size", 32)]
+
+
+def test_a_probe_that_is_killed_names_the_batch_and_the_one_that_passed() -> None:
+    found = interpret(UNTIL_STEP, -9, late=False, seconds=50)
+    killed = found.findings[0]
+    assert killed.level == REFUSED and "killed at a batch of 32 scenes, most likely out of memory" in killed.message
+    assert killed.remedy == "train.batch_size=8 passed"
+    assert found.step is not None and found.step.failed_at == 32 and found.step.samples == (ONE,)
+
+
+def test_a_probe_that_is_killed_while_loading() -> None:
+    found = interpret([("begin", "loading")], -9, late=False, seconds=50)
+    assert found.findings[0].check == "loading" and "loader_workers" in found.findings[0].remedy
+    assert found.step is None and found.loader is None
+
+
+def test_a_probe_that_takes_too_long_is_a_warning_and_keeps_what_it_found() -> None:
+    found = interpret(UNTIL_STEP, -9, late=True, seconds=50)
+    assert [(f.check, f.level) for f in found.findings] == [("step", WARNING), ("step", OK)]
+    assert found.step is not None and found.step.failed_at is None
+
+
+def test_a_probe_that_crashes() -> None:
+    found = interpret([("begin", "planner")], -11, late=False, seconds=50)
+    assert [(f.check, f.level) for f in found.findings] == [("planner", REFUSED)]
+    said = refused("planner", "no", "yes")
+    again = interpret([("begin", "planner"), ("finding", said)], 1, late=False, seconds=50)
+    assert again.findings == (said,)
+
+
+def test_running_out_of_gpu_memory_is_kept() -> None:
+    found = interpret([*UNTIL_STEP, ("out_of_memory", 32), ("host", 5), ("done", None)], 0, late=False, seconds=50)
+    assert found.step is not None and (found.step.failed_at, found.step.host_bytes) == (32, 5)
+
+
+def test_memory_limits_of_control_groups(tmp_path: Path) -> None:
+    own, root = tmp_path / "cgroup", tmp_path / "v2"
+    own.write_text("0::/slurm/job_7/step_0\n")
+    for folder, limit, used, cache in (("slurm", "max", 900, 0), ("slurm/job_7", "1000", 700, 200)):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder / "memory.max").write_text(limit)
+        (root / folder / "memory.current").write_text(str(used))
+        (root / folder / "memory.stat").write_text(f"anon 1\ninactive_file {cache}\n")
+    (root / "slurm/job_7/step_0").mkdir()
+    assert machine._cgroup_limits(own, root, tmp_path / "v1") == [(1000, 500)]
+    assert machine._cgroup_limits(tmp_path / "nothing") == []
+
+
+def test_memory_of_this_machine() -> None:
+    available, _ = machine.available_memory()
+    total, source = machine.total_memory()
+    assert 0 < available <= total and source
