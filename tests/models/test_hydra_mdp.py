@@ -61,8 +61,8 @@ def test_the_overall_score_has_one_head_and_its_own_loss_factor() -> None:
     assert list(head.sub_scores) == ["score"] and OVERALL.teacher_columns == ("score",)
     output = forward(head, some_input())
     targets = Targets(torch.zeros(3, 8, 3), {"score": torch.full((3, ENTRIES), 0.5)})
-    once = head.loss(output, targets)["score"]
-    thrice = build(replace(OVERALL, loss=replace(LossWeights(), score=3.0))).loss(output, targets)["score"]
+    once = head.loss(output, targets)["overall_score"]
+    thrice = build(replace(OVERALL, loss=replace(LossWeights(), score=3.0))).loss(output, targets)["overall_score"]
     assert thrice.item() == pytest.approx(3 * once.item())
 
 

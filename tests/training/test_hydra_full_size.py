@@ -50,7 +50,7 @@ def some_targets(planner: PlannerConfig, vocabulary: Vocabulary) -> Targets:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["hydra_mdp_v8192_w_ep", "hydra_mdp_v8192_w_ep_v2_99", "hydra_mdp_v8192_w_ep_vit_l", "gtrs_dense_v8192_v2_99"],
+    ["hydra_mdp_v8192_w_ep", "hydra_mdp_v8192_w_ep_v2_99", "hydra_mdp_v8192_w_ep_vit_l"],
 )
 def test_one_step_at_full_size(name: str) -> None:
     torch.manual_seed(0)
@@ -62,10 +62,10 @@ def test_one_step_at_full_size(name: str) -> None:
     losses = planner.loss(planner(some_inputs(config)), some_targets(config, vocabulary))
     losses["total"].backward()
     dead = [n for n, p in planner.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    # a constant added to every imitation logit changes nothing; a query's bias is made irrelevant by the softmax
+    # a constant added to every imitation logit changes nothing
     assert [n for n in dead if n != "head.imitation.4.bias"] == []
     before = planner.head.get_parameter("imitation.0.weight").detach().clone()
-    torch.optim.AdamW(planner.parameters(), lr=1e-4, weight_decay=0.0).step()
+    torch.optim.SGD(planner.parameters(), lr=1e-4).step()
     assert not torch.equal(before, planner.head.get_parameter("imitation.0.weight"))
     assert all(value.isfinite() for value in losses.values())
     assert all(p.isfinite().all() for p in planner.parameters())

@@ -37,6 +37,8 @@ from navforge.vocabulary.vocabulary import INTERVAL_S, STEPS, Vocabulary
 
 OVERALL = Metric(name=SCORE, short="PDMS", kind="weighted", weight=1.0)
 """The one head of `target=score`."""
+OVERALL_LOSS = "overall_score"
+"""Its loss term; `score` is what validation calls the true score of the chosen entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,9 +223,8 @@ class HydraMdpHead(Head):
         for metric in self.config.metrics:
             half_is_fail = self.config.half_is_fail and metric.kind == "multiplicative"
             logits, teacher = output.sub_scores[metric.name], targets.teacher[metric.name]
-            terms[metric.name] = getattr(factors, metric.name) * distillation_loss(
-                logits, teacher, half_is_fail=half_is_fail
-            )
+            term = distillation_loss(logits, teacher, half_is_fail=half_is_fail)
+            terms[OVERALL_LOSS if metric is OVERALL else metric.name] = getattr(factors, metric.name) * term
         if output.perceived is not None:
             terms |= perception_loss(output.perceived, targets, self.config.perception)
         return {**terms, "total": torch.stack(list(terms.values())).sum()}
