@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,10 +13,13 @@ import pytest
 from rich.console import Console
 
 from navforge.core.errors import ConfigError
+from navforge.launch import slurm as client
 from navforge.launch.cluster import read_profile
 from navforge.preflight import submission
 from navforge.preflight.finding import REFUSED, WARNING, Report, ok, refused
+from navforge.preflight.ranks import check_srun
 from navforge.preflight.record import FILE, read_record
+from navforge.preflight.script import read_script
 from navforge.preflight.table import show
 from navforge.training.run_config import RunConfig
 from tests.slurm.cluster import Cluster
@@ -109,3 +113,24 @@ def test_a_real_cluster_says_what_it_would_never_start(slurm: Cluster, make_conf
     slurm.call("scontrol", "update", "nodename=gl00[1-3]", "state=drain", "reason=test")
     level, text = refusal()
     assert level == WARNING and "1 of 2 nodes can be used now" in text
+
+
+@pytest.mark.xdist_group("slurm")
+def test_ranks_without_srun_end_within_seconds_on_a_real_cluster(slurm: Cluster, tmp_path: Path) -> None:
+    """The launch that used to hang until its time limit: four tasks, one process."""
+    script, log = tmp_path / "job.sbatch", tmp_path / "job.log"
+    script.write_text(
+        "#!/bin/bash\n#SBATCH --nodes=2 --ntasks-per-node=2 --gres=gpu:l40s:2 --mem=2G --time=10\n"
+        f"#SBATCH --output={log}\n{sys.executable} -m navforge rank {tmp_path / 'run'}\n"
+    )
+    job = client.submit(script)
+    slurm.wait(job, "FAILED")
+    assert "started without srun" in log.read_text()
+    (entry,) = client.queue([job])
+    assert entry.elapsed_s < 60, "seconds, and not the ten minutes of its limit"
+    assert "srun" in {finding.check for finding in _checked(script).refused}, "and it is refused before submission"
+
+
+def _checked(script: Path) -> Report:
+    job = read_script(script).allocation
+    return Report(tuple(check_srun(job)))
