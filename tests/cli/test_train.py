@@ -1,0 +1,103 @@
+"""`navforge train`: which commands are refused, and what is done with a folder that holds a run already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from navforge.cli import train
+from navforge.cli.main import main
+from navforge.core.errors import ConfigError
+from navforge.core.files import write_json
+from navforge.launch import snapshot, start
+from navforge.runs import exits
+from navforge.runs.folder import RunFolder
+from navforge.runs.processes import local_job
+
+WORDS = ["agent=ego_mlp", "split=s", "cache=c", "train.batch_size=2", "train.loader_workers=0", "preflight=false"]
+CLUSTER = Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    monkeypatch.setattr(snapshot, "take", lambda code: code.mkdir(exist_ok=True))
+    monkeypatch.setattr(snapshot, "is_current", lambda code: False)
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["launch=slurm"], r"cluster: launch=slurm needs a profile: cluster=FILE\.yaml"),
+        (["cluster=x.yaml"], "cluster: a profile is for launch=slurm"),
+        (["nodes=2"], "nodes: launch=local starts ranks on this machine only, not on 2"),
+        (["time_limit=10"], "time_limit: only Slurm jobs have one"),
+        (["launch=torchrun"], "launch: expected one of local, slurm"),
+    ],
+)
+def test_refused_words(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train.configure([*WORDS, "out=o", *words])
+
+
+def words(folder: RunFolder, *more: str) -> list[str]:
+    return ["train", *WORDS, f"out={folder.path}", *more]
+
+
+def test_the_status_of_the_ranks_is_that_of_the_command(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for status, said in (
+        (exits.FINISHED, "best checkpoint"),
+        (exits.REQUEUE_ME, "the same command goes on"),
+        (137, f"a rank ended with exit status 137 (SIGKILL); its log is in {folder.logs}"),
+    ):
+        monkeypatch.setattr(start, "start_here", lambda folder, status=status: status)
+        assert main(words(folder)) == status
+        captured = capsys.readouterr()
+        assert said in captured.out + captured.err
+
+
+def test_a_run_that_goes_on_is_left_alone(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    start.prepare(folder, train.run_config(train.configure([*WORDS, f"out={folder.path}"])))
+    folder.add_job(local_job())  # this very process
+    assert main(words(folder)) == 2
+    said = capsys.readouterr().err
+    assert f"{folder.path} is starting as job {local_job()}" in said and "navforge jobs cancel" in said
+
+
+def test_a_finished_run_is_not_run_again(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start.prepare(folder, train.run_config(train.configure([*WORDS, f"out={folder.path}"])))
+    write_json(folder.finished, {})
+    monkeypatch.setattr(start, "start_here", lambda folder: pytest.fail("started"))
+    assert main(words(folder)) == 0 and "is finished" in capsys.readouterr().out
+
+
+def test_a_run_with_a_checkpoint_keeps_config_and_code(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start, "start_here", lambda folder: exits.FINISHED)
+    assert main(words(folder)) == 0
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "last.ckpt").touch()
+    assert main(words(folder, "train.learning_rate=0.5")) == 2
+    assert "holds a run that differs in train.learning_rate" in capsys.readouterr().err
+    assert main(words(folder)) == 0
+    assert "going on with the code the run began with" in capsys.readouterr().out
+
+
+def test_slurm_refusals_are_said_in_one_line(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(words(folder, "launch=slurm", f"cluster={CLUSTER}")) == 2
+    assert "navforge: error: sbatch: no such command" in capsys.readouterr().err
+    assert folder.script.is_file() and folder.read_record().jobs == ()
+
+
+def test_ranks_are_no_verb_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    assert "\n  rank " not in capsys.readouterr().out
