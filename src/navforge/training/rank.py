@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import psutil
 import yaml
 
+from navforge.core import config as configs
 from navforge.core.errors import ConfigError, DataError
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
+from navforge.training.config import TrainConfig
 from navforge.training.failures import failure
 from navforge.training.heartbeat import Heartbeat
 from navforge.training.placement import Placement, from_environment
@@ -125,12 +127,18 @@ def _peek(folder: RunFolder) -> dict[str, int]:
     """What has to be known before planners can be imported."""
     try:
         values = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-        timeout = values["train"]["rendezvous_timeout_s"]
-        return {"nodes": int(values["nodes"]), "devices": int(values["devices"]), "timeout": int(timeout)}
+        train = configs.from_dict(TrainConfig, values["train"])
+        return {
+            "nodes": int(values["nodes"]),
+            "devices": int(values["devices"]),
+            "timeout": train.rendezvous_timeout_s,
+        }
     except FileNotFoundError as error:
         raise DataError(
             f"{folder.path} is no run folder: it lacks {folder.config.name}; navforge train makes one"
         ) from error
+    except ConfigError:
+        raise
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder.config} is damaged: {type(error).__name__}: {error}") from error
 
