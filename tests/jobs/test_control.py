@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -85,21 +84,45 @@ def test_a_run_that_goes_on_or_is_finished_is_not_started_again(tmp_path: Path) 
         control.requeue(done, wait_s=1, say=print)
 
 
-def test_a_local_run_starts_again_with_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    echo = tmp_path / "python"
-    echo.write_text('#!/bin/sh\necho "$PWD $*"\n')
-    echo.chmod(0o755)
-    monkeypatch.setattr(control.sys, "executable", str(echo))
+@pytest.fixture
+def stopped(tmp_path: Path) -> RunFolder:
+    """A local run that is over and says how it was started."""
     folder = make_run(tmp_path / "run", record(jobs=(f"{os.uname().nodename}.{GONE_PID}.5",)), beats=(beat(0),))
     command = ["/x/navforge", "train", "agent=nobody", f"out={folder.path}"]
     (folder.path / "launch.provenance.json").write_text(json.dumps({"command": command, "directory": str(tmp_path)}))
-    done = control.requeue(folder, wait_s=1, say=print)
+    return folder
+
+
+def python_that(tmp_path: Path, does: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of Python, a shell script."""
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/sh\n{does}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(control.sys, "executable", str(fake))
+
+
+def test_a_local_run_starts_again_with_its_own_words(
+    stopped: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = stopped.record_file.read_text().replace(f"{GONE_PID}.5", f"{GONE_PID}.6")
+    (tmp_path / "noted.json").write_text(noted)
+    python_that(tmp_path, f'echo "$PWD $*"; cp {tmp_path}/noted.json {stopped.record_file}', monkeypatch)
+    done = control.requeue(stopped, wait_s=20, say=print)
     assert "started in the background" in done and "begins at step 0" in done
-    log = folder.logs / "job-background.log"
-    limit = time.monotonic() + 60
-    while not log.read_text() and time.monotonic() < limit:
-        time.sleep(0.02)
-    assert log.read_text() == f"{tmp_path} -m navforge train agent=nobody out={folder.path}\n"
+    log = stopped.logs / "job-background.log"
+    assert log.read_text() == f"{tmp_path} -m navforge train agent=nobody out={stopped.path}\n"
+    assert [wish.action for wish in read_requests(stopped.requests)] == ["requeue"]
+
+
+def test_a_local_run_that_cannot_start_again_says_why(
+    stopped: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped.logs.mkdir()
+    (stopped.logs / "job-background.log").write_text("of an earlier time\n")
+    python_that(tmp_path, "echo navforge: error: no data >&2; exit 2", monkeypatch)
+    with pytest.raises(ValueError, match=r"could not be started again: navforge: error: no data$"):
+        control.requeue(stopped, wait_s=20, say=print)
+    assert not stopped.requests.exists()
 
 
 def test_a_run_that_does_not_say_how_it_was_started(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from navforge.jobs.evidence import read_command
 from navforge.jobs.state import ACTIVE, State, state_of
 from navforge.jobs.view import RunView, read_run
 from navforge.launch import slurm
+from navforge.runs import exits
 from navforge.runs.folder import RunFolder
 from navforge.runs.processes import Supervisor, is_alive, parse_local_job
 from navforge.runs.requests import append_request
@@ -114,8 +115,7 @@ def requeue(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> 
         raise RefusedError(
             f"{folder.path}: whether it still runs cannot be told from {socket.gethostname()}: {before.state.note}"
         )
-    append_request(folder.requests, "requeue")
-    return _start_local(folder)
+    return _start_local(before, wait_s)
 
 
 def checkpoint_words(folder: RunFolder, since: float) -> str:
@@ -152,13 +152,14 @@ def _requeue_job(before: Situation, wait_s: float, say: Callable[[str], None]) -
     folder, job, known = before.folder, before.view.job, before.job
     if job is not None and known is not None and known.waits:
         raise RefusedError(f"job {job} of {folder.path} waits in the queue already: {before.state.note}")
-    append_request(folder.requests, "requeue")
     if job is None or known is None or known.ended:
         if not folder.script.is_file():
             raise DataError(f"{folder.script} does not exist; navforge train launch=slurm writes it")
         new = slurm.submit(folder.script)
         folder.add_job(new)
+        append_request(folder.requests, "requeue")
         return f"submitted anew as job {new}. " + checkpoint_words(folder, time.time() + 1)
+    append_request(folder.requests, "requeue")
     if _trains(before):
         slurm.cancel(job, "USR1")
         say(f"SIGUSR1 sent to the ranks of job {job}; they write a checkpoint, then the job goes back into the queue")
@@ -183,8 +184,9 @@ def _local_supervisor(before: Situation) -> Supervisor:
     return supervisor
 
 
-def _start_local(folder: RunFolder) -> str:
+def _start_local(before: Situation, wait_s: float) -> str:
     """The command the run was started with, in the background; it goes on from the checkpoint by itself."""
+    folder = before.folder
     words, directory = read_command(folder)
     if "train" not in words:
         raise DataError(f"{folder.path} does not say how it was started; run its navforge train command again")
@@ -192,6 +194,7 @@ def _start_local(folder: RunFolder) -> str:
     folder.logs.mkdir(parents=True, exist_ok=True)
     log = folder.logs / "job-background.log"
     with open(log, "ab") as output:
+        begin = output.tell()
         process = subprocess.Popen(
             command,
             cwd=directory if Path(directory).is_dir() else None,
@@ -200,6 +203,14 @@ def _start_local(folder: RunFolder) -> str:
             stderr=output,
             start_new_session=True,
         )
+    known = before.view.record.jobs
+    _until(lambda: process.poll() is not None or folder.read_record().jobs != known, wait_s)
+    if process.poll() is not None and folder.read_record().jobs == known:
+        with open(log, "rb") as file:
+            file.seek(begin)
+            said = file.read().decode("utf-8", errors="replace").strip()
+        raise DataError(f"{folder.path} could not be started again: {said or exits.describe(process.returncode)}")
+    append_request(folder.requests, "requeue")
     return (
         f"started in the background (pid {process.pid}); navforge jobs logs {folder.path} --follow shows it. "
         + checkpoint_words(folder, time.time() + 1)

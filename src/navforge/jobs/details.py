@@ -196,7 +196,7 @@ def _files(view: RunView) -> Table:
     folder = view.folder
     meanings = (
         (folder.config, "resolved config"),
-        (folder.path / "train.provenance.json", "versions, git state, command"),
+        (folder.path / "launch.provenance.json", "versions, git state, command"),
         (folder.script, "batch script"),
         (folder.steps, "loss by step"),
         (folder.path / "epochs.csv", "learning curves by epoch"),

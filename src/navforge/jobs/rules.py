@@ -7,7 +7,7 @@ import signal
 
 from navforge.jobs import remedies, rules_slurm
 from navforge.jobs.diagnosis import Diagnosis, Rule
-from navforge.jobs.evidence import Evidence, Line
+from navforge.jobs.evidence import Evidence, Line, read_lines
 from navforge.jobs.first import Death, deaths, ranks_in_words
 from navforge.jobs.rules_ranks import smaller_batch, told_by_a_rank
 from navforge.jobs.units import age, clock, gigabytes
@@ -143,8 +143,8 @@ def stopped(evidence: Evidence) -> Diagnosis | None:
     wishes = [wish for wish in view.requests if wish.action == "cancel"]
     if wishes:
         last = wishes[-1]
-        path = view.folder.requests
-        shown.append(Line(path.name, len(path.read_text(encoding="utf-8").splitlines()), f"cancel, {last.by}"))
+        lines = read_lines(view.folder.requests, view.folder)
+        shown += [line for line in lines if repr(last.time) in line.text]
         return Diagnosis(
             cause="cancelled",
             summary=f"{words}: {last.by} cancelled the run at {clock(last.time, evidence.now)}.",
