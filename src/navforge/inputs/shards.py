@@ -18,6 +18,8 @@ from navforge.core.errors import DataError
 from navforge.core.files import atomic_path
 
 TOKEN = "token"
+NO_THREADS = pa.ipc.IpcReadOptions(use_threads=False)
+"""Loader workers are forked, and threads do not survive a fork."""
 _MADE = b"made"
 
 
@@ -52,7 +54,7 @@ class Shard:
         self.path = path
         try:
             self._map = pa.memory_map(str(path))
-            self._file = pa.ipc.open_file(self._map)
+            self._file = pa.ipc.open_file(self._map, options=NO_THREADS)
             about = json.loads(self._file.schema.metadata[_MADE])
             self.made: str = about["made"]
             """Fingerprint of what the shard was made from."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json
 from navforge.inputs.corrupt import CorruptSample
-from navforge.inputs.shards import TOKEN, Shard
+from navforge.inputs.shards import NO_THREADS, TOKEN, Shard
 from navforge.inputs.wanted import Wanted
 from navforge.models.planner import PlannerConfig
 
@@ -123,7 +123,7 @@ class InputStore:
                 )
             if file_fingerprint(path / INDEX) != manifest["index"]:
                 raise ValueError(f"{INDEX} is not the one {MANIFEST} was written with")
-            index = pa.ipc.open_file(pa.memory_map(str(path / INDEX))).get_batch(0)
+            index = pa.ipc.open_file(pa.memory_map(str(path / INDEX)), options=NO_THREADS).get_batch(0)
             return cls(path, manifest, index)
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             if isinstance(error, DataError):

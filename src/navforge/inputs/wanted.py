@@ -15,6 +15,7 @@ from navforge.metric_cache.fingerprint import code_fingerprint
 from navforge.models.contract import AGENTS, BEV_SEMANTICS
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
+from navforge.models.perception import BEV_CLASSES, BEV_SHAPE, MOST_AGENTS, REACH_M
 from navforge.models.planner import PlannerConfig
 
 STATUS = "status"
@@ -64,6 +65,10 @@ class Wanted:
             found[PANORAMA] = configs.to_dict(self.panorama)
         if self.lidar is not None:
             found[LIDAR] = configs.to_dict(self.lidar)
+        if AGENTS in found:
+            found[AGENTS] = {"most": MOST_AGENTS, "reach_m": REACH_M}
+        if BEV_SEMANTICS in found:
+            found[BEV_SEMANTICS] = {"classes": list(BEV_CLASSES), "shape": list(BEV_SHAPE), "reach_m": REACH_M}
         return found
 
     @property
