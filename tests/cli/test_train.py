@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,19 @@ def test_slurm_refusals_are_said_in_one_line(
 def test_ranks_are_no_verb_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
     assert "\n  rank " not in capsys.readouterr().out
+
+
+def test_tasks_of_srun_do_not_each_start_the_run(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
+    assert main(words(folder)) == 2
+    assert "one of 8 tasks that srun started" in capsys.readouterr().err and not folder.path.exists()
+
+
+def test_the_time_limit_of_the_command_wins() -> None:
+    config = train.configure([*WORDS, "out=o", "launch=slurm", f"cluster={CLUSTER}", "time_limit=03:00:00"])
+    profile = train.profile_of(config)
+    assert profile is not None and profile.time_limit_s == 3 * 3600
+    with pytest.raises(ConfigError, match="leaves nothing before the signal"):
+        train.profile_of(dataclasses.replace(config, time_limit="00:01:00"))

@@ -61,12 +61,12 @@ def test_a_local_run(folder: RunFolder) -> None:
 
 def test_a_slurm_run(folder: RunFolder) -> None:
     wanted = replace(config(folder), nodes=2, devices=2)
-    start.prepare(folder, wanted, profile=PROFILE, time_limit="03:00:00")
+    start.prepare(folder, wanted, profile=replace(PROFILE, time_limit="03:00:00"))
     text = folder.script.read_text()
     assert "--ntasks-per-node=2" in text and "--time=03:00:00" in text and "--gres=gpu:l40s:2" in text
     assert f'--chdir="{os.getcwd()}"' in text
     assert folder.read_record().cluster == "l40s_4x4"
-    assert read_profile(folder.path / start.PROFILE) == PROFILE
+    assert read_profile(folder.path / start.PROFILE) == replace(PROFILE, time_limit="03:00:00")
     start.prepare(folder, replace(wanted, train=replace(wanted.train, accelerator="cpu")), profile=PROFILE)
     assert "--gres" not in folder.script.read_text()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from navforge.core import config as configs
 from navforge.core.config import key
@@ -17,6 +19,7 @@ from navforge.launch import snapshot, start
 from navforge.launch.cluster import ClusterProfile, read_profile
 from navforge.models.planner import PlannerConfig
 from navforge.preflight import submission
+from navforge.preflight.table import show
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure
@@ -67,8 +70,9 @@ def template(words: Sequence[str]) -> type[Config]:
 def run(config: Config) -> int:
     """Check, make the run folder ready, start the ranks; say what to do next."""
     folder = RunFolder(config.out.absolute())
-    profile = None if config.cluster is None else read_profile(config.cluster)
+    profile = profile_of(config)
     wanted = run_config(config)
+    _require_one_task(os.environ)
     _require_idle(folder)
     if folder.finished.is_file():
         print(f"{folder.path} is finished: {folder.checkpoints / BEST}; to train anew give another out=")
@@ -78,7 +82,7 @@ def run(config: Config) -> int:
         _say_code(folder, config)
     if config.preflight:
         wanted = _checked(config, wanted, profile)
-    start.prepare(folder, wanted, profile=profile, time_limit=config.time_limit, new_code=config.code == "new")
+    start.prepare(folder, wanted, profile=profile, new_code=config.code == "new")
     if profile is None:
         return _train_here(folder)
     _submit(folder, wanted, profile)
@@ -89,6 +93,24 @@ def run_config(config: Config) -> RunConfig:
     """The part of the keys that describes the run; its folder as an absolute path."""
     values: dict[str, Any] = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
     return RunConfig(**{**values, "out": config.out.absolute()})
+
+
+def profile_of(config: Config) -> ClusterProfile | None:
+    """The cluster profile with the time limit asked for; None for a local run."""
+    if config.cluster is None:
+        return None
+    profile = read_profile(config.cluster)
+    return profile if config.time_limit is None else dataclasses.replace(profile, time_limit=config.time_limit)
+
+
+def _require_one_task(environ: Mapping[str, str]) -> None:
+    """Raise ConfigError in a step of several tasks: every one of them would start the whole run."""
+    tasks = int(environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks > 1:
+        raise ConfigError(
+            f"this is one of {tasks} tasks that srun started, and navforge train starts all ranks by itself: run it "
+            "once, without srun, with launch=slurm; ranks in a batch script of your own are srun navforge rank RUN"
+        )
 
 
 def _require_idle(folder: RunFolder) -> None:
@@ -112,7 +134,10 @@ def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) 
     if profile is not None and config.time_limit is not None:
         profile = dataclasses.replace(profile, time_limit=config.time_limit)
     report = submission.run(wanted, profile=profile, force=config.force, record=True)
-    report.require()
+    show(report, Console(stderr=True, width=None if sys.stderr.isatty() else 160))
+    if report.refused:
+        names = ", ".join(dict.fromkeys(finding.check for finding in report.refused))
+        raise ConfigError(f"preflight refuses this job ({names}), see above; force=[{names}] starts it all the same")
     return report.config or wanted
 
 

@@ -31,8 +31,6 @@ class JobFacts:
     """The Python that runs the ranks, unless the profile names one."""
     gpus: bool = True
     """Whether ranks train on GPUs; if not, none are taken."""
-    time_limit: str | None = None
-    """Instead of the profile's."""
 
     def __post_init__(self) -> None:
         for name, path in (("out", self.folder), ("working directory", self.directory)):
@@ -44,7 +42,7 @@ def batch_script(facts: JobFacts, profile: ClusterProfile) -> str:
     """Text of `RUN/job.sbatch`; it needs nothing but the run folder, so that it can be submitted by hand as well.
 
     Raises:
-        ConfigError: the profile has fewer GPUs or nodes than asked for, or the time limit leaves nothing.
+        ConfigError: the profile has fewer GPUs or nodes than asked for.
     """
     _check(facts, profile)
     ranks = facts.nodes * facts.devices
@@ -70,8 +68,6 @@ def _check(facts: JobFacts, profile: ClusterProfile) -> None:
     ):
         if wanted > there:
             raise ConfigError(f"{name}: {wanted} asked for, {profile.name} has {there}; lower {name} or change cluster")
-    if facts.time_limit is not None:
-        ClusterProfile(**{**vars(profile), "time_limit": facts.time_limit})
 
 
 def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
@@ -100,7 +96,7 @@ def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
             f"{profile.signal_lead_s} s before the limit the ranks (not this script) get SIGUSR1: they write a "
             f"checkpoint and\n# end with status {REQUEUE_ME}. With --requeue a node failure starts the job again.",
             [
-                f"--time={facts.time_limit or profile.time_limit}",
+                f"--time={profile.time_limit}",
                 f"--signal=USR1@{profile.signal_lead_s}",
                 "--requeue",
             ],

@@ -57,7 +57,6 @@ def prepare(
     config: RunConfig,
     *,
     profile: ClusterProfile | None = None,
-    time_limit: str | None = None,
     new_code: bool = False,
 ) -> None:
     """Write everything ranks need into a run folder; a run that goes on keeps its jobs and, unless told, its code.
@@ -66,7 +65,6 @@ def prepare(
         folder: to make or to go on in; its path is absolute.
         config: without `auto` values.
         profile: for Slurm; None: the run is started here.
-        time_limit: of the Slurm job, instead of the profile's.
         new_code: take a new snapshot even if the run has a checkpoint.
 
     Raises:
@@ -85,7 +83,6 @@ def prepare(
             directory=Path.cwd(),
             python=sys.executable,
             gpus=config.train.accelerator != "cpu",
-            time_limit=time_limit,
         )
         script = batch_script(facts, profile)
     folder.logs.mkdir(parents=True, exist_ok=True)
