@@ -77,6 +77,15 @@ def test_the_first_failure_names_the_end(tmp_path: Path) -> None:
     assert state(make_run(tmp_path / "run", beats=beats, failures=(late, first))) == ("failed", "rank 1: non_finite")
 
 
+def test_what_a_lost_peer_made_others_say_is_no_reason(tmp_path: Path) -> None:
+    peer = failure(0, "peer", time=NOW - 5)
+    with_exit = make_run(tmp_path / "a", beats=(beat(0, phase="failed"),), failures=(peer,), ends=(end(1, -9),))
+    assert state(with_exit) == ("failed", "rank 1: killed by SIGKILL")
+    with_reason = make_run(tmp_path / "b", beats=(beat(0),), failures=(peer, failure(1, "disk_full")))
+    assert state(with_reason) == ("failed", "rank 1: disk_full")
+    assert state(make_run(tmp_path / "c", beats=(beat(0),), failures=(peer,))) == ("failed", "another rank was gone")
+
+
 def test_exits_name_the_end_where_no_rank_could(tmp_path: Path) -> None:
     told = end(0, -15, asked=True, time=NOW - 1)
     folder = make_run(tmp_path / "run", beats=(beat(0), beat(1)), ends=(told, end(1, -9)))

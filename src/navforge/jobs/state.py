@@ -106,13 +106,15 @@ def _going_on(view: RunView, now: float) -> State:
 
 def _ended_by_itself(view: RunView) -> State | None:
     """State of a run whose ranks said, or whose supervisor saw, how they ended."""
-    if view.failures:
-        first = view.failures[0]
-        return State(name="failed", note=f"rank {first.rank}: {first.cause}")
-    unasked = [end for end in view.exits if not end.asked and end.status not in (exits.FINISHED, exits.STOPPED)]
-    unasked = [end for end in unasked if end.status != exits.REQUEUE_ME]
+    told = [failure for failure in view.failures if failure.cause != "peer"]
+    if told:
+        return State(name="failed", note=f"rank {told[0].rank}: {told[0].cause}")
+    planned = (exits.FINISHED, exits.STOPPED, exits.REQUEUE_ME)
+    unasked = [end for end in view.exits if not end.asked and end.status not in planned]
     if unasked:
         return State(name="failed", note=f"rank {unasked[0].rank}: {exits.describe(unasked[0].status)}")
+    if view.failures:
+        return State(name="failed", note="another rank was gone")
     phases = {beat.phase for beat in view.statuses.values()}
     if "failed" in phases:
         return State(name="failed")
