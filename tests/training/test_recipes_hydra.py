@@ -186,11 +186,13 @@ def test_camera_only_names_have_their_network(name: str, network: str, size: tup
     assert planner.lidar is None and planner.auxiliary_targets == ()
 
 
-@pytest.mark.parametrize("chosen", [r for r in RECIPES if "v8192" in r.name], ids=lambda r: r.name)
+@pytest.mark.parametrize(
+    "chosen", [r for r in RECIPES if "_v8192" in r.name or "_v16384" in r.name], ids=lambda r: r.name
+)
 def test_sizes_and_training_follow_the_specification(chosen: Recipe) -> None:
     name = chosen.name
     head, train, planner = head_config(name), recipe(name).train, recipe(name).planner
-    assert planner.stated_vocabulary_size == 8192
+    assert planner.stated_vocabulary_size == (16384 if "16384" in name else 8192)
     assert (head.width, head.attention_heads, head.feed_forward) == (256, 8, 1024)
     assert (head.vocabulary_layers, head.decoder_layers, head.dropout) == (1, 3, 0.0)
     assert (train.epochs, train.weight_decay, train.schedule) == (20, 0.0, "constant")

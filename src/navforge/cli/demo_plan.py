@@ -6,13 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.cli import cache, evaluate, teach, town, train, vocab
+from navforge.cli import cache, evaluate, teach, town, vocab
 from navforge.cli.demo_report import ReportConfig, write_demo_report
 from navforge.cli.stages import Stage
 from navforge.core.config import key
 from navforge.data.paths import DataConfig
 from navforge.training.recipes import recipe
-from navforge.training.run import RunConfig
+from navforge.training.run import RunConfig, train
 
 PLANNER, BASELINE = "hydra_mdp_tiny", "ego_mlp"
 BLANKED = f"{PLANNER}, blanked"
@@ -184,7 +184,7 @@ def _training(config: Config, data: DataConfig) -> list[Stage]:
         found.append(
             Stage(
                 name=f"train {name}",
-                run=train.run,
+                run=train,
                 config=run_config,
                 outputs=(_run(config, name),),
                 packages=("models", "training", "vocabulary"),
