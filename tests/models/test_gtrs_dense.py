@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from navforge.core.errors import DataError
+from navforge.core.errors import ConfigError, DataError
 from navforge.models.conversion import convert, recognise
 from navforge.models.conversions import CONVERSIONS
 from navforge.models.conversions.hydra_mdp import GTRS_DENSE
 from navforge.models.heads.hydra_mdp import HydraMdpConfig, HydraMdpOutput
+from navforge.models.importing import import_checkpoint
 from navforge.models.perception import PerceptionConfig
-from navforge.models.planner import Planner, PlannerConfig
+from navforge.models.planner import Planner, PlannerConfig, load_planner
 from navforge.training.recipes import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.models import zoo
@@ -100,6 +101,24 @@ def test_names_of_released_checkpoints_are_strict(published: dict[str, Tensor], 
         convert(
             recognise({**released, "agent.model._trajectory_head.heads.comfort": torch.zeros(1)}, CONVERSIONS), wanted
         )
+
+
+@pytest.mark.parametrize("entries", [8192, 16384])
+def test_released_checkpoints_take_the_vocabulary_given(
+    entries: int, published: dict[str, Tensor], vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    """They hold 16384 entries, which the public code replaces; the network's other weights fit any number."""
+    held = torch.cat([torch.from_numpy(vocabulary.poses), torch.from_numpy(vocabulary.poses) + 0.25])
+    state = {**published, "_trajectory_head.vocab": held}
+    torch.save({"state_dict": {f"agent.model.{name}": value for name, value in state.items()}}, tmp_path / "gtrs.ckpt")
+    agent = recipe(f"gtrs_dense_v{entries}_v2_99").planner
+    given = vocabulary if entries == 8192 else None
+    import_checkpoint(tmp_path / "gtrs.ckpt", agent, tmp_path / "ours.ckpt", vocabulary=given)
+    loaded = load_planner(tmp_path / "ours.ckpt")
+    assert torch.equal(loaded.get_buffer("head.vocabulary"), held[:entries])
+    if given is None:
+        with pytest.raises(ConfigError, match="says 8192 vocabulary entries, the vocabulary given has 16384"):
+            import_checkpoint(tmp_path / "gtrs.ckpt", config(), tmp_path / "other.ckpt")
 
 
 def test_a_planner_with_other_heads_is_refused(published: dict[str, Tensor], vocabulary: Vocabulary) -> None:

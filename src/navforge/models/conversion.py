@@ -63,6 +63,7 @@ class Conversion:
         rules: tried in order; the first that matches a key counts.
         unused: regular expressions of published keys that do nothing in the published network's forward pass.
         vocabulary: published key of the vocabulary (N, 40, 3), for networks that choose from one.
+        any_vocabulary: the published code takes the vocabulary from another file, so that it may be exchanged.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Conversion:
     rules: tuple[Rule, ...]
     unused: tuple[str, ...] = ()
     vocabulary: str | None = None
+    any_vocabulary: bool = False
 
     def source(self, ours: str) -> Source | None:
         """What a parameter of ours is made of; None if no rule knows it."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from navforge.core import provenance
@@ -42,13 +43,17 @@ def import_checkpoint(
         source: a published checkpoint: a Lightning file or a plain state dict.
         config: the planner it is of.
         out: checkpoint file to write.
-        vocabulary: for a file that holds none; where it holds one, the two must be the same.
+        vocabulary: for a file that holds none; where it holds one, the two must be the same, unless the published code
+            exchanges them too (`Conversion.any_vocabulary`).
 
     Raises:
         DataError: unreadable, of no known network, or its keys and shapes are not exactly those of `config`.
         ConfigError: another vocabulary than the file's, or none where one is needed.
     """
     found = recognise(read_published(source), CONVERSIONS)
+    if vocabulary is not None and found.vocabulary is not None and found.conversion.any_vocabulary:
+        exchanged = {str(found.conversion.vocabulary): torch.from_numpy(vocabulary.poses.copy())}
+        found = replace(found, state={**found.state, **exchanged})
     vocabulary = _vocabulary(found, vocabulary, source)
     planner = config.build(vocabulary, pretrained=False)
     try:

@@ -102,6 +102,18 @@ SUB_SCORES: dict[str, Any] = {"loss": LossWeights(**NO_EP), "inference": replace
 WEIGHTED: dict[str, Any] = {**SUB_SCORES, "inference": replace(DRIVESUPRIM_V1, **NO_EP)}
 WITH_EP: dict[str, Any] = {"loss": LossWeights(), "inference": DRIVESUPRIM_V1}
 
+GTRS_HEAD = HydraMdpConfig(attention_bias=False, loss=replace(HYDRA_LOSS, history_comfort=0.0), inference=GTRS_DENSE)
+
+
+def _gtrs_dense(entries: int) -> Recipe:
+    name = f"gtrs_dense_v{entries}_v2_99"
+    return Recipe(
+        summary=f"GTRS-Dense as released, whose checkpoints it imports, over {entries} entries: V2-99, EPDMS",
+        planner=PlannerConfig(name=name, encoder=V2_99_CAMERA, head=GTRS_HEAD),
+        train=replace(PAPER_TRAIN, batch_size=22, learning_rate=2e-4, precision="32-true"),
+    )
+
+
 HYDRA_RECIPES: tuple[Recipe, ...] = (
     TINY,
     _paper("hydra_mdp_v8192", "Hydra-MDP: imitation and sub-scores, untuned inference (cameras, LiDAR)", **SUB_SCORES),
@@ -117,15 +129,6 @@ HYDRA_RECIPES: tuple[Recipe, ...] = (
     _paper("hydra_mdp_v8192_w_ep_r34", "the same with ResNet-34, cameras only", R34, **WITH_EP),
     _paper("hydra_mdp_v8192_w_ep_v2_99", "the same with V2-99 at 512x2048, cameras only", V2_99_CAMERA, **WITH_EP),
     _paper("hydra_mdp_v8192_w_ep_vit_l", "the same with ViT-L/14 at 256x1024, cameras only", VIT_L, **WITH_EP),
-    Recipe(
-        summary="GTRS-Dense as released, whose checkpoints it imports: V2-99 at 512x2048, EPDMS",
-        planner=PlannerConfig(
-            name="gtrs_dense_v8192_v2_99",
-            encoder=V2_99_CAMERA,
-            head=HydraMdpConfig(
-                attention_bias=False, loss=replace(HYDRA_LOSS, history_comfort=0.0), inference=GTRS_DENSE
-            ),
-        ),
-        train=replace(PAPER_TRAIN, batch_size=22, learning_rate=2e-4, precision="32-true"),
-    ),
+    _gtrs_dense(8192),
+    _gtrs_dense(16384),
 )

@@ -46,6 +46,9 @@ GTRS_DENSE = Conversion(
     ),
     unused=(r"_query_embedding\.weight", r"_tf_decoder\..+", r"_agent_head\..+"),
     vocabulary="_trajectory_head.vocab",
+    any_vocabulary=True,
 )
-"""The published forward pass never calls the vehicle detector the network holds (`unused`): a planner without the
-auxiliary `agents` leaves it out, one with it takes it over."""
+"""Released checkpoints were trained on 16384 entries; the public code drops those and reads 8192 or 16384 from a file,
+so another vocabulary may be given here too. The published forward pass never calls the vehicle detector the network
+holds (`unused`): a planner without the auxiliary `agents` leaves it out, one with it takes it over.
+"""
