@@ -73,11 +73,8 @@ def _check(facts: JobFacts, profile: ClusterProfile) -> None:
 def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
     log = str(facts.folder / "logs" / "job-").replace("%", "%%") + "%j.log"
     name = re.sub(r"[^\w.-]", "-", facts.folder.name)
-    where = [
-        f"--{option}={value}"
-        for option in ("partition", "account", "qos")
-        if (value := getattr(profile, option)) is not None
-    ]
+    choices = {"partition": profile.partition, "account": profile.account, "qos": profile.qos}
+    where = [f"--{option}={value}" for option, value in choices.items() if value is not None]
     return [
         _block("", [f"--job-name={name}", *where, f'--chdir="{facts.directory}"']),
         _block(
