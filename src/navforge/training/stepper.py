@@ -114,9 +114,11 @@ class Stepper:
     def _stop_or_skip(self, loss: float, norm: float, epoch: int, step: int) -> None:
         """All ranks come here together: the norm is the same on all of them."""
         self.skipped += 1
-        everyone = self.ranks.gather((loss, tuple(self._tokens)))
-        bad = [rank for rank, (value, _) in enumerate(everyone) if not math.isfinite(value)]
-        if not bad and self.scaler is not None and self.skipped <= SKIPS:
+        everyone = self.ranks.gather((loss, tuple(self._tokens), self._overflown()))
+        bad = [rank for rank, (value, *_) in enumerate(everyone) if not math.isfinite(value)]
+        # Where no single gradient has overflown, but their norm, the scaler would take the step.
+        scaled = self.scaler is not None and any(overflown for *_, overflown in everyone)
+        if not bad and scaled and self.skipped <= SKIPS:
             return
         guilty = bad or range(len(everyone))
         tokens = tuple(token for rank in guilty for token in everyone[rank][1])
@@ -128,11 +130,16 @@ class Stepper:
         record = {
             "epoch": epoch,
             "step": step,
-            "losses": {str(rank): str(value) for rank, (value, _) in enumerate(everyone)},
+            "losses": {str(rank): str(value) for rank, (value, *_) in enumerate(everyone)},
             "gradient_norm": str(norm),
             "tokens": {str(rank): list(everyone[rank][1]) for rank in guilty},
         }
         raise TrainingError(f"{what}; scenes: {', '.join(tokens)}", cause="non_finite", tokens=tokens, record=record)
+
+    def _overflown(self) -> bool:
+        """Whether a gradient of this rank holds infinity or NaN."""
+        gradients = [p.grad for group in self.optimiser.param_groups for p in group["params"] if p.grad is not None]
+        return not all(bool(getattr(g, "to_local", lambda g=g: g)().isfinite().all()) for g in gradients)
 
     def _require_gradients(self) -> None:
         """Raise TrainingError for parameters the loss does not depend on: ranks could not agree on them."""
