@@ -7,13 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
+from navforge.models.encoders.ego_status import EgoStatusConfig
+from navforge.models.heads.mlp import MlpHeadConfig
+from navforge.models.planner import PlannerConfig
 from navforge.preflight.choose import choose
 from navforge.preflight.facts import Facts
 from navforge.preflight.finding import OK, REFUSED, WARNING, Finding
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import GIB, LoaderCost
+from navforge.preflight.stepping import count_bytes
 from navforge.preflight.steps import StepCost, StepSample, check_gpu_memory, fitting_batch, largest_batch, line
+from navforge.training.config import TrainConfig
 from navforge.training.run_config import RunConfig
 
 SAMPLES = tuple(StepSample(batch_size=b, peak_bytes=(4 + b) * GIB, seconds=0.1 + 0.05 * b) for b in (2, 4, 8))
@@ -114,3 +120,23 @@ def test_no_worker_where_loading_takes_no_time(make_config: Callable[..., RunCon
     quick = replace(facts(make_config, ON_GPU, batch_size=8), loader=replace(LOADER, examples_per_s=10_000.0))
     config, _ = choose(quick)
     assert config.train.loader_workers == 0
+
+
+def test_kept_tensors_are_counted_without_computing() -> None:
+    """A linear planner of which every kept tensor is known: its input and the hidden activations, float32."""
+    hidden = 512
+    planner = PlannerConfig(
+        name="blind", encoder=EgoStatusConfig(), head=MlpHeadConfig(hidden=hidden, layers=2)
+    ).build()
+    batch: dict[str, Any] = {
+        "token": ["a"] * 16,
+        "inputs": {"status": torch.zeros(16, 8)},
+        "human_poses": torch.zeros(16, 8, 3),
+        "teacher": {},
+    }
+    fixed, each = count_bytes(planner, batch, TrainConfig())
+    parameters = sum(p.numel() for p in planner.parameters())
+    assert 16 * parameters <= fixed < 16 * parameters + 4096, "weights, gradients and two moments"
+    assert 4 * 2 * hidden <= each <= 4 * (2 * hidden + 8 + 100)
+    _, halved = count_bytes(planner, batch, TrainConfig(precision="bf16-mixed"))
+    assert halved < 0.75 * each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,8 +16,8 @@ from navforge.inputs.dataset import SceneDataset
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
 from navforge.models.planner import Planner
-from navforge.preflight.contract import check_planner
-from navforge.preflight.finding import REFUSED, ok
+from navforge.preflight.contract import SLOW_S, check_planner
+from navforge.preflight.finding import REFUSED, ok, warning
 from navforge.preflight.loading import measure_loader, read_batch
 from navforge.preflight.probe import EVALUATED, EVALUATION, LOADING, SCENES, STEP, Request
 from navforge.preflight.stepping import count_bytes, measure_steps
@@ -48,14 +49,16 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     send("begin", "planner")
     planner = config.planner.build(vocabulary)
     first = read_scenes(part, config.data, next(iter(part.logs)))[:1]
+    began = time.monotonic()
     findings = list(check_planner(planner, batch, read_inputs(first, config.planner, config.data)))
     for finding in findings:
         send("finding", finding)
     if any(finding.level == REFUSED for finding in findings):
         return
+    slow = time.monotonic() - began > SLOW_S
     if request.evaluate:
         send("begin", EVALUATION)
-        _evaluate(planner, config, part, send)
+        _evaluate(planner, config, part, 1 if slow else EVALUATED, send)
     send("begin", LOADING)
     rest = len(request.split) - len(part) + request.val_scenes
     cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=_kept_bytes(config, batch, rest))
@@ -65,7 +68,7 @@ def measure(request: Request, send: Send, deadline: float) -> None:
         ok(LOADING, f"{cost.examples_per_s:.1f} scenes/s per worker (files as the cache of this machine has them)"),
     )
     send("begin", STEP)
-    _steps(request, planner, batch, send, deadline)
+    _steps(request, planner, batch, send, deadline, skip=slow and request.count)
 
 
 def part_of(split: Split, scenes: int) -> Split:
@@ -88,9 +91,9 @@ def _dataset(config: RunConfig, part: Split, vocabulary: Vocabulary | None) -> S
     return dataset_of(part, config.planner, config.data, config.train, teacher=teacher, store=store)
 
 
-def _evaluate(planner: Planner, config: RunConfig, part: Split, send: Send) -> None:
+def _evaluate(planner: Planner, config: RunConfig, part: Split, count: int, send: Send) -> None:
     protocol = getattr(config.planner.head, "protocol", "epdms_v2")
-    scores = smoke_evaluation(planner, part, config.data, config.cache, protocol=protocol, count=EVALUATED)
+    scores = smoke_evaluation(planner, part, config.data, config.cache, protocol=protocol, count=count)
     mean = sum(scores.values()) / len(scores)
     send(
         "finding",
@@ -106,7 +109,7 @@ def _kept_bytes(config: RunConfig, batch: Batch, scenes: int) -> int:
     return scenes * sum(tensor[0].nbytes for tensor in inputs)
 
 
-def _steps(request: Request, planner: Planner, batch: Batch, send: Send, deadline: float) -> None:
+def _steps(request: Request, planner: Planner, batch: Batch, send: Send, deadline: float, *, skip: bool) -> None:
     config = request.config
     on_gpu = config.train.accelerator != "cpu" and torch.cuda.is_available()
     cost = StepCost(
@@ -119,6 +122,12 @@ def _steps(request: Request, planner: Planner, batch: Batch, send: Send, deadlin
     send("step", cost)
     if request.count:
         send("bound", count_bytes(planner, batch, config.train))
+    if skip:
+        send(
+            "finding",
+            warning(STEP, "not tried: this CPU is too slow for a planner of this size", "a GPU node tries it"),
+        )
+        return
     before = psutil.Process().memory_info().rss
     size = request.batch_sizes[0]
     send("size", size)

@@ -7,10 +7,15 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._pytree import tree_map_only
 
 from navforge.models.planner import Planner
 from navforge.preflight.contract import cut
@@ -22,6 +27,8 @@ from navforge.training.ranks import Ranks
 from navforge.training.stepper import Stepper
 from navforge.training.strategy import fabric_of, wrap
 
+COUNTED = (8, 16)
+"""Batch sizes at which kept tensors are counted."""
 MOMENTS = 2
 """AdamW's."""
 BUDGET = 0.7
@@ -96,28 +103,41 @@ def count_bytes(planner: Planner, batch: Batch, config: TrainConfig) -> tuple[fl
     trainable = sum(p.numel() for p in planner.parameters() if p.requires_grad)
     fixed = weights + 4 * trainable * (1 + MOMENTS)
     module = PlannerModule(planner, config.augment).train()
-    held = {size: _kept_for_backward(module, cut(batch, size), config, weights) for size in (2, 4)}
+    held = {size: _kept_for_backward(module, cut(batch, size), config) for size in COUNTED}
     offset, slope = line([(size, value) for size, value in held.items()])
     return fixed + offset, slope
 
 
-def _kept_for_backward(module: PlannerModule, batch: Batch, config: TrainConfig, weights: int) -> int:
-    """Bytes of distinct tensors that autograd saves, the parameters themselves left out."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
-    storages: dict[int, int] = {}
-    kept: list[Tensor] = []
+def _kept_for_backward(module: PlannerModule, batch: Batch, config: TrainConfig) -> int:
+    """Bytes of distinct tensors that autograd saves, the parameters themselves left out.
+
+    Tensors have shapes and types and no contents, so that nothing is computed.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    shapes: dict[str, Any] = {name: mode.from_tensor(tensor) for name, tensor in state.items()}
+    sized: dict[str, Any] = tree_map_only(
+        Tensor, mode.from_tensor, {name: v for name, v in batch.items() if name != "corrupt"}
+    )
+    own = {StorageWeakRef(tensor.untyped_storage()) for tensor in shapes.values()}
+    storages: dict[StorageWeakRef, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own and storage.data_ptr() not in storages:
-            storages[storage.data_ptr()] = storage.nbytes()
-            kept.append(tensor)  # alive, so that its address is not given to another one
+        reference = StorageWeakRef(tensor.untyped_storage())
+        if reference not in own:
+            storages[reference] = tensor.untyped_storage().nbytes()
         return tensor
 
     mixed = config.precision != "32-true"
     autocast = torch.autocast("cpu", torch.bfloat16) if mixed else contextlib.nullcontext()
-    with autocast, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        module(batch)
+    with mode, autocast, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        try:
+            kept = functional_call(module, shapes, (sized,))
+        except RuntimeError:  # a loss that looks into its tensors: what the planner keeps is a lower bound as well
+            storages.clear()
+            inner = {name.removeprefix("planner."): tensor for name, tensor in shapes.items()}
+            kept = functional_call(module.planner, inner, (sized["inputs"],))
+    del kept
     return sum(storages.values())
 
 
