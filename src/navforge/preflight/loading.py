@@ -31,7 +31,8 @@ def read_batch(dataset: SceneDataset, scenes: int) -> Batch:
     Raises:
         CorruptSample: one of them cannot be read.
     """
-    batch = collate(dataset.__getitems__(list(range(min(scenes, len(dataset))))))
+    examples: Any = dataset.__getitems__(list(range(min(scenes, len(dataset)))))
+    batch = collate(examples)
     if batch["corrupt"]:
         raise batch["corrupt"][0]
     return batch
@@ -101,7 +102,8 @@ def _rate(dataset: SceneDataset, seconds: float) -> tuple[float, int]:
         size = nbytes(read_batch(dataset, 1))
         began, done = time.monotonic(), 0
         while done == 0 or (time.monotonic() - began < seconds and done < 4 * len(dataset)):
-            collate(dataset.__getitems__([done % len(dataset)]))
+            example: Any = dataset.__getitems__([done % len(dataset)])
+            collate(example)
             done += 1
         return done / (time.monotonic() - began), size
     finally:

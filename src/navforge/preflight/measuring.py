@@ -48,6 +48,16 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     batch = read_batch(dataset, max(2, min(request.batch_sizes[-1], SCENES)))
     send("begin", "planner")
     planner = config.planner.build(vocabulary)
+    send("step", _cost(config, planner))
+    if request.count:
+        send("bound", count_bytes(planner, batch, config.train))
+    send("begin", LOADING)  # before the planner computes: workers are forks, and do without what that leaves behind
+    rest = len(request.split) - len(part) + request.val_scenes
+    cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=_kept_bytes(config, batch, rest))
+    send("loader", cost)
+    rate = f"{cost.examples_per_s:.1f} scenes/s per worker (files as the cache of this machine has them)"
+    send("finding", ok(LOADING, rate))
+    send("begin", "planner")
     first = read_scenes(part, config.data, next(iter(part.logs)))[:1]
     began = time.monotonic()
     findings = list(check_planner(planner, batch, read_inputs(first, config.planner, config.data)))
@@ -59,16 +69,14 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     if request.evaluate:
         send("begin", EVALUATION)
         _evaluate(planner, config, part, 1 if slow else EVALUATED, send)
-    send("begin", LOADING)
-    rest = len(request.split) - len(part) + request.val_scenes
-    cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=_kept_bytes(config, batch, rest))
-    send("loader", cost)
-    send(
-        "finding",
-        ok(LOADING, f"{cost.examples_per_s:.1f} scenes/s per worker (files as the cache of this machine has them)"),
-    )
     send("begin", STEP)
-    _steps(request, planner, batch, send, deadline, skip=slow and request.count)
+    if slow and request.count:
+        send(
+            "finding",
+            warning(STEP, "not tried: this CPU is too slow for a planner of this size", "a GPU node tries it"),
+        )
+        return
+    _steps(request, planner, batch, send, deadline)
 
 
 def part_of(split: Split, scenes: int) -> Split:
@@ -109,25 +117,20 @@ def _kept_bytes(config: RunConfig, batch: Batch, scenes: int) -> int:
     return scenes * sum(tensor[0].nbytes for tensor in inputs)
 
 
-def _steps(request: Request, planner: Planner, batch: Batch, send: Send, deadline: float, *, skip: bool) -> None:
-    config = request.config
+def _cost(config: RunConfig, planner: Planner) -> StepCost:
+    """What is known of steps before the first one."""
     on_gpu = config.train.accelerator != "cpu" and torch.cuda.is_available()
-    cost = StepCost(
+    return StepCost(
         device=torch.cuda.get_device_name(0) if on_gpu else "CPU",
         on_gpu=on_gpu,
         samples=(),
         parameters=sum(p.numel() for p in planner.parameters()),
         buffer_bytes=sum(b.nbytes for b in planner.buffers()),
     )
-    send("step", cost)
-    if request.count:
-        send("bound", count_bytes(planner, batch, config.train))
-    if skip:
-        send(
-            "finding",
-            warning(STEP, "not tried: this CPU is too slow for a planner of this size", "a GPU node tries it"),
-        )
-        return
+
+
+def _steps(request: Request, planner: Planner, batch: Batch, send: Send, deadline: float) -> None:
+    config = request.config
     before = psutil.Process().memory_info().rss
     size = request.batch_sizes[0]
     send("size", size)

@@ -95,7 +95,7 @@ def check_gpu_memory(cost: StepCost, batch_size: int, gpu_bytes: int | None, gpu
     """
     target = gpu_name or "the GPU"
     remedy = _smaller(cost, gpu_bytes)
-    if cost.on_gpu:
+    if cost.on_gpu and cost.samples:
         needed = cost.bytes_at(batch_size)
         shown = f"a step of {batch_size} scenes takes {gib(needed)} (measured on {cost.device})"
         if cost.failed_at is not None and batch_size >= cost.failed_at:
@@ -124,7 +124,7 @@ def check_gpu_memory(cost: StepCost, batch_size: int, gpu_bytes: int | None, gpu
 
 def fitting_batch(cost: StepCost, gpu_bytes: int, most: int) -> int:
     """Largest batch size that fits a GPU with margin, by measurement or else by the lower bound; 0 if none does."""
-    if cost.on_gpu:
+    if cost.on_gpu and cost.samples:
         fixed, each = line([(sample.batch_size, sample.peak_bytes) for sample in cost.samples])
         below = most if cost.failed_at is None else min(most, cost.failed_at - 1)
         return largest_batch(fixed, each, GPU_MARGIN * gpu_bytes, below)
