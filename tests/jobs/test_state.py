@@ -49,6 +49,14 @@ def test_a_living_process_is_what_its_heartbeat_says(tmp_path: Path, phase: str,
     assert state(folder, now=time.time())[0] == name
 
 
+def test_a_rank_that_beats_but_takes_no_step_is_told(tmp_path: Path) -> None:
+    now = time.time()
+    folder = make_run(tmp_path / "run", beats=(alive_beat(0, moved=now - 900), alive_beat(1)))
+    assert state(folder, now=now) == ("training", "no step for 15 min 00 s")
+    folder = make_run(tmp_path / "well", beats=(alive_beat(0, moved=now - 60), alive_beat(1)))
+    assert state(folder, now=now) == ("training", "")
+
+
 def test_a_living_process_that_is_silent_is_told(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", beats=(alive_beat(0), alive_beat(1)))
     assert state(folder, now=time.time() + 600) == ("training", "silent for 10 min 00 s")

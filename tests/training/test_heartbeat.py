@@ -52,6 +52,18 @@ def test_rates_of_all_ranks_and_time_left(tmp_path: Path, monkeypatch: pytest.Mo
     assert rows[0] == module.HISTORY.strip() and len(rows) > 1 and all(row.count(",") == 8 for row in rows)
 
 
+def test_a_beat_says_when_the_rank_last_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with beating(tmp_path, monkeypatch) as beat:
+        beat.tell(phase="training", step=1)
+        moved = beat.status.moved
+        assert moved is not None
+        time.sleep(0.2)
+        beat.tell(loss=1.0, step=1)
+        assert read(tmp_path).time > moved and beat.status.moved == moved
+        beat.tell(step=2)
+        assert beat.status.moved is not None and beat.status.moved > moved + 0.1
+
+
 def test_a_disk_that_is_full_is_said_once_and_survived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -28,6 +28,8 @@ ACTIVE = ("starting", "training", "validating")
 
 STALE_S = 90.0
 """A rank that is well writes a heartbeat far more often than this."""
+STUCK_S = 300.0
+"""A rank that trains and takes no step for so long may hang, whatever its heartbeat says."""
 
 _PHASES = {
     "starting": "starting",
@@ -98,7 +100,12 @@ def _going_on(view: RunView, now: float) -> State:
     if lead.phase not in _PHASES:
         return State(name="starting" if lead.phase == "starting" else "stopped", note=f"ranks end: {lead.phase}")
     silent = now - lead.time
-    note = f"silent for {age(silent)}" if silent > STALE_S else missing
+    still = 0.0 if lead.moved is None else now - lead.moved
+    note = missing
+    if silent > STALE_S:
+        note = f"silent for {age(silent)}"
+    elif lead.phase == "training" and still > STUCK_S:
+        note = f"no step for {age(still)}"
     if not note and lead.phase in ("rendezvous", "preflight", "smoke"):
         note = lead.phase
     return State(name=_PHASES[lead.phase], note=note)

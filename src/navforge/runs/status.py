@@ -50,6 +50,8 @@ class RankStatus:
     """When this was written, s since 1970."""
     started: float
     """When the rank started, s since 1970."""
+    moved: float | None = None
+    """When the phase or the step last changed, s since 1970: heartbeats go on while a step hangs, this does not."""
     epoch: int = 0
     epochs: int = 0
     step: int = 0

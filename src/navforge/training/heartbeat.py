@@ -43,6 +43,7 @@ class Heartbeat:
             phase="starting",
             time=now,
             started=now,
+            moved=now,
         )
         self._folder = folder
         self._world_size = placement.world_size
@@ -69,8 +70,11 @@ class Heartbeat:
     def tell(self, **changes: Any) -> None:
         """Set fields of the status; a change of phase is written at once."""
         with self._lock:
-            turned = changes.get("phase", self.status.phase) != self.status.phase
-            self.status = replace(self.status, **changes)
+            before = self.status
+            self.status = replace(before, **changes)
+            turned = self.status.phase != before.phase
+            if turned or self.status.step != before.step:
+                self.status = replace(self.status, moved=time.time())
             if turned:
                 self._marks.clear()
         if turned:
