@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -23,9 +24,11 @@ from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure, RankStatus
 from navforge.training import material, smoke
+from navforge.training.config import AugmentConfig
 from navforge.training.curves import read_curves
 from navforge.training.failures import TrainingError
 from navforge.training.keeper import Keeper
+from navforge.training.recipes import recipe
 from navforge.training.run import RunConfig, read_run_config, train
 from navforge.training.stepper import Stepper
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -174,6 +177,31 @@ def test_kill_9_of_a_lone_rank_with_loader_workers(make_run: Make) -> None:
     same_result(make_run("whole").out, config.out)
 
 
+def test_signals_that_reach_loader_workers_too_do_not_kill_them(make_run: Make) -> None:
+    """Slurm sends its signals to every process of a step."""
+    config = make_run(
+        train=replace(make_run().train, loader_workers=1, epochs=1, batch_size=1, augment=AugmentConfig())
+    )
+    config = replace(config, planner=recipe("ego_mlp").planner, vocabulary=None, teacher=None, val_teacher=None)
+
+    def fault(rank: int) -> None:
+        whole, done = Stepper.finish, iter(range(10**6))
+
+        def finish(self: Stepper, **where: Any) -> Any:
+            if next(done) == 2:
+                workers = psutil.Process().children()
+                assert len(workers) == 1
+                for process in (*workers, psutil.Process()):
+                    process.send_signal(signal.SIGUSR1)
+            return whole(self, **where)
+
+        Stepper.finish = finish  # type: ignore[method-assign]
+
+    assert run(config, fault=fault) == [exits.REQUEUE_ME]
+    assert read_values(config.out / "checkpoints" / "last.ckpt")["training"]["position"]["total"] == 3
+    assert run(config) == [exits.FINISHED]
+
+
 def test_how_a_run_is_carried_out_may_change_when_it_goes_on(make_run: Make) -> None:
     with pulled_plug(3):
         train(make_run())
@@ -270,8 +298,6 @@ def test_name_and_vocabulary_size_must_agree(make_run: Make) -> None:
 
 
 def test_blind_planners_need_neither_vocabulary_nor_teacher(make_run: Make) -> None:
-    from navforge.training.recipes import recipe  # noqa: PLC0415
-
     config = make_run(planner=recipe("ego_mlp").planner, vocabulary=None, teacher=None, val_teacher=None)
     best = train(config)
     assert load_planner(best).plan({"status": torch.zeros(1, 8)}).trajectories.shape == (1, 8, 3)
