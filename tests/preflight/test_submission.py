@@ -36,7 +36,7 @@ def test_a_sound_run_passes_and_auto_becomes_numbers(
     config = make_config(
         data=town_data(tiny_town), cache=town_files["cache"], batch_size=None, loader_workers=None, accelerator="auto"
     )
-    report = submission.run(config, record=True)
+    report = submission.run(config, record=True, seconds=150)
     report.require()
     assert report.config is not None
     train = report.config.train

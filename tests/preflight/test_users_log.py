@@ -220,7 +220,7 @@ def test_an_agent_whose_features_are_lists_on_the_real_road(
             memory_bytes=GIB,
             evaluate=True,
             count=False,
-            seconds=60,
+            seconds=150,
         )
     )
     refusals = [finding for finding in found.findings if finding.level == REFUSED]
