@@ -1,6 +1,7 @@
-"""`navforge tune` on a tiny town: an untrained planner, scenes, a teacher of their true scores.
+"""`navforge tune` on a tiny town: a planner that knows what is good and imitates what is bad.
 
-The planner passes for one trained on the split `val`, which has one log; `train` has several.
+It has learned the scenes it is tuned on by heart, so that better weights exist for sure, and passes for one trained on
+the split `val`.
 """
 
 from __future__ import annotations
@@ -18,25 +19,28 @@ import torch
 from navforge.caching.pool import cache_split
 from navforge.cli.main import main
 from navforge.data.paths import DataConfig
+from navforge.data.scenes import Scene
 from navforge.data.splits import load_split
 from navforge.evaluation import confidences
 from navforge.inputs.dataset import scenes_of
+from navforge.inputs.read import read_status
 from navforge.models.checkpoints import KEY, contents, read_checkpoint, write_values
+from navforge.models.contract import Targets
 from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.heads.weights import PLAIN_V1
-from navforge.models.planner import PlannerConfig, load_planner, planner_to_dict
+from navforge.models.planner import Planner, PlannerConfig, load_planner, planner_to_dict
 from navforge.training.inference import plan_scenes
-from navforge.vocabulary.harvest import human_trajectories
 from navforge.vocabulary.teach import teach
 from navforge.vocabulary.teacher import SCORE, TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.xdist_group("tiny_town")
 ENTRIES = 24
+BY_IMITATION = replace(PLAIN_V1, no_at_fault_collisions=0.0, drivable_area_compliance=0.0, weighted=0.0)
 HEAD = HydraMdpConfig(
-    protocol="pdms_v1", width=16, attention_heads=2, feed_forward=16, decoder_layers=1, inference=PLAIN_V1
+    protocol="pdms_v1", width=32, attention_heads=2, feed_forward=32, decoder_layers=1, inference=BY_IMITATION
 )
 PLANNER = PlannerConfig(name="hydra_small", encoder=EgoStatusConfig(), head=HEAD)
 
@@ -54,13 +58,13 @@ def material(tiny_town: Path, tmp_path_factory: pytest.TempPathFactory) -> Mater
     folder = tmp_path_factory.mktemp("tune")
     data = DataConfig(logs=tiny_town / "navsim_logs", sensors=tiny_town / "sensor_blobs", maps=tiny_town / "maps")
     split, trained_on = (load_split(name, data, workers=1) for name in ("train", "val"))
-    driven = human_trajectories(trained_on, data, workers=1)
-    vocabulary = Vocabulary(driven[np.linspace(0, len(driven) - 1, ENTRIES).astype(int)])
+    poses = np.zeros((ENTRIES, 40, 3), np.float32)
+    poses[..., 0] = np.linspace(0, 14, ENTRIES)[:, None] * np.arange(1, 41) / 10
+    vocabulary = Vocabulary(poses)  # straight on at speeds from standing to far too fast
     cache_split(split, data, folder / "cache", workers=1)
     rules: dict[str, Any] = {"protocol_name": "pdms_v1", "human_filter": False, "workers": 1}
-    teach(vocabulary, split, folder / "cache", folder / "teacher", **rules)
-    torch.manual_seed(3)
-    planner = PLANNER.build(vocabulary)
+    store = teach(vocabulary, split, folder / "cache", folder / "teacher", **rules)
+    planner = learned(vocabulary, list(scenes_of(split, data)), store)
     facts = {"split": "val", "fingerprints": {"vocabulary": vocabulary.fingerprint, "split": trained_on.hash}}
     values = {
         "state_dict": {f"planner.{name}": value for name, value in planner.state_dict().items()},
@@ -70,6 +74,21 @@ def material(tiny_town: Path, tmp_path_factory: pytest.TempPathFactory) -> Mater
     write_values(folder / "best.ckpt", values)
     words = [f"data.{name}={getattr(data, name)}" for name in ("logs", "sensors", "maps")]
     return Material(folder / "best.ckpt", folder / "teacher", data, words)
+
+
+def learned(vocabulary: Vocabulary, scenes: list[Scene], store: TeacherStore) -> Planner:
+    torch.manual_seed(3)
+    planner = PLANNER.build(vocabulary)
+    inputs = {"status": torch.from_numpy(np.stack([read_status(scene) for scene in scenes]))}
+    rows = [store.row(scene.token, (*HEAD.teacher_columns, SCORE)) for scene in scenes]
+    teacher = {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in HEAD.teacher_columns}
+    worst = torch.from_numpy(vocabulary.plans[[int(row[SCORE].argmin()) for row in rows]])
+    optimiser = torch.optim.Adam(planner.parameters(), lr=3e-3)
+    for _ in range(150):
+        optimiser.zero_grad()
+        planner.loss(planner(inputs), Targets(worst, teacher))["total"].backward()
+        optimiser.step()
+    return planner
 
 
 Tune = Callable[..., int]
@@ -113,7 +132,7 @@ def test_the_weights_travel_with_the_checkpoint_and_score_what_was_said(
     assert "optimizer_states" not in torch.load(tmp_path / "out" / "tuned.ckpt", weights_only=True)
     assert said["score_before"] == pytest.approx(true_mean(material, material.checkpoint), abs=1e-6)
     assert said["score_after"] == pytest.approx(true_mean(material, tmp_path / "out" / "tuned.ckpt"), abs=1e-6)
-    assert said["score_after"] > said["score_before"]
+    assert said["score_after"] > said["score_before"] + 0.02
     printed = capsys.readouterr().out
     assert "before" in printed and "on logs not searched" in printed and "tuned.ckpt" in printed
 
