@@ -40,6 +40,12 @@ def test_accounting_remembers_how_a_job_ended(slurm: Cluster, tmp_path: Path) ->
     wait_for(lambda: set(slurm.call(*account).splitlines()) == expected, "sacct", 20)
 
 
+def test_tests_of_the_cluster_share_one_process(slurm_cluster: Cluster, request: pytest.FixtureRequest) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ or not request.config.getoption("loadgroup"):
+        pytest.skip("tests are not spread over processes")
+    assert request.node.nodeid.endswith("@slurm"), "pytest-xdist does not heed xdist_group; every worker has a cluster"
+
+
 def test_two_partitions_and_what_does_not_fit(slurm: Cluster, tmp_path: Path) -> None:
     script = batch(tmp_path, "true")
     slurm.call("sbatch", "--test-only", "-p", "h200", "--gres=gpu:h200:8", script)
