@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,18 +53,34 @@ class Watched:
 
     def wait_for_step(self, step: int, attempt: int) -> None:
         """Until an attempt has begun and made a step."""
-
-        def reached() -> bool:
-            state = self.cluster.job_state(self.job)
-            assert state in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"), self.said(state)
-            return len(read_attempts(self.folder.attempts)) > attempt and self.steps() >= step
-
-        wait_for(reached, f"step {step} of attempt {attempt}", WAIT_S)
+        limit, look = time.monotonic() + WAIT_S, 0.0
+        while len(read_attempts(self.folder.attempts)) <= attempt or self.steps() < step:
+            if time.monotonic() > look:
+                look = time.monotonic() + 1.0
+                state = self.cluster.job_state(self.job)
+                assert state in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"), self.said(state)
+                assert time.monotonic() < limit, self.said(f"step {step} of attempt {attempt} does not come")
+            time.sleep(0.005)
 
     def pids(self) -> list[int]:
         """Of the ranks that run."""
         beats = [status.read(self.folder.status_file(rank), RankStatus) for rank in range(self.world_size)]
         return [beat.pid for beat in beats if beat is not None]
+
+    @contextmanager
+    def held(self, rank: int) -> Iterator[int]:
+        """Stop one rank, and thereby all: what happens meanwhile happens at this step, however fast the machine."""
+        pid = self.pids()[rank]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def wait_until_requeued(self) -> None:
+        """Until the job is back in the queue."""
+        wait_for(lambda: self.cluster.job_state(self.job) == "PENDING", "the job to go back into the queue", WAIT_S)
 
     @property
     def world_size(self) -> int:
@@ -93,6 +112,12 @@ def assert_same(folder: RunFolder, reference: RunFolder) -> None:
         assert list(ours) == list(theirs) and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a stopped process has got a signal it has yet to take."""
+    masks = re.findall(r"^S(?:ig|hd)Pnd:\s+(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+
 def without_seconds(path: Path) -> list[list[str]]:
     rows = [row.split(",") for row in path.read_text().splitlines()]
     index = rows[0].index("seconds")
@@ -110,7 +135,7 @@ def at_random(request: pytest.FixtureRequest) -> Iterator[random.Random]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_interruption_2x2(slurm: Cluster, world: World, tmp_path: Path, at_random: random.Random) -> None:
-    epochs, per_epoch = 100, 4
+    epochs, per_epoch = 60, 4
     keys = {**ON_SLURM, "nodes": 2, "devices": 2, "train.epochs": epochs}
     reference = start(world.words(tmp_path / "reference", **keys), tmp_path / "reference", slurm)
     reference.finish()
@@ -134,24 +159,32 @@ def test_every_interruption_2x2(slurm: Cluster, world: World, tmp_path: Path, at
         os.kill(pid, signal.SIGKILL)
     slurm.wait(run.job, "FAILED")
 
-    # By hand, with a time limit of a minute: Slurm looks every half a minute, so that the signal comes after that.
-    job = slurm.call("sbatch", "--parsable", "--time=1", "--signal=USR1@30", str(run.folder.script)).strip()
+    job = slurm.call("sbatch", "--parsable", str(run.folder.script)).strip()  # by hand
     wait_for(lambda: run.job == job, "the job to note itself", WAIT_S)
-    wait_for(lambda: slurm.job_state(job) == "PENDING", "the job to go back into the queue", WAIT_S)
+    run.wait_for_step(steps[2], 2)
+    with run.held(1) as pid:  # within the 300 s of the profile; Slurm looks every half a minute
+        slurm.call("scontrol", "update", f"jobid={job}", "timelimit=5")
+        wait_for(lambda: is_pending(pid, signal.SIGUSR1), "the signal before the time limit", WAIT_S)
+    run.wait_until_requeued()
     slurm.call("scontrol", "update", f"jobid={job}", "timelimit=60")
 
-    attempt = len(read_attempts(run.folder.attempts))
-    run.wait_for_step(steps[3], attempt)
-    slurm.call("scancel", "--signal=USR1", job)
-    wait_for(lambda: slurm.job_state(job) == "PENDING", "the job to go back into the queue", WAIT_S)
+    run.wait_for_step(steps[3], 3)
+    with run.held(2) as pid:
+        slurm.call("scancel", "--signal=USR1", job)
+        wait_for(lambda: is_pending(pid, signal.SIGUSR1), "the signal", WAIT_S)
+    run.wait_until_requeued()
 
-    run.wait_for_step(steps[4], attempt + 1)
-    slurm.call("scontrol", "requeue", job)
+    run.wait_for_step(steps[4], 4)
+    with run.held(0):
+        slurm.call("scontrol", "requeue", job)
+    run.wait_until_requeued()
 
-    run.wait_for_step(steps[5], attempt + 2)
-    slurm.call("scontrol", "update", "nodename=gl002", "state=down", "reason=test")
+    run.wait_for_step(steps[5], 5)
+    with run.held(3):
+        slurm.call("scontrol", "update", "nodename=gl002", "state=down", "reason=test")
+    run.wait_until_requeued()
 
-    wait_for(lambda: len(read_attempts(run.folder.attempts)) == attempt + 4, "the last attempt", WAIT_S)
+    wait_for(lambda: len(read_attempts(run.folder.attempts)) == 7, "the last attempt", WAIT_S)
     run.finish()
     assert_same(run.folder, reference.folder)
     resumed = [entry.resumed_step for entry in read_attempts(run.folder.attempts)]
@@ -167,7 +200,7 @@ def test_a_killed_rank_4x4(slurm: Cluster, world: World, tmp_path: Path, at_rand
     command = world.words(out, **ON_SLURM, **keys)
     run = start(command, out, slurm)
     run.wait_for_step(at_random.randrange(2, 12), 0)
-    os.kill(run.pids()[at_random.randrange(16)], signal.SIGKILL)
+    os.kill(run.pids()[at_random.randrange(16)], signal.SIGKILL)  # twelve steps are left
     slurm.wait(run.job, "FAILED")
     assert main(command) == 0
     run.finish()
