@@ -110,6 +110,8 @@ def _slurm_conf(layout: Layout) -> str:
     )
     return f"""\
 ClusterName=virtual
+# ports are made of job ids: two clusters on one machine should not count alike
+FirstJobId={1 + secrets.randbelow(9000)}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports["slurmctld"]}
 SlurmUser=root
