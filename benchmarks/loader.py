@@ -55,6 +55,7 @@ from navforge.inputs.dataset import SceneDataset, collate, scenes_of  # noqa: E4
 from navforge.inputs.pack import pack  # noqa: E402
 from navforge.inputs.store import InputStore  # noqa: E402
 from navforge.inputs.wanted import Wanted  # noqa: E402
+from navforge.inputs.workers import worker_context  # noqa: E402
 from navforge.models.panorama import PanoramaConfig  # noqa: E402
 from navforge.models.planner import PlannerConfig  # noqa: E402
 from navforge.town.generate import SCALES, generate  # noqa: E402
@@ -261,7 +262,14 @@ def memory(scratch: Path, noise: float, size: tuple[int, int], way: str, batch: 
         pack([split], Wanted.of(planner), data, out, workers=1)
         store = InputStore.open(out)
     dataset = Repeated(SceneDataset(split, planner, data, keep_inputs=False, store=store))
-    loader = DataLoader(dataset, batch_size=batch, shuffle=True, num_workers=WORKERS, collate_fn=collate)
+    loader = DataLoader(
+        dataset,
+        batch_size=batch,
+        shuffle=True,
+        num_workers=WORKERS,
+        collate_fn=collate,
+        multiprocessing_context=worker_context(),
+    )
     peaks = [used_bytes()]
     ended = threading.Event()
 

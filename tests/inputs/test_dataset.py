@@ -26,6 +26,7 @@ from navforge.inputs.pack import pack
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
 from navforge.inputs.wanted import Wanted
+from navforge.inputs.workers import worker_context
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
 from navforge.training.recipes import RECIPES, recipe
@@ -136,7 +137,15 @@ def test_two_workers_give_what_this_process_gives(
     dataset = SceneDataset(split, planner, data, keep_inputs=False, store=packed if from_store else None)
     order = [7, 2, 9, 0, 4, 4, 1]
     loaders = [
-        DataLoader(dataset, batch_size=3, sampler=order, num_workers=workers, collate_fn=collate) for workers in (0, 2)
+        DataLoader(
+            dataset,
+            batch_size=3,
+            sampler=order,
+            num_workers=workers,
+            collate_fn=collate,
+            multiprocessing_context=worker_context() if workers else None,
+        )
+        for workers in (0, 2)
     ]
     alone, shared = (list(loader) for loader in loaders)
     assert [len(batch["token"]) for batch in alone] == [3, 3, 1]
@@ -182,7 +191,9 @@ def test_corrupt_sensor_files_are_named_and_replaced_by_neighbours(
             dataset[split.tokens.index(token)]
         assert (caught.value.token, caught.value.file) == (token, str(file))
         assert str(file) in str(caught.value)
-    loader = DataLoader(dataset, batch_size=5, num_workers=1, collate_fn=collate)
+    loader = DataLoader(
+        dataset, batch_size=5, num_workers=1, collate_fn=collate, multiprocessing_context=worker_context()
+    )
     first, second = list(loader)
     assert [error.token for error in first["corrupt"]] == list(files)
     assert first["token"] == [split.tokens[3], split.tokens[4], split.tokens[3], split.tokens[4], split.tokens[3]]

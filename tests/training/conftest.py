@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from navforge.core.errors import DataError
 from navforge.data.filters import SceneFilter
@@ -64,13 +65,14 @@ class FakeCache:
         return [FakeScene(token) for split in SPLITS.values() for token in split.logs.get(log_name, ())]
 
 
-def fake_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenes of a split are fake ones, and their cameras show one grey."""
+def fake_sensors(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Scenes of a split are fake ones, and their cameras show one grey, in files that loader workers can read."""
     monkeypatch.setattr(dataset, "scenes_of", lambda split, data: map(FakeScene, split.tokens))
-    monkeypatch.setattr(read, "camera_path", lambda scene, name, data: Path(scene.token))
-    monkeypatch.setattr(
-        read, "read_camera", lambda path: np.full((36, 64, 3), round(FakeScene(path.name).speed * 20), np.uint8)
-    )
+    monkeypatch.setattr(read, "camera_path", lambda scene, name, data: folder / f"{scene.token}.png")
+    folder.mkdir(exist_ok=True)
+    for token in [token for split in SPLITS.values() for token in split.tokens]:
+        grey = np.full((36, 64, 3), round(FakeScene(token).speed * 20), np.uint8)
+        Image.fromarray(grey).save(folder / f"{token}.png")
 
 
 def broken_images(reasons: dict[str, str]) -> None:
@@ -125,7 +127,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     monkeypatch.setattr(teach, "score_entries", fake_scores)
     monkeypatch.setattr(material, "MetricCache", FakeCache)
     monkeypatch.setattr(material, "load_split", lambda name, data, allow_missing=False: SPLITS[name])
-    fake_sensors(monkeypatch)
+    fake_sensors(monkeypatch, tmp_path / "sensors")
     poses = np.zeros((ENTRIES, 40, 3), np.float32)
     poses[..., 0] = np.linspace(0, 12, ENTRIES)[:, None] * np.arange(1, 41) / 10
     vocabulary = Vocabulary(poses)

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import torch
@@ -42,6 +43,7 @@ def start(
             try:
                 torch.set_num_threads(1)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                forget_servers()
                 places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world}
                 os.environ.update({name: str(value) for name, value in places.items()})
                 os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
@@ -52,6 +54,13 @@ def start(
                 os._exit(status)
         pids.append(pid)
     return pids
+
+
+def forget_servers() -> None:
+    """What a rank forked from a test inherits of servers, if the test has started some; they are not its children."""
+    for known, name in ((forkserver._forkserver, "_forkserver_pid"), (resource_tracker._resource_tracker, "_pid")):
+        setattr(known, name, None)
+    resource_tracker._resource_tracker._fd = None  # type: ignore[attr-defined]
 
 
 def wait(pids: list[int], timeout_s: float = 60) -> list[int]:

@@ -159,7 +159,7 @@ def test_a_full_disk_stops_with_the_checkpoint_before_intact(make_run: Make) -> 
 
 
 def test_kill_9_of_a_lone_rank_with_loader_workers(make_run: Make) -> None:
-    config = make_run(train=replace(make_run().train, loader_workers=1, checkpoint_minutes=0.0))
+    config = make_run(train=replace(make_run().train, loader_workers=1, keep_inputs=False, checkpoint_minutes=0.0))
 
     def fault(rank: int) -> None:
         whole, done = Stepper.finish, iter(range(10**6))
@@ -180,7 +180,9 @@ def test_kill_9_of_a_lone_rank_with_loader_workers(make_run: Make) -> None:
 def test_signals_that_reach_loader_workers_too_do_not_kill_them(make_run: Make) -> None:
     """Slurm sends its signals to every process of a step."""
     config = make_run(
-        train=replace(make_run().train, loader_workers=1, epochs=1, batch_size=1, augment=AugmentConfig())
+        train=replace(
+            make_run().train, loader_workers=1, keep_inputs=False, epochs=1, batch_size=1, augment=AugmentConfig()
+        )
     )
     config = replace(config, planner=recipe("ego_mlp").planner, vocabulary=None, teacher=None, val_teacher=None)
 
@@ -189,9 +191,9 @@ def test_signals_that_reach_loader_workers_too_do_not_kill_them(make_run: Make) 
 
         def finish(self: Stepper, **where: Any) -> Any:
             if next(done) == 2:
-                workers = psutil.Process().children()
-                assert len(workers) == 1
-                for process in (*workers, psutil.Process()):
+                helpers = psutil.Process().children(recursive=True)  # two servers of Python's, and the worker
+                assert len(helpers) == 3
+                for process in (*helpers, psutil.Process()):
                     process.send_signal(signal.SIGUSR1)
             return whole(self, **where)
 
@@ -200,6 +202,27 @@ def test_signals_that_reach_loader_workers_too_do_not_kill_them(make_run: Make) 
     assert run(config, fault=fault) == [exits.REQUEUE_ME]
     assert read_values(config.out / "checkpoints" / "last.ckpt")["training"]["position"]["total"] == 3
     assert run(config) == [exits.FINISHED]
+
+
+def test_a_loader_worker_that_is_killed_is_told(make_run: Make) -> None:
+    changes = {"loader_workers": 1, "keep_inputs": False, "batch_size": 1, "augment": AugmentConfig()}
+    config = make_run(train=replace(make_run().train, **changes))
+    config = replace(config, planner=recipe("ego_mlp").planner, vocabulary=None, teacher=None, val_teacher=None)
+
+    def fault(rank: int) -> None:
+        whole, done = Stepper.finish, iter(range(10**6))
+
+        def finish(self: Stepper, **where: Any) -> Any:
+            if next(done) == 1:
+                worker = next(p for p in psutil.Process().children(recursive=True) if p.ppid() != os.getpid())
+                worker.kill()
+            return whole(self, **where)
+
+        Stepper.finish = finish  # type: ignore[method-assign]
+
+    assert run(config, fault=fault) == [exits.FAILED]
+    told = status.read(RunFolder(config.out).failure_file(0), Failure)
+    assert told is not None and told.cause == "host_memory" and "killed by signal SIGKILL" in told.error
 
 
 def test_how_a_run_is_carried_out_may_change_when_it_goes_on(make_run: Make) -> None:

@@ -83,6 +83,11 @@ class SceneDataset(Dataset[Example]):
             if keep_inputs:
                 self.source = _Kept(self.source, len(split))
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether inputs are held, so that there is nothing for loader workers to do."""
+        return isinstance(self.source, _Kept)
+
     def __len__(self) -> int:
         return len(self.tokens)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from navforge.inputs.dataset import SceneDataset, collate
+from navforge.inputs.workers import worker_context
 from navforge.preflight.memory import LoaderCost
 from navforge.training.module import Batch
 from navforge.training.signals import leave_to_the_rank
@@ -63,6 +64,7 @@ def measure_loader(
         persistent_workers=True,
         collate_fn=collate,
         worker_init_fn=leave_to_the_rank,
+        multiprocessing_context=worker_context(),
         timeout=HANG_S,
     )
     iterator = iter(loader)
@@ -71,7 +73,8 @@ def measure_loader(
         next(iterator)
         if time.monotonic() - began > 3 * seconds:
             break
-    own, children = psutil.Process(), [p for p in psutil.Process().children() if _is_worker(p, iterator)]
+    own = psutil.Process()
+    children = [process for process in own.children(recursive=True) if _is_worker(process, iterator)]
     private = [child.memory_full_info().uss for child in children]
     # Shared pages count once in the sum of proportional sizes, which is what the node has to hold.
     together = sum(process.memory_full_info().pss for process in (own, *children))

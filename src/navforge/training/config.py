@@ -38,7 +38,9 @@ class TrainConfig:
         "auto", "how ranks share the work; auto: ddp if there are several", choices=("auto", "ddp", "fsdp")
     )
     compile: bool = key(False, "compile the planner with torch.compile")
-    keep_inputs: bool = key(True, "hold decoded inputs in memory instead of decoding them every epoch")
+    keep_inputs: bool = key(
+        True, "hold decoded inputs in memory instead of decoding them every epoch; no loader workers are then started"
+    )
     loader_workers: int | None = key(
         0, "processes per rank that prepare batches; 0 in the training process", low=0, none="auto"
     )

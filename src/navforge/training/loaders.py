@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from navforge.data.splits import Split
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.inputs.store import InputStore
+from navforge.inputs.workers import worker_context
 from navforge.models.planner import PlannerConfig
 from navforge.training.config import TrainConfig
 from navforge.training.order import EpochBatches, EpochPlan, SharedBatches
@@ -83,18 +85,31 @@ def fetch(batches: Iterator[dict[str, Any]]) -> Fetched:
     try:
         batch = next(batches)
     except Exception as error:  # the boundary of loading: raised again once all ranks know
-        return Fetched({}, error)
+        return Fetched({}, _told_of_workers(error, batches))
     corrupt = batch.pop("corrupt", [])
     lost = corrupt[0] if corrupt and not batch else None
     return Fetched(batch, lost, corrupt, time.monotonic() - began)
 
 
+def _told_of_workers(error: Exception, batches: Iterator[Any]) -> Exception:
+    """The error, or where a worker was killed one that says by which signal; torch knows that of its own forks only."""
+    killed = [w for w in getattr(batches, "_workers", ()) if w.exitcode is not None and w.exitcode < 0]
+    if not killed or "exited unexpectedly" not in str(error):
+        return error
+    name = signal.Signals(-killed[0].exitcode).name
+    told = RuntimeError(f"DataLoader worker (pid {killed[0].pid}) killed by signal {name}; out of memory, most likely")
+    told.__cause__ = error
+    return told
+
+
 def _loader(dataset: SceneDataset, order: Sampler[list[int]], config: TrainConfig) -> DataLoader[Any]:
     # Workers end with their pass: those of training and of validation never hold memory at the same time.
+    workers = 0 if dataset.in_memory else config.loader_workers or 0
     return DataLoader(
         dataset,
         batch_sampler=order,
-        num_workers=config.loader_workers or 0,
+        num_workers=workers,
+        multiprocessing_context=worker_context() if workers else None,
         collate_fn=collate,
         worker_init_fn=leave_to_the_rank,
         pin_memory=torch.cuda.is_available() and config.accelerator != "cpu",
