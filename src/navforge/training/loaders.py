@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ from navforge.training.order import EpochBatches, EpochPlan, SharedBatches
 from navforge.training.ranks import Ranks
 from navforge.training.signals import leave_to_the_rank
 from navforge.vocabulary.teacher import TeacherStore
+
+END_S = 5.0
+"""How long to wait for word of a worker whose connection broke."""
 
 
 def dataset_of(
@@ -93,8 +97,12 @@ def fetch(batches: Iterator[dict[str, Any]]) -> Fetched:
 
 def _told_of_workers(error: Exception, batches: Iterator[Any]) -> Exception:
     """The error, or where a worker was killed one that says by which signal; torch knows that of its own forks only."""
-    killed = [w for w in getattr(batches, "_workers", ()) if w.exitcode is not None and w.exitcode < 0]
-    if not killed or "exited unexpectedly" not in str(error):
+    workers = {worker.sentinel: worker for worker in getattr(batches, "_workers", ())}
+    if not workers or not (isinstance(error, EOFError | ConnectionError) or "exited unexpectedly" in str(error)):
+        return error
+    ended = [workers[sentinel] for sentinel in wait(list(workers), timeout=END_S)]  # type: ignore[index]
+    killed = [worker for worker in ended if (worker.exitcode or 0) < 0]
+    if not killed:
         return error
     name = signal.Signals(-killed[0].exitcode).name
     told = RuntimeError(f"DataLoader worker (pid {killed[0].pid}) killed by signal {name}; out of memory, most likely")
