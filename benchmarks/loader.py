@@ -55,7 +55,7 @@ from navforge.inputs.dataset import SceneDataset, collate, scenes_of  # noqa: E4
 from navforge.inputs.pack import pack  # noqa: E402
 from navforge.inputs.store import InputStore  # noqa: E402
 from navforge.inputs.wanted import Wanted  # noqa: E402
-from navforge.inputs.workers import worker_context  # noqa: E402
+from navforge.inputs.workers import begin, worker_context  # noqa: E402
 from navforge.models.panorama import PanoramaConfig  # noqa: E402
 from navforge.models.planner import PlannerConfig  # noqa: E402
 from navforge.town.generate import SCALES, generate  # noqa: E402
@@ -268,6 +268,7 @@ def memory(scratch: Path, noise: float, size: tuple[int, int], way: str, batch: 
         shuffle=True,
         num_workers=WORKERS,
         collate_fn=collate,
+        worker_init_fn=begin,
         multiprocessing_context=worker_context(),
     )
     peaks = [used_bytes()]

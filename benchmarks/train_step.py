@@ -39,7 +39,7 @@ from navforge.inputs.dataset import SceneDataset, collate  # noqa: E402
 from navforge.inputs.pack import pack  # noqa: E402
 from navforge.inputs.store import InputStore  # noqa: E402
 from navforge.inputs.wanted import Wanted  # noqa: E402
-from navforge.inputs.workers import worker_context  # noqa: E402
+from navforge.inputs.workers import begin, worker_context  # noqa: E402
 from navforge.models.planner import PlannerConfig  # noqa: E402
 from navforge.town.generate import SCALES, generate  # noqa: E402
 from navforge.town.sensors import Rig  # noqa: E402
@@ -135,6 +135,7 @@ def batches(dataset: SceneDataset, size: int, count: int, workers: int) -> Itera
         batch_sampler=BatchSampler(order, size, drop_last=True),
         num_workers=workers,
         collate_fn=collate,
+        worker_init_fn=begin,
         multiprocessing_context=worker_context() if workers else None,
         pin_memory=torch.cuda.is_available(),
     )

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -166,12 +167,19 @@ def test_kill_9_of_a_lone_rank_with_loader_workers(make_run: Make) -> None:
 
         def finish(self: Stepper, **where: Any) -> Any:
             if next(done) == 5:
+                helpers = psutil.Process().children(recursive=True)
+                (config.out / "helpers").write_text(" ".join(str(process.pid) for process in helpers))
                 os.kill(os.getpid(), signal.SIGKILL)
             return whole(self, **where)
 
         Stepper.finish = finish  # type: ignore[method-assign]
 
     assert run(config, fault=fault) == [-signal.SIGKILL]
+    helpers = [int(pid) for pid in (config.out / "helpers").read_text().split()]
+    deadline = time.monotonic() + 30
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in helpers):
+        assert len(helpers) == 3 and time.monotonic() < deadline, "nothing outlives the rank"
+        time.sleep(0.1)
     assert run(config) == [exits.FINISHED]
     train(make_run("whole"))
     same_result(make_run("whole").out, config.out)

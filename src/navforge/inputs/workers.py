@@ -2,16 +2,19 @@
 
 A rank runs threads (heartbeat, OpenMP, NCCL, decoding pools). A fork copies their locks as they are, and a child that
 needs one that was held hangs for ever. The server is a fresh process that has imported what workers need and runs no
-thread; it ends with the rank.
+thread; it and its workers end with the rank.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 
 PRELOAD = ("navforge.inputs.dataset",)
@@ -30,6 +33,23 @@ def worker_context() -> BaseContext:
         with _held_back(RANKS_OWN):  # the first lifts the mask again by itself
             start()
     return context
+
+
+def begin(worker: int) -> None:
+    """For `worker_init_fn`: leave signals to the rank, and end when it does, even by kill -9.
+
+    Workers keep their server alive and the server is their parent, so neither would notice.
+    """
+    for number in RANKS_OWN:
+        signal.signal(number, signal.SIG_IGN)
+    rank = multiprocessing.parent_process()
+    assert rank is not None
+    threading.Thread(target=_end_with, args=(rank.sentinel,), name="end with the rank", daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 @contextmanager

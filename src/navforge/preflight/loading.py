@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from navforge.inputs.dataset import SceneDataset, collate
-from navforge.inputs.workers import worker_context
+from navforge.inputs.workers import begin, worker_context
 from navforge.preflight.memory import LoaderCost
 from navforge.training.module import Batch
-from navforge.training.signals import leave_to_the_rank
 
 WORKERS = 2
 """Enough to tell what one more costs."""
@@ -63,7 +62,7 @@ def measure_loader(
         num_workers=workers,
         persistent_workers=True,
         collate_fn=collate,
-        worker_init_fn=leave_to_the_rank,
+        worker_init_fn=begin,
         multiprocessing_context=worker_context(),
         timeout=HANG_S,
     )

@@ -18,12 +18,11 @@ from navforge.data.splits import Split
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.inputs.store import InputStore
-from navforge.inputs.workers import worker_context
+from navforge.inputs.workers import begin, worker_context
 from navforge.models.planner import PlannerConfig
 from navforge.training.config import TrainConfig
 from navforge.training.order import EpochBatches, EpochPlan, SharedBatches
 from navforge.training.ranks import Ranks
-from navforge.training.signals import leave_to_the_rank
 from navforge.vocabulary.teacher import TeacherStore
 
 END_S = 5.0
@@ -119,6 +118,6 @@ def _loader(dataset: SceneDataset, order: Sampler[list[int]], config: TrainConfi
         num_workers=workers,
         multiprocessing_context=worker_context() if workers else None,
         collate_fn=collate,
-        worker_init_fn=leave_to_the_rank,
+        worker_init_fn=begin,
         pin_memory=torch.cuda.is_available() and config.accelerator != "cpu",
     )

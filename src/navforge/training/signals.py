@@ -31,9 +31,3 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = self.received or number
-
-
-def leave_to_the_rank(worker: int) -> None:
-    """For loader workers: Slurm signals every process of a step, but only ranks decide when to stop."""
-    for number in (*STATUS, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
