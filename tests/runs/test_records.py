@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,9 @@ def test_liveness_of_a_process_and_of_its_number_taken_over() -> None:
         child.kill()
         child.wait()
     assert processes.is_alive(host, child.pid, time.time()) is False
+
+
+def test_a_record_of_a_newer_navforge_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    path.write_text(json.dumps({**asdict(STATUS), "mood": "good"}))
+    assert status.read(path, RankStatus) == STATUS

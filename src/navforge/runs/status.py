@@ -158,10 +158,9 @@ def read_lines(path: Path, kind: type[RecordT]) -> list[RecordT]:
 
 
 def _parse(values: Any, kind: type[RecordT]) -> RecordT:
+    """The record; what it does not know is left out: a run may be of a newer navforge than its reader."""
     if not isinstance(values, dict):
         raise TypeError(f"expected an object, got {type(values).__name__}")
     known = {f.name for f in fields(cast(Any, kind))}
-    unknown = set(values) - known
-    if unknown:
-        raise TypeError(f"unknown fields {', '.join(sorted(unknown))}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    kept = {name: value for name, value in values.items() if name in known}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
