@@ -204,6 +204,7 @@ def test_the_time_limit(harmed: dict[str, RunFolder], slurm_cluster: Cluster, ca
 def test_the_table_of_all_of_them(harmed: dict[str, RunFolder], slurm_cluster: Cluster, capsys: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(slurm_cluster.conf))
+        patch.setenv("COLUMNS", "200")
         assert main(["jobs", f"root={harmed['kill'].path.parent}"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     for name, words in {

@@ -144,6 +144,8 @@ def test_validation_loaders_doubling_memory() -> None:
 class Pids(torch.utils.data.Dataset[Any]):
     """Examples that say who made them."""
 
+    in_memory = False
+
     def __len__(self) -> int:
         return 8
 
@@ -161,7 +163,7 @@ def test_workers_of_training_are_gone_when_those_of_validation_come(monkeypatch:
     during = []
     iterator = iter(val)
     for batch in iterator:
-        during.append({p.pid for p in psutil.Process().children()} & (seen | set(batch["inputs"]["pid"].tolist())))
+        during.append({p.pid for p in psutil.Process().children(recursive=True)} & (seen | set(batch["inputs"]["pid"].tolist())))
     assert len(seen) == 2 and max(map(len, during)) <= config.loader_workers * LOADERS_TOGETHER  # type: ignore[operator]
 
 

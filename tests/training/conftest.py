@@ -80,8 +80,8 @@ def broken_images(reasons: dict[str, str]) -> None:
     whole = read.read_camera
 
     def read_camera(path: Path) -> Any:
-        if path.name in reasons:
-            raise DataError(f"{path} is damaged: {reasons[path.name]}")
+        if path.stem in reasons:
+            raise DataError(f"{path} is damaged: {reasons[path.stem]}")
         return whole(path)
 
     read.read_camera = read_camera
