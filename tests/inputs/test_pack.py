@@ -163,13 +163,29 @@ def test_shards_of_another_configuration_are_made_again(
     assert "lidar" in Shard(shard_path(tmp_path, next(iter(split.logs)))).parts
 
 
-def test_fewer_scenes_are_another_store(split: Split, data: DataConfig, tmp_path: Path) -> None:
+def test_a_store_that_would_lose_scenes_is_not_written_over(
+    packed: InputStore, data: DataConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(packed.path, tmp_path / "store"))
+    before = contents(out)
+    assert main([word.replace("split=train", "split=val") for word in words(data, out)]) == 2
+    error = capsys.readouterr().err
+    assert f"complete store of train with {len(packed)} scenes" in error
+    assert "give another out=, or pack both at once with split= val_split=" in error
+    assert contents(out) == before and InputStore.open(out).fingerprint == packed.fingerprint
+
+
+def test_fewer_scenes_are_refused_and_more_make_the_store_grow(split: Split, data: DataConfig, tmp_path: Path) -> None:
     blind = Wanted.of(recipe("ego_mlp").planner)
-    pack([split], blind, data, tmp_path, workers=1)
-    whole = InputStore.open(tmp_path).fingerprint
-    report = pack([few(split, 2)], blind, data, tmp_path, workers=1)
+    pack([few(split, 2)], blind, data, tmp_path, workers=1)
+    small = InputStore.open(tmp_path).fingerprint
+    report = pack([split], blind, data, tmp_path, workers=1)
     assert not any(log.reused for log in report.logs)
-    assert InputStore.open(tmp_path).fingerprint != whole and len(InputStore.open(tmp_path)) == 4
+    whole = InputStore.open(tmp_path)
+    assert whole.fingerprint != small and len(whole) == len(split)
+    with pytest.raises(ConfigError, match=f"{len(split) - 4} of which are not asked for"):
+        pack([few(split, 2)], blind, data, tmp_path, workers=1)
+    assert InputStore.open(tmp_path).fingerprint == whole.fingerprint
 
 
 def test_a_log_in_two_splits_is_one_shard_and_common_scenes_are_refused(

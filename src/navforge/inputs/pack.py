@@ -84,12 +84,13 @@ def pack(splits: Sequence[Split], wanted: Wanted, data: DataConfig, out: Path, *
         workers: processes; 0 for one per CPU.
 
     Raises:
-        ConfigError: the folder holds a store of another configuration, or splits share a scene.
+        ConfigError: the folder holds a store of another configuration or of scenes that are not asked for, or splits
+            share a scene.
     """
     started = time.perf_counter()
     parts = Part.of(wanted)
     tokens = _tokens(splits)
-    _check_folder(out, parts)
+    _check_folder(out, parts, tokens)
     jobs = [
         _Job(
             log=log,
@@ -131,8 +132,8 @@ def _tokens(splits: Sequence[Split]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _check_folder(out: Path, parts: dict[str, Part]) -> None:
-    """Refuse to write over a complete store of another configuration."""
+def _check_folder(out: Path, parts: dict[str, Part], tokens: dict[str, tuple[str, ...]]) -> None:
+    """Refuse to write over a complete store of another configuration, or one that would lose scenes."""
     if not (out / MANIFEST).is_file():
         return
     held = InputStore.open(out)
@@ -142,6 +143,11 @@ def _check_folder(out: Path, parts: dict[str, Part]) -> None:
         raise ConfigError(
             f"out: {out} holds a complete store whose {', '.join(different)} differ from what is asked for; "
             "give another out or delete it"
+        )
+    if lost := len(set(held.tokens).difference(*tokens.values())):
+        raise ConfigError(
+            f"out: {out} holds a complete store of {held.split['name']} with {len(held)} scenes, {lost} of which are not "
+            "asked for and would be lost; give another out=, or pack both at once with split= val_split="
         )
 
 
