@@ -146,8 +146,8 @@ def _check_folder(out: Path, parts: dict[str, Part], tokens: dict[str, tuple[str
         )
     if lost := len(set(held.tokens).difference(*tokens.values())):
         raise ConfigError(
-            f"out: {out} holds a complete store of {held.split['name']} with {len(held)} scenes, {lost} of which are not "
-            "asked for and would be lost; give another out=, or pack both at once with split= val_split="
+            f"out: {out} holds a complete store of {held.split['name']} with {len(held)} scenes, {lost} of which are "
+            "not asked for and would be lost; give another out=, or pack both at once with split= val_split="
         )
 
 
