@@ -151,6 +151,27 @@ def test_signals_are_passed_on(folder: RunFolder, number: signal.Signals, status
     assert all(f"got {int(wanted)}" in log(folder, rank) for rank in range(3))
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, exits.STOPPED), (signal.SIGUSR1, exits.REQUEUE_ME)])
+def test_ranks_that_do_not_listen_yet_are_stopped_too(folder: RunFolder, number: signal.Signals, status: int) -> None:
+    body = """
+if rank == 1:  # as in its imports
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+elif rank == 2:  # as in a rendezvous, until its peer is missed
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1 if NUMBER == signal.SIGUSR1 else 143))
+open(f"{sys.argv[1]}/pid-{rank}", "w").write(str(os.getpid()))
+time.sleep(60)
+"""
+    began = f"NUMBER = {int(number)}\n" + RANK.rpartition("open(")[0]
+    command = [sys.executable, "-c", began + body, str(folder.path)]
+    watch = when_all_began(folder, lambda: os.kill(os.getpid(), number))
+    assert local.launch(folder, devices=3, attempt=0, command=command, watch=lambda output: watch()) == status
+    found = ends(folder)
+    assert found[1].status == -number and found[1].asked and found[0].status == status
+    assert found[2].status == (1 if number == signal.SIGUSR1 else status)
+
+
 def test_a_second_signal_ends_at_once(folder: RunFolder) -> None:
     body = "signal.signal(signal.SIGTERM, lambda *_: print('writing', flush=True))\nwhile True: time.sleep(1)"
 

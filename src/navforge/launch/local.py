@@ -25,6 +25,8 @@ STOP_GRACE_S = 300.0
 """The same for ranks that were asked to stop by a person or their system: they write a checkpoint first."""
 _POLL_S = 0.1
 _PLANNED = (exits.FINISHED, exits.REQUEUE_ME, exits.STOPPED)
+_AS_PLANNED: dict[int, int] = {signal.SIGTERM: exits.STOPPED, signal.SIGUSR1: exits.REQUEUE_ME}
+"""How a run ended whose rank a signal that was passed on killed: the rank did not listen to it yet."""
 Watch = Callable[[IO[bytes] | None], None]
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -99,8 +101,9 @@ def launch(
         grace_s: seconds from SIGTERM to SIGKILL after a death.
 
     Returns:
-        `exits.FINISHED`, `exits.REQUEUE_ME` or `exits.STOPPED` if all ranks ended that way; else the status of the
-        rank that died first, 128 plus the signal if one killed it.
+        `exits.FINISHED`, `exits.REQUEUE_ME` or `exits.STOPPED` if all ranks ended that way, the latter two also if the
+        signal passed on killed a rank, which was still starting then; else the status of the rank that died first, 128
+        plus the signal if one killed it.
     """
     command = command or [sys.executable, "-m", "navforge", "rank", str(folder.path)]
     port = _free_port()
@@ -165,12 +168,13 @@ def _start(folder: RunFolder, rank: int, command: Sequence[str], environ: dict[s
 def _supervise(folder: RunFolder, ranks: list[_Rank], told: _Told, attempt: int, watch: Watch, grace_s: float) -> int:
     first: int | None = None
     heard = 0
+    passed: int | None = None
     deadline: float | None = None
     while any(rank.status is None for rank in ranks):
         for ended in _ended(ranks):
             append_exit(folder.exits, _record(ended, attempt))
             if ended.status not in _PLANNED and first is None:
-                first = ended.status
+                first = _AS_PLANNED[passed] if passed is not None and ended.status == -passed else ended.status
                 deadline = time.monotonic() + grace_s
                 _ask(ranks, signal.SIGTERM)
             elif ended.status != exits.FINISHED and deadline is None:
@@ -179,7 +183,8 @@ def _supervise(folder: RunFolder, ranks: list[_Rank], told: _Told, attempt: int,
             heard += 1
             if heard == 1 and first is None:
                 deadline = time.monotonic() + STOP_GRACE_S
-                _ask(ranks, signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM)
+                passed = signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM
+                _ask(ranks, passed)
             elif number != signal.SIGUSR1 and heard > 1:
                 deadline = time.monotonic()
         if deadline is not None and time.monotonic() >= deadline:
