@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from navforge.core.errors import DataError
 from navforge.launch import snapshot
 
 
@@ -47,6 +48,26 @@ def test_edits_after_the_launch_change_nothing(package: Path, tmp_path: Path) ->
     snapshot.take(code, package)
     assert value(code) == "2" and snapshot.is_current(code, package)
     assert (code / "tiny" / "page.html").read_text() == "<p>data</p>"
+    assert [p.name for p in code.parent.iterdir()] == ["code"]
+
+
+def test_snapshots_taken_at_the_same_time_do_not_mix(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "run" / "code"
+    fingerprint = snapshot.sources_fingerprint
+
+    def meanwhile(package: Path) -> str:
+        monkeypatch.setattr(snapshot, "sources_fingerprint", fingerprint)
+        snapshot.take(code, package)
+        return fingerprint(package)
+
+    monkeypatch.setattr(snapshot, "sources_fingerprint", meanwhile)
+    snapshot.take(code, package)
+    assert snapshot.is_current(code, package)
+    monkeypatch.setattr(snapshot, "sources_fingerprint", str)
+    with pytest.raises(DataError, match="changed while it was copied"):
+        snapshot.take(code, package)
     assert [p.name for p in code.parent.iterdir()] == ["code"]
 
 

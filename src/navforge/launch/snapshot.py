@@ -10,6 +10,7 @@ import compileall
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,21 +32,21 @@ def take(code: Path, package: Path = PACKAGE) -> None:
     Raises:
         DataError: the package changed while it was copied.
     """
-    partial = code.with_name(f".{code.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    before = sources_fingerprint(package)
-    shutil.copytree(package, partial / package.name, ignore=shutil.ignore_patterns("*.tmp.*", "*.partial"))
-    if sources_fingerprint(partial / package.name) != before:
-        shutil.rmtree(partial)
-        raise DataError(f"{package} changed while it was copied; run the same command again")
-    compileall.compile_dir(partial / package.name, quiet=1)  # once, not in every rank
-    write_json(partial / MANIFEST, {"sources": before, "taken_from": str(package), "git": provenance.git_state()})
-    write_text(partial / DIFF, uncommitted(package))
-    old = code.with_name(f".{code.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if code.exists():
-        os.rename(code, old)
-    os.rename(partial, code)
+    name = f".{code.name}.{uuid.uuid4().hex}"  # no other process writes there
+    partial, old = code.with_name(f"{name}.partial"), code.with_name(f"{name}.old")
+    try:
+        before = sources_fingerprint(package)
+        shutil.copytree(package, partial / package.name, ignore=shutil.ignore_patterns("*.tmp.*", "*.partial"))
+        if sources_fingerprint(partial / package.name) != before:
+            raise DataError(f"{package} changed while it was copied; run the same command again")
+        compileall.compile_dir(partial / package.name, quiet=1)  # once, not in every rank
+        write_json(partial / MANIFEST, {"sources": before, "taken_from": str(package), "git": provenance.git_state()})
+        write_text(partial / DIFF, uncommitted(package))
+        if code.exists():
+            os.rename(code, old)
+        os.rename(partial, code)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 
