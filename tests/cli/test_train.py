@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -12,16 +14,21 @@ from navforge.cli.main import main
 from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
 from navforge.launch import snapshot, start
-from navforge.runs import exits
+from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.processes import local_job
+from navforge.runs.status import Failure
+from navforge.training.run import RunConfig
 
 WORDS = ["agent=ego_mlp", "split=s", "cache=c", "train.batch_size=2", "train.loader_workers=0", "preflight=false"]
 CLUSTER = Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml"
+BYGONE = f"{socket.gethostname()}.{os.getpid()}.1"
+"""A supervisor that is dead: this process began later."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    monkeypatch.setattr(start, "local_job", lambda: BYGONE)
     monkeypatch.setattr(snapshot, "take", lambda code: code.mkdir(exist_ok=True))
     monkeypatch.setattr(snapshot, "is_current", lambda code: False)
     return RunFolder(tmp_path / "run")
@@ -43,19 +50,20 @@ def test_refused_words(words: list[str], message: str) -> None:
 
 
 def words(folder: RunFolder, *more: str) -> list[str]:
-    return ["train", *WORDS, f"out={folder.path}", *more]
+    keys = [word.partition("=")[0] for word in more]
+    return ["train", *(word for word in WORDS if word.partition("=")[0] not in keys), f"out={folder.path}", *more]
 
 
 def test_the_status_of_the_ranks_is_that_of_the_command(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for status, said in (
+    for ended, said in (
         (exits.FINISHED, "best checkpoint"),
-        (exits.REQUEUE_ME, "the same command goes on"),
+        (exits.REQUEUE_ME, "stopped before its first checkpoint; the same command begins anew"),
         (137, f"a rank ended with exit status 137 (SIGKILL); its log is in {folder.logs}"),
     ):
-        monkeypatch.setattr(start, "start_here", lambda folder, status=status: status)
-        assert main(words(folder)) == status
+        monkeypatch.setattr(start, "start_here", lambda folder, attempt, ended=ended: ended)
+        assert main(words(folder)) == ended
         captured = capsys.readouterr()
         assert said in captured.out + captured.err
 
@@ -73,14 +81,26 @@ def test_a_finished_run_is_not_run_again(
 ) -> None:
     start.prepare(folder, train.run_config(train.configure([*WORDS, f"out={folder.path}"])))
     write_json(folder.finished, {})
-    monkeypatch.setattr(start, "start_here", lambda folder: pytest.fail("started"))
+    monkeypatch.setattr(start, "start_here", lambda folder, attempt: pytest.fail("started"))
     assert main(words(folder)) == 0 and "is finished" in capsys.readouterr().out
+    for word, said in (
+        ("train.seed=7", "train.seed (0 -> 7)"),
+        ("train.epochs=99", "-> 99)"),
+        ("agent=transfuser_tiny", "agent (ego_mlp -> transfuser_tiny)"),
+        ("devices=2", "nodes x devices (1 -> 2)"),
+        ("split=other", "split ("),
+    ):
+        assert main(words(folder, word)) == 2
+        error = capsys.readouterr().err
+        assert "holds a run that differs in" in error and said in error
+    assert main(words(folder, "train.accelerator=cpu", "code=new")) == 0
+    assert not folder.lock.exists()
 
 
 def test_a_run_with_a_checkpoint_keeps_config_and_code(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(start, "start_here", lambda folder: exits.FINISHED)
+    monkeypatch.setattr(start, "start_here", lambda folder, attempt: exits.FINISHED)
     assert main(words(folder)) == 0
     folder.checkpoints.mkdir()
     (folder.checkpoints / "last.ckpt").touch()
@@ -118,3 +138,68 @@ def test_the_time_limit_of_the_command_wins() -> None:
     assert profile is not None and profile.time_limit_s == 3 * 3600
     with pytest.raises(ConfigError, match="leaves nothing before the signal"):
         train.profile_of(dataclasses.replace(config, time_limit="00:01:00"))
+
+
+def test_a_run_that_stopped_goes_on_from_its_checkpoint(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(folder: RunFolder, attempt: int) -> int:
+        folder.checkpoints.mkdir()
+        (folder.checkpoints / "last.ckpt").touch()
+        return exits.STOPPED
+
+    monkeypatch.setattr(start, "start_here", stop)
+    assert main(words(folder)) == exits.STOPPED
+    assert "stopped after a checkpoint; the same command goes on from it" in capsys.readouterr().err
+
+
+def test_a_run_started_elsewhere_during_the_preflight_is_left_alone(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def checked(config: train.Config, wanted: RunConfig, profile: object) -> RunConfig:
+        start.prepare(folder, wanted)
+        folder.add_job(local_job())
+        return wanted
+
+    monkeypatch.setattr(train, "_checked", checked)
+    monkeypatch.setattr(start, "start_here", lambda folder, attempt: pytest.fail("started"))
+    assert main(words(folder, "preflight=true")) == 2
+    assert f"{folder.path} is starting as job {local_job()}" in capsys.readouterr().err
+
+
+def test_two_starts_at_the_same_time(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with start.sole_start(folder):
+        assert main(words(folder)) == 2
+    said = capsys.readouterr().err
+    assert f"another navforge train is starting this run (pid {os.getpid()} on {socket.gethostname()})" in said
+    assert not folder.record_file.exists()
+    attempts: list[int] = []
+
+    def begin(folder: RunFolder, attempt: int) -> int:
+        with start.sole_start(folder):  # let go of once the job is noted
+            assert folder.read_record().jobs == (BYGONE,)
+        attempts.append(attempt)
+        return exits.FINISHED
+
+    monkeypatch.setattr(start, "start_here", begin)
+    assert main(words(folder)) == 0 and attempts == [0]
+
+
+def test_a_rank_that_lost_its_peer_is_not_what_failed_first(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    causes = ["peer", "non_finite"]
+
+    def fail(folder: RunFolder, attempt: int) -> int:
+        for rank, cause in enumerate(causes):
+            failure = Failure(rank=rank, attempt=0, cause=cause, error=f"of {cause}", traceback="", time=0.0)
+            status.write(folder.failure_file(rank), failure)
+            os.utime(folder.failure_file(rank), (rank, rank))
+        return 137
+
+    monkeypatch.setattr(start, "start_here", fail)
+    assert main(words(folder)) == 137 and "error: rank 1: of non_finite" in capsys.readouterr().err
+    causes[1] = "peer"
+    assert main(words(folder)) == 137 and "error: a rank ended with exit status 137" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 from dataclasses import replace
@@ -13,6 +15,7 @@ import yaml
 from navforge.core.errors import ConfigError, DataError
 from navforge.launch import snapshot, start
 from navforge.launch.cluster import read_profile
+from navforge.launch.slurm import SlurmError
 from navforge.runs.folder import RunFolder
 from navforge.training.config import TrainConfig
 from navforge.training.recipes import recipe
@@ -135,6 +138,41 @@ def test_submitting_notes_the_job(folder: RunFolder, tmp_path: Path, monkeypatch
     (tmp_path / "sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert start.submit(folder) == "41" and folder.read_record().jobs == ("41",)
+
+
+def test_a_refusal_of_slurm_is_kept_until_a_job_is_accepted(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start.prepare(folder, config(folder), profile=PROFILE)
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text("#!/bin/bash\necho 'sbatch: error: Invalid account' >&2\nexit 1\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SlurmError, match="Invalid account"):
+        start.submit(folder)
+    assert folder.submission == folder.logs / "submission.txt"
+    assert folder.submission.read_text() == "sbatch failed: sbatch: error: Invalid account\n"
+    sbatch.write_text("#!/bin/bash\necho 42\n")
+    assert start.submit(folder) == "42" and not folder.submission.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("last.ckpt", True), ("previous.ckpt", True), (".untrained.ckpt", False), ("damaged.ckpt", False)],
+)
+def test_what_a_run_can_go_on_from(folder: RunFolder, name: str, counts: bool) -> None:
+    folder.checkpoints.mkdir(parents=True)
+    (folder.checkpoints / name).touch()
+    assert start.has_checkpoint(folder) == counts
+
+
+def test_a_file_system_without_locks(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: object, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with start.sole_start(folder), start.sole_start(folder):
+        assert folder.lock.is_file()
 
 
 def test_the_config_of_a_run_is_plain_yaml(folder: RunFolder) -> None:

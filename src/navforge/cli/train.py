@@ -27,6 +27,9 @@ from navforge.training.config import TrainConfig
 from navforge.training.recipes import RECIPES, Recipe, recipe
 from navforge.training.run import BEST, RunConfig
 
+AFTER_CHECKPOINT = "after a checkpoint; the same command goes on from it"
+BEFORE_CHECKPOINT = "before its first checkpoint; the same command begins anew"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(RunConfig):
@@ -73,20 +76,23 @@ def run(config: Config) -> int:
     profile = profile_of(config)
     wanted = run_config(config)
     _require_one_task(os.environ)
-    _require_idle(folder)
+    wanted = _fitting(folder, wanted)
     if folder.finished.is_file():
-        print(f"{folder.path} is finished: {folder.checkpoints / BEST}; to train anew give another out=")
-        return exits.FINISHED
+        return _say_finished(folder)
     if start.has_checkpoint(folder):
-        wanted = start.continued(wanted, folder)
         _say_code(folder, config)
     if config.preflight:
         wanted = _checked(config, wanted, profile)
-    start.prepare(folder, wanted, profile=profile, new_code=config.code == "new")
-    if profile is None:
-        return _train_here(folder)
-    _submit(folder, wanted, profile)
-    return exits.FINISHED
+    with start.sole_start(folder):
+        wanted = _fitting(folder, wanted)  # another may have started it, and ended, during the preflight
+        if folder.finished.is_file():
+            return _say_finished(folder)
+        start.prepare(folder, wanted, profile=profile, new_code=config.code == "new")
+        if profile is not None:
+            _submit(folder, wanted, profile)
+            return exits.FINISHED
+        attempt = start.note_here(folder)
+    return _train_here(folder, attempt)
 
 
 def run_config(config: Config) -> RunConfig:
@@ -113,6 +119,16 @@ def _require_one_task(environ: Mapping[str, str]) -> None:
         )
 
 
+def _fitting(folder: RunFolder, wanted: RunConfig) -> RunConfig:
+    """The config to train with in a folder nobody trains in.
+
+    Raises:
+        ConfigError: a run is under way there, or what lies there is of another one.
+    """
+    _require_idle(folder)
+    return start.continued(wanted, folder) if folder.finished.is_file() or start.has_checkpoint(folder) else wanted
+
+
 def _require_idle(folder: RunFolder) -> None:
     """Raise ConfigError if ranks of the run may be alive or waiting: two of them would write into one folder."""
     if not folder.record_file.is_file():
@@ -123,6 +139,11 @@ def _require_idle(folder: RunFolder) -> None:
             f"out: {folder.path} is {now.state.name} as job {now.view.job}; navforge jobs cancel {folder.path} ends "
             "it, another out= starts another run"
         )
+
+
+def _say_finished(folder: RunFolder) -> int:
+    print(f"{folder.path} is finished: {folder.checkpoints / BEST}; to train anew give another out=")
+    return exits.FINISHED
 
 
 def _say_code(folder: RunFolder, config: Config) -> None:
@@ -141,12 +162,13 @@ def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) 
     return report.config or wanted
 
 
-def _train_here(folder: RunFolder) -> int:
-    ended = start.start_here(folder)
+def _train_here(folder: RunFolder, attempt: int) -> int:
+    ended = start.start_here(folder, attempt)
     if ended == exits.FINISHED:
         print(f"{folder.checkpoints / BEST}: best checkpoint; learning curves in {folder.path / 'epochs.csv'}")
     elif ended in (exits.REQUEUE_ME, exits.STOPPED):
-        print("stopped after a checkpoint; the same command goes on from it", file=sys.stderr)
+        saved = start.has_checkpoint(folder)
+        print(f"stopped {AFTER_CHECKPOINT if saved else BEFORE_CHECKPOINT}", file=sys.stderr)
     else:
         print(f"navforge: error: {_first_failure(folder, ended)}", file=sys.stderr)
         print(f"  navforge diagnose {folder.path}    says why and what helps", file=sys.stderr)
@@ -154,10 +176,11 @@ def _train_here(folder: RunFolder) -> int:
 
 
 def _first_failure(folder: RunFolder, ended: int) -> str:
-    """What a rank said of its end, else how it ended."""
+    """What a rank said of its end, unless that another was gone; else how it ended."""
     paths = sorted(folder.path.glob("failures/rank-*.json"), key=lambda path: path.stat().st_mtime)
     for path in paths:
-        if failure := status.read(path, Failure):
+        failure = status.read(path, Failure)
+        if failure is not None and failure.cause != "peer":
             return f"rank {failure.rank}: {failure.error}"
     return f"a rank ended with {exits.describe(ended)}; its log is in {folder.logs}"
 

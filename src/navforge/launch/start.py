@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import errno
+import fcntl
+import os
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from navforge.core import config as configs
@@ -18,20 +24,49 @@ from navforge.launch.script import JobFacts, batch_script
 from navforge.models.planner import planner_to_dict
 from navforge.runs.folder import RunFolder, RunRecord
 from navforge.runs.processes import local_job
+from navforge.training.keeper import LAST, PREVIOUS
 from navforge.training.material import binding, differences
 from navforge.training.run import RunConfig, read_run_config, write_run_config
 
 PROFILE = "cluster.yaml"
 COMMAND = "launch.provenance.json"
+_DATA = ("split", "val_split", "cache", "vocabulary", "teacher", "val_teacher")
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What flock says on a file system that knows no locks."""
 
 
 def has_checkpoint(folder: RunFolder) -> bool:
     """Whether a run has something to go on from."""
-    return any(folder.checkpoints.glob("*.ckpt"))
+    return any((folder.checkpoints / name).is_file() for name in (LAST, PREVIOUS))
+
+
+@contextmanager
+def sole_start(folder: RunFolder) -> Iterator[None]:
+    """Let no other process start the run meanwhile; where the file system knows no locks, nothing is held.
+
+    Raises:
+        ConfigError: another process is about to start it.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with open(folder.lock, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ConfigError(
+                f"out: another navforge train is starting this run ({file.read().strip() or 'just now'}): {folder.path}"
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
 
 
 def continued(config: RunConfig, folder: RunFolder) -> RunConfig:
-    """The config to go on with in a folder that has a checkpoint: numbers chosen for `auto` then stay.
+    """The config to go on with in a folder that has a checkpoint or is finished: numbers chosen for `auto` then stay.
 
     Raises:
         ConfigError: the folder holds another run.
@@ -44,7 +79,9 @@ def continued(config: RunConfig, folder: RunFolder) -> RunConfig:
         if getattr(config.train, name) is None
     }
     new = dataclasses.replace(config, train=dataclasses.replace(config.train, **kept))
-    different = [line for name, was, now in _pairs(old, new) for line in differences(was, now, name)]
+    different = [
+        line for name, was, now in _pairs(old, new, folder.finished.is_file()) for line in differences(was, now, name)
+    ]
     if different:
         raise ConfigError(
             f"out: {folder.path} holds a run that differs in {', '.join(different)}; give another out= or delete it"
@@ -96,19 +133,25 @@ def prepare(
     _write_record(folder, config, profile)
 
 
-def start_here(folder: RunFolder) -> int:
-    """Run the ranks on this machine and wait for them; return the exit status of the run (see `local.launch`)."""
-    record = folder.read_record()
+def note_here(folder: RunFolder) -> int:
+    """Note that this process runs the folder; return how often the run was started before."""
+    before = len(folder.read_record().jobs)
     folder.add_job(local_job())
+    return before
+
+
+def start_here(folder: RunFolder, attempt: int) -> int:
+    """Run the ranks on this machine and wait for them; return the exit status of the run (see `local.launch`)."""
+    devices = folder.read_record().devices
     console = Console(folder, sys.stderr)
     try:
-        return local.launch(folder, devices=record.devices, attempt=len(record.jobs), watch=console.tick)
+        return local.launch(folder, devices=devices, attempt=attempt, watch=console.tick)
     finally:
         console.close()
 
 
 def submit(folder: RunFolder) -> str:
-    """Submit the batch script; return the job id, which the record then names.
+    """Submit the batch script; return the job id, which the record then names; a refusal is kept in the folder.
 
     Raises:
         SlurmError: Slurm refused the job or cannot be reached.
@@ -116,19 +159,30 @@ def submit(folder: RunFolder) -> str:
     """
     if not folder.script.is_file():
         raise DataError(f"{folder.script} does not exist; navforge train launch=slurm writes it")
-    job = slurm.submit(folder.script)
+    try:
+        job = slurm.submit(folder.script)
+    except slurm.SlurmError as error:
+        write_text(folder.submission, f"{error}\n")
+        raise
+    folder.submission.unlink(missing_ok=True)
     folder.add_job(job)
     return job
 
 
-def _pairs(old: RunConfig, new: RunConfig) -> list[tuple[str, object, object]]:
-    """What must not differ: data are compared by the ranks, by fingerprint."""
+def _pairs(old: RunConfig, new: RunConfig, finished: bool) -> list[tuple[str, object, object]]:
+    """What must not differ: data are compared by the ranks, by fingerprint; where none will start, by name."""
+    data = [(name, _place(getattr(old, name)), _place(getattr(new, name))) for name in _DATA] if finished else []
     return [
+        *data,
         ("agent", old.agent, new.agent),
         ("planner", planner_to_dict(old.planner), planner_to_dict(new.planner)),
         ("train", binding(configs.to_dict(old.train)), binding(configs.to_dict(new.train))),
         ("nodes x devices", old.nodes * old.devices, new.nodes * new.devices),
     ]
+
+
+def _place(name: str | Path | None) -> str | None:
+    return None if name is None else str(Path(name).absolute())
 
 
 def _write_record(folder: RunFolder, config: RunConfig, profile: ClusterProfile | None) -> None:

@@ -8,6 +8,7 @@ RUN/
   cluster.yaml              the cluster profile (launch=slurm)
   job.sbatch                the script that was submitted (launch=slurm)
   logs/job-JOBID.log        output of the batch script and of srun
+  logs/submission.txt       why sbatch refused the script, if it did so last time (launch=slurm)
   logs/rank-K.log           output of rank K, every attempt appended
   status/rank-K.json        RankStatus: heartbeat of rank K, replaced every few seconds
   failures/rank-K.json      Failure: what ended rank K of the last attempt
@@ -18,6 +19,7 @@ RUN/
   steps.csv, epochs.csv     loss curve by step and by epoch
   checkpoints/              last.ckpt, best.ckpt, ...
   finished.json             written once, when training ended as planned
+  .lock                     held, by flock, by the navforge train that starts the run just now
 """
 
 from __future__ import annotations
@@ -88,6 +90,11 @@ class RunFolder:
         """Output of the batch script of a job."""
         return self.logs / f"job-{job}.log"
 
+    @property
+    def submission(self) -> Path:
+        """Why the batch script was refused; absent once one was accepted."""
+        return self.logs / "submission.txt"
+
     def rank_log(self, rank: int) -> Path:
         """Output of a rank."""
         return self.logs / f"rank-{rank}.log"
@@ -129,6 +136,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one that starts the run."""
+        return self.path / ".lock"
 
     @property
     def finished(self) -> Path:
