@@ -85,6 +85,32 @@ def test_other_files_are_refused(tmp_path: Path, text: str, says: str) -> None:
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("command", "verb", "srun"),
+    [
+        ("navforge train devices=4", "train", False),
+        ("srun -n 8 /venv/bin/python -m navforge rank run", "rank", True),
+        ('srun bash -c "cd x && exec navforge rank run"', "rank", True),
+        ("cd x && /venv/bin/navforge train devices=4 2>&1 | tee log", "train", False),
+    ],
+)
+def test_the_command_is_found_among_others(tmp_path: Path, command: str, verb: str, srun: bool) -> None:
+    around = '#SBATCH -N 1\necho navforge rank comes\n{}\ntrue # navforge train x\necho "navforge train ended"\n'
+    found = read(tmp_path, around.format(command))
+    assert (found.verb, found.allocation.srun, found.allocation.supervised) == (verb, srun, verb == "train")
+    assert found.words == (("devices=4",) if verb == "train" else ())
+
+
+def test_several_commands_are_refused_with_their_lines(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"2 times.*line 2: navforge train a=1; line 4: srun navforge rank run"):
+        read(tmp_path, "#SBATCH -N 1\nnavforge train \\\n  a=1\nsrun navforge rank run\n")
+
+
+def test_a_bad_time_names_script_and_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"job\.sbatch line 2: --time: 'tomorrow' is no duration"):
+        read(tmp_path, "#SBATCH -N 1\n#SBATCH --time=tomorrow\nnavforge train\n")
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_script(tmp_path / "job.sbatch")

@@ -41,8 +41,9 @@ EIGHT_GPUS = """#!/bin/bash
 #SBATCH --cpus-per-task=16
 #SBATCH --mem=1900G
 #SBATCH --time=12:00:00
-srun navforge train agent=ego_mlp split=train out=run cache=cache devices=8 train.batch_size=8
+srun navforge rank run
 """
+RUN = ("agent=ego_mlp", "split=train", "out=run", "cache=cache", "train.batch_size=8")
 
 
 def refusals(
@@ -53,7 +54,7 @@ def refusals(
 
     (folder / "job.sbatch").write_text(text)
     out = folder / "report.json"
-    status = main(["preflight", f"script={folder / 'job.sbatch'}", f"json={out}", *words])
+    status = main(["preflight", f"script={folder / 'job.sbatch'}", f"json={out}", *RUN, *(words or ("devices=8",))])
     capsys.readouterr()
     found = json.loads(out.read_text())["findings"]
     return status, {finding["check"]: finding for finding in found if finding["level"] == REFUSED}
@@ -87,6 +88,33 @@ def test_no_srun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["srun"]["remedy"].startswith("put srun before")
 
 
+ONE_TASK = EIGHT_GPUS.replace("--ntasks-per-node=8", "--ntasks=1").replace("srun navforge rank run", "navforge train")
+"""The ranks are started by navforge train itself."""
+
+
+def test_train_in_one_task_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = refusals(tmp_path, capsys, ONE_TASK, "devices=8", "train.loader_workers=1")
+    assert not JOB_CHECKS & set(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "devices", "check", "says"),
+    [
+        ("navforge train", "srun navforge train", 8, "srun", "srun navforge rank RUN"),
+        ("--ntasks=1", "--ntasks=8", 8, "tasks", "#SBATCH --ntasks=1 and navforge train devices=8 without srun"),
+        ("--nodes=1", "--nodes=2", 8, "tasks", "launch=slurm cluster="),
+        ("gpu:8", "gpu:4", 8, "gpus", "#SBATCH --gres=gpu:8"),
+        ("gpu:8", "gpu:8", 4, "gpus", "devices=8, or #SBATCH --gres=gpu:4"),
+    ],
+)
+def test_train_as_the_node_would_refuse_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, devices: int, check: str, says: str
+) -> None:
+    text = ONE_TASK.replace(old, new)
+    status, found = refusals(tmp_path, capsys, text, f"devices={devices}", "train.loader_workers=1")
+    assert status == 2 and check in set(found) & JOB_CHECKS and says in found[check]["remedy"]
+
+
 def test_no_srun_seen_from_within_the_job(make_config: Callable[..., RunConfig]) -> None:
     environ = environment("SLURM_JOB_ID=7 SLURM_NTASKS=8 SLURM_NTASKS_PER_NODE=8 SLURM_TASKS_PER_NODE=8 SLURM_NNODES=1")
     place = Placement(
@@ -105,8 +133,8 @@ def test_no_srun_seen_from_within_the_job(make_config: Callable[..., RunConfig])
 
 
 def test_one_process_sees_eight_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = EIGHT_GPUS.replace("--ntasks-per-node=8", "--ntasks=1").replace("devices=8", "devices=1")
-    status, found = refusals(tmp_path, capsys, text)
+    text = EIGHT_GPUS.replace("--ntasks-per-node=8", "--ntasks=1")
+    status, found = refusals(tmp_path, capsys, text, "devices=1")
     assert status == 2 and "7 would stay idle" in found["gpus"]["message"]
 
 
@@ -163,7 +191,9 @@ def test_workers_of_training_are_gone_when_those_of_validation_come(monkeypatch:
     during = []
     iterator = iter(val)
     for batch in iterator:
-        during.append({p.pid for p in psutil.Process().children(recursive=True)} & (seen | set(batch["inputs"]["pid"].tolist())))
+        during.append(
+            {p.pid for p in psutil.Process().children(recursive=True)} & (seen | set(batch["inputs"]["pid"].tolist()))
+        )
     assert len(seen) == 2 and max(map(len, during)) <= config.loader_workers * LOADERS_TOGETHER  # type: ignore[operator]
 
 

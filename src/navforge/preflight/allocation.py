@@ -21,6 +21,8 @@ class Allocation:
     """`job 42`, or the script's name."""
     srun: bool
     """Whether the ranks are started by srun."""
+    supervised: bool = False
+    """Whether one process, `navforge train`, starts all ranks by itself."""
     nodes: int = 1
     tasks: int = 1
     """Processes srun starts in all."""

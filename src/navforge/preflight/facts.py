@@ -73,8 +73,9 @@ class Facts:
     @property
     def cpus_per_rank(self) -> float:
         """CPUs of one rank."""
-        if self.allocation is not None and self.allocation.cpus_per_task is not None:
-            return self.allocation.cpus_per_task
+        allocation = self.allocation
+        if allocation is not None and allocation.cpus_per_task is not None and not allocation.supervised:
+            return allocation.cpus_per_task
         return self.machine.cpus / self.config.devices
 
     def host_plan(self, batch_size: int, workers: int) -> HostPlan:

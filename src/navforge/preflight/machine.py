@@ -79,7 +79,7 @@ def of_profile(profile: ClusterProfile, devices: int) -> Machine:
 
 def of_allocation(allocation: Allocation, devices: int) -> Machine:
     """A node of an existing job or batch script."""
-    cpus = (allocation.cpus_per_task or 1) * devices
+    cpus = (allocation.cpus_per_task or 1) * (1 if allocation.supervised else devices)
     return Machine(
         name=allocation.origin,
         here=False,

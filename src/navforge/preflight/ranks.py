@@ -12,9 +12,14 @@ from navforge.preflight.finding import Finding, ok, refused, warning
 
 TASKS, PLACEMENT, SRUN, GPUS, CPUS = "tasks", "placement", "srun", "gpus", "cpus"
 
+_SEVERAL_TASKS = "navforge train ... launch=slurm cluster=FILE instead of this script, or srun navforge rank RUN in it"
+
 
 def check_tasks(allocation: Allocation, nodes: int, devices: int) -> Iterator[Finding]:
-    """As many tasks as ranks, on as many nodes."""
+    """As many tasks as ranks, on as many nodes; one where `navforge train` starts the ranks by itself."""
+    if allocation.supervised:
+        yield _one_task(allocation, nodes, devices)
+        return
     ranks, found = nodes * devices, allocation.tasks
     wanted = f"nodes={nodes} devices={devices} make {ranks} rank{'s' * (ranks > 1)}"
     remedy = f"#SBATCH --nodes={nodes} --ntasks-per-node={devices}, or nodes= and devices= that fit the job"
@@ -39,6 +44,9 @@ def check_tasks(allocation: Allocation, nodes: int, devices: int) -> Iterator[Fi
 
 def check_placement(allocation: Allocation, nodes: int, devices: int) -> Iterator[Finding]:
     """The same number of tasks on every node, and asked for per node."""
+    if allocation.supervised:
+        yield ok(PLACEMENT, f"navforge train places {_count(devices, 'rank')}")
+        return
     remedy = f"#SBATCH --ntasks-per-node={devices} instead of --ntasks={nodes * devices}"
     placed = allocation.placement
     if placed and len(set(placed)) > 1:
@@ -62,15 +70,26 @@ def check_placement(allocation: Allocation, nodes: int, devices: int) -> Iterato
 
 
 def check_srun(allocation: Allocation) -> Iterator[Finding]:
-    """A job of several tasks must start them with srun: else one process waits for the others until the time limit."""
-    if allocation.srun or allocation.tasks == 1:
+    """A job of several tasks must start them with srun: else one process waits for the others until the time limit.
+
+    `navforge train` is the contrary: every task that srun starts would start the whole run.
+    """
+    if allocation.supervised and allocation.srun:
+        yield refused(
+            SRUN,
+            "srun starts navforge train, which starts all ranks by itself",
+            f"navforge train without srun, in one task; or {_SEVERAL_TASKS}",
+        )
+    elif allocation.supervised:
+        yield ok(SRUN, "navforge train starts the ranks by itself")
+    elif allocation.srun or allocation.tasks == 1:
         yield ok(SRUN, "ranks are started by srun" if allocation.srun else "one task needs no srun")
     else:
         yield refused(
             SRUN,
             f"one process is started without srun in a job of {allocation.tasks} tasks; it would wait for "
             f"{allocation.tasks - 1} others until the time limit",
-            "put srun before the command: srun --kill-on-bad-exit=1 navforge ...",
+            "put srun before the command: srun --kill-on-bad-exit=1 navforge rank RUN",
         )
 
 
@@ -98,7 +117,8 @@ def check_gpus(allocation: Allocation, devices: int, accelerator: str) -> Iterat
         yield refused(
             GPUS,
             f"{_count(devices, 'rank')} per node and {has} GPUs: {has - devices} would stay idle",
-            f"devices={has} with --ntasks-per-node={has}, or #SBATCH --gres=gpu:{devices}",
+            f"devices={has}{'' if allocation.supervised else f' with --ntasks-per-node={has}'}, "
+            f"or #SBATCH --gres=gpu:{devices}",
         )
     elif allocation.visible_gpus is not None and allocation.visible_gpus not in (1, has):
         yield refused(
@@ -152,6 +172,24 @@ def check_cpus(workers: int, cpus_per_rank: float) -> Iterator[Finding]:
         )
     else:
         yield ok(CPUS, f"{_count(workers, 'loader worker')} and the rank itself on {_count(most, 'CPU')}")
+
+
+def _one_task(allocation: Allocation, nodes: int, devices: int) -> Finding:
+    """The job of a `navforge train` that starts all ranks by itself."""
+    if nodes > 1 or allocation.nodes > 1:
+        return refused(
+            TASKS,
+            f"navforge train in a batch script starts ranks on one node only; nodes={nodes}, {allocation.origin} has "
+            f"{_count(allocation.nodes, 'node')}",
+            _SEVERAL_TASKS,
+        )
+    if allocation.tasks > 1:
+        return refused(
+            TASKS,
+            f"navforge train starts all ranks by itself, {allocation.origin} has {allocation.tasks} tasks",
+            f"#SBATCH --ntasks=1 and navforge train devices={devices} without srun; or {_SEVERAL_TASKS}",
+        )
+    return ok(TASKS, f"one task, in which navforge train starts {_count(devices, 'rank')}")
 
 
 def _without_gpus(allocation: Allocation, has: int) -> Finding:

@@ -7,12 +7,13 @@ is taken as not stated.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.core.errors import DataError
+from navforge.core.errors import ConfigError, DataError
 from navforge.launch import durations
 from navforge.preflight.allocation import Allocation
 
@@ -26,6 +27,9 @@ _SHORT = {
     "A": "account",
     "G": "gpus",
 }
+_VERBS = ("train", "rank")
+_SAYING = ("echo", "printf", "logger", ":")
+"""Commands whose words are only shown."""
 _BYTES = {"K": 1 << 10, "M": 1 << 20, "G": GIB, "T": 1 << 40, "": 1 << 20}
 
 
@@ -34,6 +38,8 @@ class Script:
     """A batch script as far as it matters here."""
 
     allocation: Allocation
+    verb: str
+    """`train`, which starts all ranks by itself, or `rank`, which srun starts once per rank."""
     words: tuple[str, ...]
     """`key=value` words of its navforge command, variables put in; those with unknown variables left out."""
 
@@ -42,7 +48,8 @@ def read_script(path: Path) -> Script:
     """Read a batch script.
 
     Raises:
-        DataError: not there, no batch script, or no command that trains with navforge or with python in it.
+        DataError: not there, no batch script, a time limit Slurm does not understand, or not one command that calls
+            navforge train or navforge rank.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -51,20 +58,58 @@ def read_script(path: Path) -> Script:
     if "#SBATCH" not in text:
         raise DataError(f"script: {path} has no #SBATCH line; give the file that sbatch gets")
     variables = _variables(text)
-    commands = [_expand(line, variables) for line in _lines(text)]
-    ours = [line for line in commands if re.search(r"\bnavforge\b.*\b(train|rank)\b", line)]
+    commands = [(number, _expand(line, variables)) for number, line in _lines(text)]
+    ours = [(number, *found) for number, line in commands for found in _calls(line)]
     if not ours:
         raise DataError(f"script: {path} does not call navforge train or navforge rank")
-    words = _words(ours[-1])
+    if len(ours) > 1:
+        shown = "; ".join(f"line {number}: {' '.join(words)}" for number, _, words in ours)
+        raise DataError(f"script: {path} calls navforge {len(ours)} times, and one is checked; give one each: {shown}")
+    _, verb, words = ours[0]
     given = tuple(word for word in words if re.match(r"[a-z_.]+=", word) and "$" not in word)
-    srun = any(word in ("srun", "mpirun", "mpiexec") for word in words) or _is_function_of_srun(words, commands)
-    return Script(_allocation(path.name, _options(text), srun=srun), given)
+    lines = [line for _, line in commands]
+    srun = any(Path(word).name in ("srun", "mpirun", "mpiexec") for word in words) or _is_function_of_srun(words, lines)
+    allocation = _allocation(path.name, _options(path, text), srun=srun, supervised=verb == "train")
+    return Script(allocation, verb, given)
 
 
-def _options(text: str) -> dict[str, str]:
+def _calls(line: str) -> list[tuple[str, list[str]]]:
+    """Verb and words of every `navforge train` and `navforge rank` in a line, `python -m navforge` among them."""
+    found = []
+    for words in _commands(line):
+        if words[0] in _SAYING:
+            continue
+        for program, verb in itertools.pairwise(words):
+            if Path(program.lstrip("({")).name == "navforge" and verb in _VERBS:
+                found.append((verb, words))
+                break
+    return found
+
+
+def _commands(line: str) -> list[list[str]]:
+    """Words of each command of a line; what `bash -c` is given counts as words."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:  # a quote that ends on another line
+        words = line.split()
+    found: list[list[str]] = [[]]
+    for word in words:
+        last = found[-1][-1] if found[-1] else ""
+        if word and not word.strip(";&|") and not last.endswith(">"):
+            found.append([])
+        elif re.fullmatch(r"-\w*c", last) and " " in word:
+            found[-1] += _words(word)
+        else:
+            found[-1].append(word)
+    return [words for words in found if words]
+
+
+def _options(path: Path, text: str) -> dict[str, str]:
     """Long name -> value of every #SBATCH option; Slurm reads them up to the first command."""
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             break
@@ -79,10 +124,19 @@ def _options(text: str) -> dict[str, str]:
             if not equals and words and not words[0].startswith("-"):
                 value = words.pop(0)
             found[name.removeprefix("--")] = value
+            if name.removeprefix("--") == "time":
+                _time(value, f"script: {path} line {number}: --time")
     return found
 
 
-def _allocation(name: str, options: dict[str, str], *, srun: bool) -> Allocation:
+def _time(text: str, where: str) -> int | None:
+    try:
+        return durations.parse(text)
+    except ConfigError as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _allocation(name: str, options: dict[str, str], *, srun: bool, supervised: bool) -> Allocation:
     nodes = _number(options.get("nodes", "1").split("-")[-1]) or 1
     per_node = _number(options.get("ntasks-per-node"))
     tasks = _number(options.get("ntasks")) or nodes * (per_node or 1)
@@ -93,6 +147,7 @@ def _allocation(name: str, options: dict[str, str], *, srun: bool) -> Allocation
     return Allocation(
         origin=name,
         srun=srun,
+        supervised=supervised,
         nodes=nodes,
         tasks=tasks,
         tasks_per_node=per_node,
@@ -133,15 +188,25 @@ def _memory(options: dict[str, str], cpus: int, gpus: int) -> int | None:
     return None
 
 
-def _lines(text: str) -> list[str]:
-    """Commands, continued lines joined, comments left out."""
-    joined = re.sub(r"\\\n\s*", " ", text)
-    return [line.strip() for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+def _lines(text: str) -> list[tuple[int, str]]:
+    """Commands with the numbers of their first lines, continued lines joined, comments left out."""
+    found: list[tuple[int, str]] = []
+    going_on = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if not going_on and (not line.strip() or line.lstrip().startswith("#")):
+            continue
+        whole = line.strip().removesuffix("\\").rstrip()
+        if going_on:
+            found[-1] = (found[-1][0], f"{found[-1][1]} {whole}")
+        else:
+            found.append((number, whole))
+        going_on = line.endswith("\\")
+    return found
 
 
 def _variables(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in _lines(text):
+    for _, line in _lines(text):
         for name, value in re.findall(r"(?:^|\s|;)(?:export\s+)?([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|[^\s;]*)", line):
             if not re.search(r"\b(navforge|srun|python)\b", line.split(f"{name}=")[0]):
                 found[name] = _expand(value.strip("\"'"), found)
