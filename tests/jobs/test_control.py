@@ -106,7 +106,7 @@ def test_a_local_run_starts_again_with_its_own_words(
 ) -> None:
     noted = stopped.record_file.read_text().replace(f"{GONE_PID}.5", f"{GONE_PID}.6")
     (tmp_path / "noted.json").write_text(noted)
-    python_that(tmp_path, f'echo "$PWD $*"; cp {tmp_path}/noted.json {stopped.record_file}', monkeypatch)
+    python_that(tmp_path, f'echo "$PWD $*"; mv {tmp_path}/noted.json {stopped.record_file}', monkeypatch)
     done = control.requeue(stopped, wait_s=20, say=print)
     assert "started in the background" in done and "begins at step 0" in done
     log = stopped.logs / "job-background.log"
@@ -252,3 +252,9 @@ def test_old_checkpoints_are_told_with_their_age(tmp_path: Path) -> None:
     os.utime(folder.checkpoints / "last.ckpt", (1000, 1000))
     words = control.checkpoint_words(folder, 1120)
     assert words == "No checkpoint was written now; the newest is last.ckpt, 2.0 min old."
+
+
+def test_silence_of_the_queue_is_no_end_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([Answer(note="Slurm does not answer", silent=True), Answer(note="no accounting"), Answer()])
+    monkeypatch.setattr(control, "ask", lambda jobs: next(answers))
+    assert [control._ended("40") for _ in range(3)] == [False, True, True]

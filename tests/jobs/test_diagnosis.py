@@ -13,7 +13,7 @@ import pytest
 from navforge.core.files import write_text
 from navforge.jobs.cluster import SlurmJob, from_accounting
 from navforge.jobs.diagnosis import CAUSES, Diagnosis, diagnose
-from navforge.jobs.evidence import assemble
+from navforge.jobs.evidence import assemble, newest_checkpoint
 from navforge.jobs.first import ranks_of
 from navforge.jobs.rules_ranks import TELLERS
 from navforge.launch.slurm_output import parse_accounting
@@ -451,3 +451,14 @@ def test_every_rank_failure_is_written_with_a_line_number(tmp_path: Path) -> Non
     folder = slurm_run(tmp_path / "run", failures=(slurm_failure(1, "error", "KeyError: 'x'"),))
     write(folder.status_file(0), slurm_beat(0))
     assert all(line.number for line in diagnosis(folder, FAILED).evidence if not line.source.startswith("sacct"))
+
+
+def test_only_whole_checkpoints_are_the_newest(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.checkpoints.mkdir(parents=True)
+    for name in (".untrained.ckpt", "damaged.ckpt"):
+        (folder.checkpoints / name).write_bytes(b"x")
+    assert newest_checkpoint(folder) is None
+    (folder.checkpoints / "last.ckpt").write_bytes(b"x")
+    found = newest_checkpoint(folder)
+    assert found is not None and found[0] == "last.ckpt"

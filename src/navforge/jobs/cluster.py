@@ -59,6 +59,8 @@ class Answer:
     """By id; jobs it has forgotten are left out."""
     note: str = ""
     """Why nothing is known, where that is so."""
+    silent: bool = False
+    """The queue could not be read: a job that is not in `jobs` may still run."""
 
 
 def ask(jobs: Sequence[str]) -> Answer:
@@ -66,11 +68,14 @@ def ask(jobs: Sequence[str]) -> Answer:
     if not jobs:
         return Answer()
     if not slurm.available():
-        return Answer(note="Slurm's commands are not installed here; its runs are shown by their heartbeats only")
+        return Answer(
+            note="Slurm's commands are not installed here; its runs are shown by their heartbeats only", silent=True
+        )
     try:
         found = from_queue(slurm.queue(), jobs)
     except NavforgeError as error:
-        return Answer(note=f"Slurm does not answer ({_short(error)}); its runs are shown by their heartbeats only")
+        note = f"Slurm does not answer ({_short(error)}); its runs are shown by their heartbeats only"
+        return Answer(note=note, silent=True)
     gone = [job for job in jobs if job not in found]
     try:
         return Answer(jobs={**found, **from_accounting(slurm.accounting(gone))})

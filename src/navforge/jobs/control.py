@@ -102,9 +102,7 @@ def requeue(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> 
     """
     before = look(folder)
     if before.state.name == "finished":
-        raise RefusedError(
-            f"{folder.path} is finished; to train longer give navforge train another out= or more epochs"
-        )
+        raise RefusedError(f"{folder.path} is finished; to train longer give navforge train another out=")
     if before.view.record.launch == "slurm":
         return _requeue_job(before, wait_s, say)
     if before.state.name in ACTIVE:
@@ -223,8 +221,9 @@ def _trains(before: Situation) -> bool:
 
 
 def _ended(job: str) -> bool:
-    known = ask([job]).jobs.get(job)
-    return known is None or known.ended
+    answer = ask([job])
+    known = answer.jobs.get(job)
+    return not answer.silent if known is None else known.ended
 
 
 def _waits(job: str) -> bool:

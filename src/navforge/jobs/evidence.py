@@ -22,6 +22,8 @@ from navforge.runs.folder import RunFolder
 
 COMMAND_FILE = "launch.provenance.json"
 """Written by `launch.start`, which cannot be imported here: it loads torch."""
+DAMAGED = "damaged.ckpt"
+"""A checkpoint that could not be read, put aside by the ranks."""
 LOG_BYTES = 4_000_000
 """Of a longer log only the end is read."""
 _BEGINS = re.compile(r"^navforge: job \S+ on \S+, restart \d+")
@@ -194,7 +196,11 @@ def read_lines(path: Path, folder: RunFolder) -> tuple[Line, ...]:
 
 def newest_checkpoint(folder: RunFolder) -> tuple[str, float] | None:
     """Name of the newest checkpoint and when it was written."""
-    found = [(path.name, path.stat().st_mtime) for path in folder.checkpoints.glob("*.ckpt")]
+    found = [
+        (path.name, path.stat().st_mtime)
+        for path in folder.checkpoints.glob("*.ckpt")
+        if not path.name.startswith(".") and path.name != DAMAGED
+    ]
     return max(found, key=lambda item: item[1], default=None)
 
 
