@@ -69,7 +69,11 @@ def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests that need the Slurm cluster run in one process, so that one cluster serves them."""
+    """All tests that need the Slurm cluster run in one process, so that one cluster serves them.
+
+    Tests that fork ranks come first: torch refuses autograd in a fork of a process in which it has started threads.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("forks") is None)
     for item in items:
         if "slurm_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("slurm"))

@@ -26,6 +26,8 @@ from tests.training.conftest import make_run as training_run  # noqa: F401 (a fi
 from tests.training.processes import run, start, wait
 from tests.training.test_ranks import at_step, make
 
+pytestmark = pytest.mark.forks
+
 Make = Callable[..., RunConfig]
 
 

@@ -24,6 +24,8 @@ from navforge.training.stepper import Stepper
 from .conftest import broken_images
 from .processes import Fault, run, same_result, start, wait
 
+pytestmark = pytest.mark.forks
+
 Make = Callable[..., RunConfig]
 
 SMALL = {"epochs": 2, "batch_size": 4}

@@ -36,6 +36,8 @@ from navforge.vocabulary.vocabulary import Vocabulary
 
 from .processes import run, same_result
 
+pytestmark = pytest.mark.forks
+
 Make = Callable[..., RunConfig]
 
 
