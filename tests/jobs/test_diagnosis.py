@@ -462,3 +462,35 @@ def test_only_whole_checkpoints_are_the_newest(tmp_path: Path) -> None:
     (folder.checkpoints / "last.ckpt").write_bytes(b"x")
     found = newest_checkpoint(folder)
     assert found is not None and found[0] == "last.ckpt"
+
+
+@pytest.mark.parametrize("status", [-15, -10])
+def test_ranks_told_to_end_while_they_started(tmp_path: Path, status: int) -> None:
+    ends = tuple(RankExit(rank=r, attempt=0, pid=7 + r, status=status, time=NOW, asked=True) for r in range(2))
+    folder = make_run(tmp_path / "run", record(), ends=ends)
+    found = diagnose(assemble(folder, now=NOW + 60))
+    assert found.cause == "stopped" and "there is no checkpoint" in found.summary
+    assert "exits.jsonl:1: " in evidence(found) and "exits.jsonl:2: " in evidence(found)
+    append_request(folder.requests, "cancel")
+    found = diagnose(assemble(folder, now=NOW + 60))
+    assert found.cause == "cancelled" and "cancelled the run" in found.summary
+
+
+def test_a_remedy_does_not_repeat_what_was_refused(tmp_path: Path) -> None:
+    folder = slurm_run(tmp_path / "a", failures=(slurm_failure(0, "user_error", "DataError: no such split"),))
+    command = [*COMMAND, "preflight=false"]
+    (folder.path / "launch.provenance.json").write_text(json.dumps({"command": command}))
+    found = diagnosis(folder, FAILED)
+    assert found.cause == "user_error" and found.remedy[0] == "# correct what the error names, then:"
+    again = "navforge train agent=ego_mlp 'split=town train' out=old train.batch_size=16"
+    assert found.remedy[1] == again
+
+
+def test_what_slurm_refused_is_quoted(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", record(launch="slurm"))
+    folder.logs.mkdir()
+    folder.submission.write_text("sbatch: error: invalid partition specified: gpuu\n")
+    found = diagnose(assemble(folder, now=NOW))
+    assert found.cause == "not_started" and "refused" in found.summary
+    assert "logs/submission.txt:1: sbatch: error: invalid partition" in evidence(found)
+    assert not any("requeue" in command for command in found.remedy)

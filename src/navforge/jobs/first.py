@@ -66,6 +66,12 @@ def deaths(evidence: Evidence) -> list[Death]:
     return found
 
 
+def asked_ends(evidence: Evidence) -> list[Line]:
+    """Lines of the record about ranks that the supervisor of a local run ended by a signal."""
+    signals = (-signal.SIGTERM, -signal.SIGUSR1, -signal.SIGKILL)
+    return [_exit_line(evidence, end) for end in evidence.view.exits if end.asked and end.status in signals]
+
+
 def ranks_of(text: str) -> tuple[int, ...]:
     """Numbers of `0,2-3`."""
     ranks: list[int] = []

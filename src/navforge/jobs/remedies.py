@@ -69,6 +69,20 @@ def train(evidence: Evidence, **changes: str) -> str:
     return shlex.join(["navforge", "train", *kept, *(f"{name}={value}" for name, value in changed.items())])
 
 
+def original(evidence: Evidence, verb: str = "train") -> str:
+    """The words the run was started with, for `train` or `preflight`, with the preflight."""
+    given = [f"agent={evidence.view.record.agent}", f"out={evidence.view.folder.path}"]
+    if len(evidence.command) > 1 and "train" in evidence.command[:2]:
+        given = list(evidence.command[evidence.command.index("train") + 1 :])
+    dropped = ("preflight",) if verb == "train" else ("preflight", "out")
+    return shlex.join(["navforge", verb, *(word for word in given if word.partition("=")[0] not in dropped)])
+
+
+def corrected(evidence: Evidence) -> tuple[str, ...]:
+    """The same command once what was wrong in it is put right."""
+    return ("# correct what the error names, then:", original(evidence))
+
+
 def check_data(evidence: Evidence) -> str:
     """Look at every sensor file of the run's split."""
     split = config_value(evidence, "split") or "SPLIT"

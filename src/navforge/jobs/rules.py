@@ -8,7 +8,7 @@ import signal
 from navforge.jobs import remedies, rules_slurm
 from navforge.jobs.diagnosis import Diagnosis, Rule
 from navforge.jobs.evidence import Evidence, Line, read_lines
-from navforge.jobs.first import Death, deaths, ranks_in_words
+from navforge.jobs.first import Death, asked_ends, deaths, ranks_in_words
 from navforge.jobs.rules_ranks import smaller_batch, told_by_a_rank
 from navforge.jobs.units import age, clock, gigabytes
 from navforge.runs import exits
@@ -159,6 +159,32 @@ def stopped(evidence: Evidence) -> Diagnosis | None:
     )
 
 
+def stopped_early(evidence: Evidence) -> Diagnosis | None:
+    """The supervisor of a local run ended its ranks before they could answer a signal."""
+    view = evidence.view
+    shown = asked_ends(evidence)
+    if evidence.state.name != "stopped" or not shown or deaths(evidence):
+        return None
+    if evidence.checkpoint is None:
+        saved = "there is no checkpoint, so that the same command begins anew"
+    else:
+        saved = f"the newest checkpoint is {evidence.checkpoint[0]}"
+    wishes = [wish for wish in view.requests if wish.action == "cancel"]
+    if wishes:
+        last = wishes[-1]
+        lines = read_lines(view.folder.requests, view.folder)
+        words = f"{last.by} cancelled the run at {clock(last.time, evidence.now)}"
+        shown = [*(line for line in lines if repr(last.time) in line.text), *shown]
+    else:
+        words = "A signal (SIGTERM or SIGUSR1) told the run to end"
+    return Diagnosis(
+        cause="cancelled" if wishes else "stopped",
+        summary=f"{words} before its ranks could end by themselves; {saved}.",
+        evidence=tuple(shown[:4]),
+        remedy=(remedies.again(evidence),),
+    )
+
+
 def hang(evidence: Evidence) -> Diagnosis | None:
     """Every rank that told anything told that another did not answer."""
     view = evidence.view
@@ -216,6 +242,18 @@ def not_started(evidence: Evidence) -> Diagnosis | None:
     view = evidence.view
     if view.job is not None or view.statuses or evidence.job_log or any(evidence.rank_logs.values()):
         return None
+    refusal = read_lines(view.folder.submission, view.folder)
+    if refusal:
+        return Diagnosis(
+            cause="not_started",
+            summary="Slurm refused the job, so that no rank ever ran.",
+            evidence=refusal[:4],
+            remedy=(
+                "# correct the cluster profile or the limits Slurm names; the preflight checks them:",
+                remedies.original(evidence, "preflight"),
+                remedies.original(evidence),
+            ),
+        )
     return Diagnosis(
         cause="not_started",
         summary="The run folder names no job, and no rank ever wrote into it: it was prepared, not started.",
@@ -260,6 +298,7 @@ RULES: tuple[Rule, ...] = (
     rank_killed,
     rank_exited,
     stopped,
+    stopped_early,
     hang,
     not_started,
     unknown,

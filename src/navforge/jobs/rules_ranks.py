@@ -108,7 +108,7 @@ def _disk_full(evidence: Evidence, failure: Failure) -> Diagnosis:
 
 def _user_error(evidence: Evidence, failure: Failure) -> Diagnosis:
     words = f"Something the run was asked for is wrong, says rank {failure.rank}: {_message(failure)}."
-    return _diagnosis(evidence, failure, "user_error", words, remedies.train(evidence))
+    return _diagnosis(evidence, failure, "user_error", words, *remedies.corrected(evidence))
 
 
 def _error(evidence: Evidence, failure: Failure) -> Diagnosis:
