@@ -118,7 +118,7 @@ def requeue(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> 
 
 def checkpoint_words(folder: RunFolder, since: float) -> str:
     """Whether a checkpoint was written since a time, and how far the newest one is."""
-    states = [state for state in saved_states(folder) if state.name != "best.ckpt"]
+    states = [state for state in saved_states(folder) if state.name in ("last.ckpt", "previous.ckpt")]
     if not states:
         return "There is no checkpoint: a restart begins at step 0."
     newest = states[0]
