@@ -53,7 +53,8 @@ def test_stopped_and_killed_runs_go_on_by_the_same_command(
     beat = status.read(folder.status_file(1), RankStatus)
     assert beat is not None and beat.attempt == 1
     os.kill(beat.pid, signal.SIGKILL)
-    assert second.wait(WAIT_S) == 128 + signal.SIGKILL
+    # Its peer fails a moment later; the supervisor may see both ends at once.
+    assert second.wait(WAIT_S) in (128 + signal.SIGKILL, exits.FAILED)
     assert second.stdout is not None and f"navforge diagnose {folder.path}" in second.stdout.read()
 
     assert main(command) == exits.FINISHED

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from navforge.core.errors import DataError
@@ -123,6 +124,7 @@ TRAIN = TrainConfig(
 @pytest.fixture
 def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunConfig]:
     """Builds run configs over made-up splits `train` and `val`, with vocabulary and teacher stores on disk."""
+    torch.set_num_threads(1)  # as ranks have it: sums of several threads differ in the last bits
     monkeypatch.setattr(teach, "MetricCache", FakeCache)
     monkeypatch.setattr(teach, "score_entries", fake_scores)
     monkeypatch.setattr(material, "MetricCache", FakeCache)
