@@ -45,7 +45,7 @@ from navforge.town.generate import SCALES, generate  # noqa: E402
 from navforge.town.sensors import Rig  # noqa: E402
 from navforge.training.config import TrainConfig  # noqa: E402
 from navforge.training.module import PlannerModule, optimiser_of, schedule_of  # noqa: E402
-from navforge.training.placement import from_environment  # noqa: E402
+from navforge.training.placement import alone  # noqa: E402
 from navforge.training.ranks import Ranks  # noqa: E402
 from navforge.training.recipes import recipe  # noqa: E402
 from navforge.training.stepper import Stepper  # noqa: E402
@@ -189,7 +189,7 @@ def measure(name: str, known: World, options: argparse.Namespace) -> Result:
 
 
 def _stepper(planner_config: PlannerConfig, config: TrainConfig, known: World) -> tuple[Stepper, Any]:
-    fabric = fabric_of(config, from_environment({}))
+    fabric = fabric_of(config, alone())
     torch.manual_seed(0)
     planner = planner_config.build(known.vocabulary if planner_config.head.needs_vocabulary else None, pretrained=False)
     module = PlannerModule(planner, config.augment)

@@ -11,6 +11,7 @@ from navforge.cli.demo_report import ReportConfig, write_demo_report
 from navforge.cli.stages import Stage
 from navforge.core.config import key
 from navforge.data.paths import DataConfig
+from navforge.runs.folder import BEST, RunFolder
 from navforge.training.recipes import recipe
 from navforge.training.run import RunConfig, train
 
@@ -203,7 +204,7 @@ def _evaluation(config: Config, data: DataConfig, label: str) -> Stage:
         run=evaluate.execute,
         config=evaluate.Config(
             agent=agent,
-            checkpoint=_run(config, agent) / "checkpoints" / "best.ckpt" if trained else None,
+            checkpoint=RunFolder(_run(config, agent)).checkpoints / BEST if trained else None,
             split="test",
             cache=config.out / "cache" / "test",
             protocol=",".join(PROTOCOLS),

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.core import config as configs
+from navforge.cli import by_agent
 from navforge.core import provenance
 from navforge.core.config import key
-from navforge.core.errors import ConfigError, DataError
+from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.inputs.pack import PackReport, pack
 from navforge.inputs.wanted import Wanted
 from navforge.models.planner import PlannerConfig
-from navforge.training.recipes import RECIPES, Recipe, recipe
 
+PURPOSE = "planner whose inputs and targets are packed"
 _LISTED = 20
 
 
@@ -37,15 +36,12 @@ class Config:
 
 def configure(words: Sequence[str]) -> Config:
     """The recipe of `agent=NAME` with the other words over it."""
-    chosen = _recipe(words)
-    if chosen is None:
-        raise ConfigError(f"missing required key(s): agent=TEXT, one of {', '.join(r.name for r in RECIPES)}")
-    return configs.merge(_with_recipe(chosen), words)
+    return by_agent.configure(Config, words, PURPOSE)
 
 
 def template(words: Sequence[str]) -> type[Config]:
     """What `--help` describes: the keys of the named recipe, or of the first one if none is named."""
-    return _with_recipe(_recipe(words) or RECIPES[0])
+    return by_agent.template(Config, words, PURPOSE)
 
 
 def run(config: Config) -> None:
@@ -88,18 +84,3 @@ def _listed(failures: dict[str, str]) -> str:
     ]
     more = [f"  and {len(lines) - _LISTED} more causes"] if len(lines) > _LISTED else []
     return "\n".join(lines[:_LISTED] + more)
-
-
-def _recipe(words: Sequence[str]) -> Recipe | None:
-    named = [word.partition("=")[2] for word in words if word.startswith("agent=")]
-    return recipe(named[0]) if named else None
-
-
-def _with_recipe(chosen: Recipe) -> type[Config]:
-    """`Config` whose planner defaults to the recipe's."""
-    names = [known.name for known in RECIPES]
-    fields = [
-        ("agent", str, key(help=f"planner whose inputs and targets are packed: {', '.join(names)}", choices=names)),
-        ("planner", PlannerConfig, key(lambda: chosen.planner)),
-    ]
-    return dataclasses.make_dataclass("Config", fields, bases=(Config,), frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from navforge.core.config import key
 from navforge.runs.folder import RunFolder
+from navforge.runs.signals import STATUS
 from navforge.training.placement import Placement, from_environment
 from navforge.training.rank import leave, run_rank
-from navforge.training.signals import STATUS
 
 if TYPE_CHECKING:
     from navforge.training.run_config import RunConfig

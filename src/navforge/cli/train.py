@@ -11,22 +11,20 @@ from typing import Any
 
 from rich.console import Console
 
-from navforge.core import config as configs
+from navforge.cli import by_agent
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.jobs import control
 from navforge.launch import snapshot, start
 from navforge.launch.cluster import ClusterProfile, read_profile
-from navforge.models.planner import PlannerConfig
 from navforge.preflight import submission
 from navforge.preflight.table import show
 from navforge.runs import exits, status
-from navforge.runs.folder import RunFolder
+from navforge.runs.folder import BEST, RunFolder
 from navforge.runs.status import Failure
-from navforge.training.config import TrainConfig
-from navforge.training.recipes import RECIPES, Recipe, recipe
-from navforge.training.run import BEST, RunConfig
+from navforge.training.run import RunConfig
 
+PURPOSE = "planner to train"
 AFTER_CHECKPOINT = "after a checkpoint; the same command goes on from it"
 BEFORE_CHECKPOINT = "before its first checkpoint; the same command begins anew"
 
@@ -59,15 +57,12 @@ class Config(RunConfig):
 
 def configure(words: Sequence[str]) -> Config:
     """The run's config: the recipe of `agent=NAME` with the other words over it."""
-    chosen = _recipe(words)
-    if chosen is None:
-        raise ConfigError(f"missing required key(s): agent=TEXT, one of {', '.join(r.name for r in RECIPES)}")
-    return configs.merge(_with_recipe(chosen), words)
+    return by_agent.configure(Config, words, PURPOSE)
 
 
 def template(words: Sequence[str]) -> type[Config]:
     """What `--help` describes: the keys of the named recipe, or of the first one if none is named."""
-    return _with_recipe(_recipe(words) or RECIPES[0])
+    return by_agent.template(Config, words, PURPOSE)
 
 
 def run(config: Config) -> int:
@@ -194,19 +189,3 @@ def _submit(folder: RunFolder, config: RunConfig, profile: ClusterProfile) -> No
         f"  navforge jobs logs {path} --follow    what it says\n"
         f"  navforge jobs cancel {path}           end it after a checkpoint"
     )
-
-
-def _recipe(words: Sequence[str]) -> Recipe | None:
-    named = [word.partition("=")[2] for word in words if word.startswith("agent=")]
-    return recipe(named[0]) if named else None
-
-
-def _with_recipe(chosen: Recipe) -> type[Config]:
-    """`Config` whose planner and training default to the recipe's."""
-    names = [known.name for known in RECIPES]
-    fields = [
-        ("agent", str, key(help=f"planner to train: {', '.join(names)}", choices=names)),
-        ("planner", PlannerConfig, key(lambda: chosen.planner)),
-        ("train", TrainConfig, key(lambda: chosen.train)),
-    ]
-    return dataclasses.make_dataclass("Config", fields, bases=(Config,), frozen=True, kw_only=True)

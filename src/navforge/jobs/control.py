@@ -20,7 +20,7 @@ from navforge.jobs.state import ACTIVE, State, state_of
 from navforge.jobs.view import RunView, read_run
 from navforge.launch import slurm
 from navforge.runs import exits
-from navforge.runs.folder import RunFolder
+from navforge.runs.folder import LAST, PREVIOUS, RunFolder
 from navforge.runs.processes import Supervisor, is_alive, parse_local_job
 from navforge.runs.requests import append_request
 
@@ -118,7 +118,7 @@ def requeue(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> 
 
 def checkpoint_words(folder: RunFolder, since: float) -> str:
     """Whether a checkpoint was written since a time, and how far the newest one is."""
-    states = [state for state in saved_states(folder) if state.name in ("last.ckpt", "previous.ckpt")]
+    states = [state for state in saved_states(folder) if state.name in (LAST, PREVIOUS)]
     if not states:
         return "There is no checkpoint: a restart begins at step 0."
     newest = states[0]

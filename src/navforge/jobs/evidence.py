@@ -18,12 +18,10 @@ from navforge.jobs.state import State, state_of
 from navforge.jobs.view import RunView, read_run
 from navforge.launch import slurm
 from navforge.launch.slurm_output import AccountedStep
-from navforge.runs.folder import RunFolder
+from navforge.runs.folder import DAMAGED, RunFolder
 
 COMMAND_FILE = "launch.provenance.json"
 """Written by `launch.start`, which cannot be imported here: it loads torch."""
-DAMAGED = "damaged.ckpt"
-"""A checkpoint that could not be read, put aside by the ranks."""
 LOG_BYTES = 4_000_000
 """Of a longer log only the end is read."""
 _BEGINS = re.compile(r"^navforge: job \S+ on \S+, restart \d+")

@@ -12,6 +12,7 @@ from navforge.jobs.evidence import Evidence, Line
 from navforge.jobs.first import deaths, died_before, first_failure, ranks_in_words
 from navforge.jobs.state import ACTIVE
 from navforge.jobs.units import age, gigabytes
+from navforge.runs.folder import BEST
 
 IMPOSSIBLE = {
     "PartitionTimeLimit": "it asks for more time than its partition allows",
@@ -83,7 +84,7 @@ def finished(evidence: Evidence) -> Diagnosis | None:
     """It reached its end."""
     if evidence.state.name != "finished":
         return None
-    best = evidence.view.folder.checkpoints / "best.ckpt"
+    best = evidence.view.folder.checkpoints / BEST
     words = "Training ended as planned" + (f"; the best checkpoint is {best}." if best.is_file() else ".")
     return Diagnosis(
         cause="finished", summary=words, evidence=(Line("finished.json", 1, "training ended as planned"),), remedy=()

@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from types import FrameType, TracebackType
+from dataclasses import dataclass
 from typing import IO
 
 from navforge.runs import exits
 from navforge.runs.exits import RankExit, append_exit
 from navforge.runs.folder import RunFolder
+from navforge.runs.signals import STATUS, StopSignals
 
 GRACE_S = 20.0
 """From SIGTERM to SIGKILL for ranks whose peer died: they wait for it in a collective and cannot write a checkpoint."""
@@ -25,8 +25,7 @@ STOP_GRACE_S = 300.0
 """The same for ranks that were asked to stop by a person or their system: they write a checkpoint first."""
 _POLL_S = 0.1
 _PLANNED = (exits.FINISHED, exits.REQUEUE_ME, exits.STOPPED)
-_AS_PLANNED: dict[int, int] = {signal.SIGTERM: exits.STOPPED, signal.SIGUSR1: exits.REQUEUE_ME}
-"""How a run ended whose rank a signal that was passed on killed: the rank did not listen to it yet."""
+_LISTEN = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 Watch = Callable[[IO[bytes] | None], None]
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -52,28 +51,6 @@ class _Rank:
         """End the rank and whatever it has started."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-
-
-@dataclass
-class _Told:
-    """Stop signals this process got while entered; a second one means: at once."""
-
-    numbers: list[int] = field(default_factory=list)
-    _before: dict[int, object] = field(default_factory=dict)
-
-    def __enter__(self) -> _Told:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.numbers.append(number)
 
 
 def launch(
@@ -108,7 +85,7 @@ def launch(
     command = command or [sys.executable, "-m", "navforge", "rank", str(folder.path)]
     port = _free_port()
     folder.logs.mkdir(parents=True, exist_ok=True)
-    with _Told() as told:
+    with StopSignals(_LISTEN) as told:
         ranks: list[_Rank] = []
         try:
             for rank in range(devices):
@@ -165,7 +142,9 @@ def _start(folder: RunFolder, rank: int, command: Sequence[str], environ: dict[s
     return _Rank(rank=rank, process=process)
 
 
-def _supervise(folder: RunFolder, ranks: list[_Rank], told: _Told, attempt: int, watch: Watch, grace_s: float) -> int:
+def _supervise(
+    folder: RunFolder, ranks: list[_Rank], told: StopSignals, attempt: int, watch: Watch, grace_s: float
+) -> int:
     first: int | None = None
     heard = 0
     passed: int | None = None
@@ -174,7 +153,8 @@ def _supervise(folder: RunFolder, ranks: list[_Rank], told: _Told, attempt: int,
         for ended in _ended(ranks):
             append_exit(folder.exits, _record(ended, attempt))
             if ended.status not in _PLANNED and first is None:
-                first = _AS_PLANNED[passed] if passed is not None and ended.status == -passed else ended.status
+                # A signal that was passed on kills a rank that does not listen to it yet.
+                first = STATUS[passed] if passed is not None and ended.status == -passed else ended.status
                 deadline = time.monotonic() + grace_s
                 _ask(ranks, signal.SIGTERM)
             elif ended.status != exits.FINISHED and deadline is None:

@@ -22,9 +22,8 @@ from navforge.launch.cluster import ClusterProfile
 from navforge.launch.console import Console
 from navforge.launch.script import JobFacts, batch_script
 from navforge.models.planner import planner_to_dict
-from navforge.runs.folder import RunFolder, RunRecord
+from navforge.runs.folder import LAST, PREVIOUS, RunFolder, RunRecord
 from navforge.runs.processes import local_job
-from navforge.training.keeper import LAST, PREVIOUS
 from navforge.training.material import binding, differences
 from navforge.training.run import RunConfig, read_run_config, write_run_config
 

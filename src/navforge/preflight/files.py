@@ -14,8 +14,7 @@ from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
 from navforge.models.planner import planner_to_dict
 from navforge.preflight.finding import Finding, ok, refused
-from navforge.runs.folder import RunFolder
-from navforge.training.keeper import LAST
+from navforge.runs.folder import LAST, RunFolder
 from navforge.training.material import differences
 from navforge.training.run_config import RunConfig
 from navforge.vocabulary.teacher import TeacherStore

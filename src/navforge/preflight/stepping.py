@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from navforge.preflight.contract import cut
 from navforge.preflight.steps import StepSample, line
 from navforge.training.config import TrainConfig
 from navforge.training.module import Batch, PlannerModule, optimiser_of, schedule_of
-from navforge.training.placement import DEFAULT_PORT, Placement
+from navforge.training.placement import alone
 from navforge.training.ranks import Ranks
 from navforge.training.stepper import Stepper
 from navforge.training.strategy import fabric_of, wrap
@@ -76,21 +75,6 @@ def measure_steps(
         peak = _gpu_peak() if on_gpu else max(0, _host_peak() - before)
         done.append(StepSample(batch_size=size, peak_bytes=peak, seconds=min(seconds) / config.accumulate))
         yield done[-1]
-
-
-def alone() -> Placement:
-    """A single rank that meets nobody."""
-    return Placement(
-        rank=0,
-        local_rank=0,
-        world_size=1,
-        node=socket.gethostname(),
-        node_rank=0,
-        nodes=1,
-        devices=1,
-        master_addr="127.0.0.1",
-        master_port=DEFAULT_PORT,
-    )
 
 
 def count_bytes(planner: Planner, batch: Batch, config: TrainConfig) -> tuple[float, float]:

@@ -31,6 +31,9 @@ from pathlib import Path
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
 
+LAST, PREVIOUS, BEST, DAMAGED = "last.ckpt", "previous.ckpt", "best.ckpt", "damaged.ckpt"
+"""Names in the folder of checkpoints: the newest, the one before, of the best epoch, and one found damaged."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:

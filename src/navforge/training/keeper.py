@@ -20,9 +20,7 @@ from typing import Any
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path
 from navforge.models.checkpoints import read_values, write_values
-
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-DAMAGED = "damaged.ckpt"
+from navforge.runs.folder import BEST, DAMAGED, LAST, PREVIOUS
 
 Ranking = list[tuple[float, int]]
 """(value, epoch) of the best epochs, best first."""

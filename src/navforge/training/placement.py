@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from navforge.core.errors import ConfigError
 
@@ -75,18 +75,25 @@ def from_environment(environ: Mapping[str, str] | None = None, *, hostname: str 
             f"this is one process in Slurm job {environ['SLURM_JOB_ID']} of {environ['SLURM_NTASKS']} tasks, started "
             "without srun: the other ranks would never come; start it with srun in the batch script"
         )
+    return replace(
+        alone(hostname),
+        job=environ.get("SLURM_JOB_ID"),
+        attempt=int(environ.get("SLURM_RESTART_COUNT", "0")),
+    )
+
+
+def alone(hostname: str | None = None) -> Placement:
+    """A single rank that meets nobody."""
     return Placement(
         rank=0,
         local_rank=0,
         world_size=1,
-        node=hostname,
+        node=hostname or socket.gethostname(),
         node_rank=0,
         nodes=1,
         devices=1,
         master_addr="127.0.0.1",
         master_port=DEFAULT_PORT,
-        job=environ.get("SLURM_JOB_ID"),
-        attempt=int(environ.get("SLURM_RESTART_COUNT", "0")),
     )
 
 

@@ -23,11 +23,11 @@ from navforge.core import config as configs
 from navforge.core.errors import ConfigError, DataError
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
+from navforge.runs.signals import STATUS, StopSignals
 from navforge.training.config import TrainConfig
 from navforge.training.failures import failure
 from navforge.training.heartbeat import Heartbeat
 from navforge.training.placement import Placement, from_environment
-from navforge.training.signals import STATUS, StopSignals
 
 if TYPE_CHECKING:
     from navforge.training.run_config import RunConfig

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 import warnings
 from dataclasses import dataclass
@@ -20,27 +19,27 @@ from navforge.core.files import write_json
 from navforge.models import checkpoints
 from navforge.models.checkpoints import planner_part, read_values, write_values
 from navforge.models.planner import Planner, planner_to_dict
-from navforge.runs.folder import RunFolder
+from navforge.runs.folder import BEST, LAST, RunFolder
+from navforge.runs.signals import StopSignals
 from navforge.runs.status import Attempt, append_attempt, read_attempts
 from navforge.training import material as materials
 from navforge.training.environment import describe_environment
 from navforge.training.heartbeat import Heartbeat
-from navforge.training.keeper import BEST, LAST, Keeper
+from navforge.training.keeper import Keeper
 from navforge.training.loaders import dataset_of, plan_of, train_loader, val_loader
 from navforge.training.loggers import Loggers, make_loggers, require_loggers
 from navforge.training.material import Material
 from navforge.training.module import PlannerModule, optimiser_of, schedule_of
-from navforge.training.placement import Placement
+from navforge.training.placement import Placement, alone
 from navforge.training.rank import run_rank
 from navforge.training.ranks import Ranks
 from navforge.training.run_config import RunConfig, read_run_config, write_run_config
-from navforge.training.signals import StopSignals
 from navforge.training.smoke import TRAINED, UNTRAINED, Smoke
 from navforge.training.stepper import Stepper
 from navforge.training.strategy import fabric_of, wrap
 from navforge.training.trainer import Parts, Trainer
 
-__all__ = ["BEST", "LAST", "RunConfig", "execute", "read_run_config", "run_rank", "train", "write_run_config"]
+__all__ = ["RunConfig", "execute", "read_run_config", "run_rank", "train", "write_run_config"]
 
 TRIAL = ".untrained.ckpt"
 
@@ -68,7 +67,7 @@ def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
         )
     folder = RunFolder(config.out)
     attempt = max([0, *(start.attempt + 1 for start in read_attempts(folder.attempts))])
-    placement = _alone()
+    placement = alone()
     with Heartbeat(folder, placement, attempt=attempt) as beat:
         execute(config, folder, placement, beat=beat, signals=signals or StopSignals())
     return folder.checkpoints / BEST
@@ -208,20 +207,6 @@ class _Setup:
             return
         beat.tell(phase="smoke")
         self.ranks.first_does(lambda: smoke.run(TRAINED, self.folder.checkpoints / LAST))
-
-
-def _alone() -> Placement:
-    return Placement(
-        rank=0,
-        local_rank=0,
-        world_size=1,
-        node=socket.gethostname(),
-        node_rank=0,
-        nodes=1,
-        devices=1,
-        master_addr="127.0.0.1",
-        master_port=0,
-    )
 
 
 def _newest(config: RunConfig, folder: RunFolder, ranks: Ranks) -> dict[str, Any] | None:

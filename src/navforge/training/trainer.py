@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from navforge.core.files import write_json
 from navforge.models import checkpoints
 from navforge.runs.folder import RunFolder
+from navforge.runs.signals import StopSignals
 from navforge.training.config import TrainConfig
 from navforge.training.curves import FILE, EpochCurve, StepCurve
 from navforge.training.failures import TrainingError
@@ -31,7 +32,6 @@ from navforge.training.loggers import Loggers
 from navforge.training.meter import Meter, all_sums, means
 from navforge.training.order import EpochBatches, SharedBatches
 from navforge.training.ranks import Ranks
-from navforge.training.signals import StopSignals
 from navforge.training.stepper import Stepper
 from navforge.training.strategy import load_whole_state, share_buffers, whole_state
 from navforge.training.votes import CorruptLog, Stopped, vote

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterable
 from types import FrameType, TracebackType
 
 from navforge.runs import exits
 
-STATUS = {signal.SIGUSR1: exits.REQUEUE_ME, signal.SIGTERM: exits.STOPPED}
-"""Exit status of a rank by the signal that stopped its run."""
+STATUS: dict[int, int] = {signal.SIGUSR1: exits.REQUEUE_ME, signal.SIGTERM: exits.STOPPED}
+"""Exit status of a rank, and of its run, by the signal that stopped it."""
 
 
 class StopSignals:
-    """Remembers the first stop signal while it is entered; ranks look at `received` between steps."""
+    """Remembers the signals it listens to while it is entered; ranks and their supervisor look between steps."""
 
-    def __init__(self) -> None:
-        self.received = 0
+    def __init__(self, listen: Iterable[int] = tuple(STATUS)) -> None:
+        self.numbers: list[int] = []
+        """Every one, in order."""
+        self._listen = tuple(listen)
         self._before: dict[int, object] = {}
 
+    @property
+    def received(self) -> int:
+        """The first one, 0 if none came."""
+        return self.numbers[0] if self.numbers else 0
+
     def __enter__(self) -> StopSignals:
-        for number in STATUS:
+        for number in self._listen:
             self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -30,4 +38,4 @@ class StopSignals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = self.received or number
+        self.numbers.append(number)

@@ -1,0 +1,53 @@
+"""Configs whose defaults come from the recipe of the planner that `agent=NAME` names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TypeVar
+
+from navforge.core import config as configs
+from navforge.core.config import key
+from navforge.core.errors import ConfigError
+from navforge.models.planner import PlannerConfig
+from navforge.training.config import TrainConfig
+from navforge.training.recipes import RECIPES, recipe
+
+ConfigT = TypeVar("ConfigT")
+PARTS = {"planner": PlannerConfig, "train": TrainConfig}
+"""Fields that a recipe gives."""
+
+
+def configure(base: type[ConfigT], words: Sequence[str], purpose: str) -> ConfigT:
+    """A config of class `base`: the recipe of `agent=NAME` with the other words over it.
+
+    Raises:
+        ConfigError: no agent named, an unknown one, or a wrong key or value.
+    """
+    if _named(words) is None:
+        raise ConfigError(f"missing required key(s): agent=TEXT, one of {', '.join(known.name for known in RECIPES)}")
+    return configs.merge(template(base, words, purpose), words)
+
+
+def template(base: type[ConfigT], words: Sequence[str], purpose: str) -> type[ConfigT]:
+    """`base` whose planner, and training if it has that field, default to the named recipe's, else the first one's.
+
+    Args:
+        base: config class with the fields `agent` and `planner`.
+        words: `key=value` as typed.
+        purpose: what the agent is for, in the help of `agent`.
+    """
+    name = _named(words)
+    chosen = RECIPES[0] if name is None else recipe(name)
+    names = [known.name for known in RECIPES]
+    own = {field.name for field in dataclasses.fields(base)}  # type: ignore[arg-type]
+    fields = [("agent", str, key(help=f"{purpose}: {', '.join(names)}", choices=names))]
+    fields += [
+        (part, kind, key(lambda part=part: getattr(chosen, part))) for part, kind in PARTS.items() if part in own
+    ]
+    return dataclasses.make_dataclass("Config", fields, bases=(base,), frozen=True, kw_only=True)
+
+
+def _named(words: Sequence[str]) -> str | None:
+    named = [word.partition("=")[2] for word in words if word.startswith("agent=")]
+    return named[0] if named else None
