@@ -62,6 +62,10 @@ class PlanScores:
     """(N,) raw progress along the centreline, m."""
     score: Float
     """(N,) without extended comfort (its weight dropped)."""
+    unfiltered: dict[str, Float]
+    """The sub-scores before the human filter."""
+    forgiven: tuple[str, ...]
+    """Columns that the human filter set to 1."""
     gates: Float
     """(N,) product of the multiplicative sub-scores before the human filter."""
     reference_progress_m: float
@@ -177,9 +181,10 @@ def _compare(
     gates = aggregate.gate(values, rules)
     best = np.maximum(progress * gates, reference_best)
     values[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
-    shown = values
+    forgiven: tuple[str, ...] = ()
     if rules.human_filter if human_filter is None else human_filter:
-        shown = _forgive(values, human_scores(scene, prepared, rules))
+        forgiven = _forgiven(human_scores(scene, prepared, rules), rules)
+    shown = {name: np.ones_like(value) if name in forgiven else value for name, value in values.items()}
     scored = shown if rules.filter_enters_score or not rules.human_filter else values
     return PlanScores(
         protocol=rules.name,
@@ -187,6 +192,8 @@ def _compare(
         scored=scored,
         progress_m=progress,
         score=aggregate.score(scored, rules),
+        unfiltered=values,
+        forgiven=forgiven,
         gates=gates,
         reference_progress_m=float(reference_progress[0]),
         reference_gated_m=reference_best,
@@ -196,11 +203,9 @@ def _compare(
     )
 
 
-def _forgive(values: dict[str, Float], human: dict[str, float] | None) -> dict[str, Float]:
-    """Sub-scores with 1 where the human driver scores exactly 0 (0.5 is not forgiven)."""
-    if human is None:
-        return values
-    return {name: np.ones_like(value) if human[name] == 0.0 else value for name, value in values.items()}
+def _forgiven(human: dict[str, float] | None, rules: Protocol) -> tuple[str, ...]:
+    """Columns in which the human driver scores exactly 0 (0.5 is not forgiven)."""
+    return () if human is None else tuple(name for name in rules.columns if human[name] == 0.0)
 
 
 def _run_kernel(
