@@ -1,0 +1,385 @@
+"""Vector numbers: eight float64 that a compiled function handles as if they were one.
+
+Why: numba does not vectorise loops over proposals by itself (too many arrays that might overlap), and formulas written
+for vectors cannot run on CUDA. How: `Lanes` is a numba type whose value is LLVM's `<8 x double>`, `Mask` one of eight
+booleans. Arithmetic and comparisons on them are typed and lowered here, so a function written in plain arithmetic
+(`+ - * /`, comparisons, `abs`, `math.sqrt`, `math.floor`, `select`) compiles for `float64` and for `Lanes` alike, and
+for CUDA threads as it is: one source. Each lane gets the bits the scalar gets (IEEE operations, nothing contracted).
+An array `(..., proposal)` is read and written by the same expression, `array[row, t, n]`: with an integer `n` it is one
+number, with `n = lanes_at(first)` the eight numbers of proposals `first .. first + 7`. Numbers and booleans mix freely
+with lanes (each lane gets them). A branch that lanes may take differently is a `select`; what all lanes share, such as
+a loop over time, stays a branch. LLVM splits the vectors on machines whose registers are shorter. Outside compiled code
+the functions below are plain Python on numbers, as CUDA's simulator needs them.
+"""
+
+# ruff: noqa: PLW0108 (numba compiles the lambdas that `overload` returns; an intrinsic in their place it would not)
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.errors import TypingError
+from numba.core.typeconv.castgraph import Conversion
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, lower_cast, models, overload, register_model
+
+WIDTH = 8
+"""Numbers in one `Lanes`."""
+
+_intrinsic: Any = intrinsic  # as typed by numba, calls would need its typing context
+_I32 = ir.IntType(32)
+_NUMBERS = ir.VectorType(ir.DoubleType(), WIDTH)
+_BOOLEANS = ir.VectorType(ir.IntType(1), WIDTH)
+
+
+class Lanes(types.Type):
+    """Eight float64, one per proposal."""
+
+    def __init__(self) -> None:
+        super().__init__("Lanes")
+
+    def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
+        """How numba may convert another type to this one."""
+        return _conversion(other, types.Number)
+
+    def unify(self, typingctx: Any, other: types.Type) -> types.Type | None:
+        """The type of a variable that holds this type and another."""
+        return self if isinstance(other, types.Number) else None
+
+
+class Mask(types.Type):
+    """Eight booleans, one per proposal."""
+
+    def __init__(self) -> None:
+        super().__init__("Mask")
+
+    def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
+        """How numba may convert another type to this one."""
+        return _conversion(other, types.Boolean)
+
+    def unify(self, typingctx: Any, other: types.Type) -> types.Type | None:
+        """The type of a variable that holds this type and another."""
+        return self if isinstance(other, types.Boolean) else None
+
+
+class LaneIndex(types.Type):
+    """Where eight neighbours along the last axis of an array begin."""
+
+    def __init__(self) -> None:
+        super().__init__("LaneIndex")
+
+
+LANES = Lanes()
+MASK = Mask()
+LANE_INDEX = LaneIndex()
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, fe_type: types.Type) -> None:
+        super().__init__(manager, fe_type, _NUMBERS)
+
+
+@register_model(Mask)
+class _MaskModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, fe_type: types.Type) -> None:
+        super().__init__(manager, fe_type, _BOOLEANS)
+
+
+@register_model(LaneIndex)
+class _LaneIndexModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, fe_type: types.Type) -> None:
+        super().__init__(manager, fe_type, ir.IntType(64))
+
+
+def _conversion(other: types.Type, accepted: type) -> Conversion | None:
+    return Conversion.safe if isinstance(other, accepted) else None
+
+
+def _splat(builder: Any, value: Any, vector: ir.VectorType) -> Any:
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(_I32, 0))
+    everywhere = ir.Constant(ir.VectorType(_I32, WIDTH), [0] * WIDTH)
+    return builder.shuffle_vector(first, undefined, everywhere)
+
+
+@lower_cast(types.Number, Lanes)
+def _number_to_lanes(context: Any, builder: Any, from_type: types.Type, to_type: types.Type, value: Any) -> Any:
+    return _splat(builder, context.cast(builder, value, from_type, types.float64), _NUMBERS)
+
+
+@lower_cast(types.Boolean, Mask)
+def _boolean_to_mask(context: Any, builder: Any, from_type: types.Type, to_type: types.Type, value: Any) -> Any:
+    return _splat(builder, context.cast(builder, value, from_type, types.boolean), _BOOLEANS)
+
+
+def _define(function: Any, arity: int, operand: types.Type, plain: type, result: types.Type, emit: Any) -> None:
+    """Type and lower `function` on operands of which at least one is `operand`, the others `operand` or `plain`."""
+
+    class Template(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            if kws or len(args) != arity or operand not in args:
+                return None
+            if all(arg == operand or isinstance(arg, plain) for arg in args):
+                return signature(result, *[operand] * arity)
+            return None
+
+    register: Any = infer_global(function)
+    register(Template)
+
+    @lower_builtin(function, *[operand] * arity)
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return emit(builder, *args)
+
+
+def _llvm(name: str) -> Any:
+    def emit(builder: Any, value: Any) -> Any:
+        declared = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_NUMBERS, [_NUMBERS]), f"llvm.{name}.v{WIDTH}f64"
+        )
+        return builder.call(declared, [value])
+
+    return emit
+
+
+def _compare(sign: str) -> Any:
+    if sign == "!=":
+        return lambda builder, a, b: builder.fcmp_unordered(sign, a, b)
+    return lambda builder, a, b: builder.fcmp_ordered(sign, a, b)
+
+
+for _operators, _emit in (
+    ((operator.add, operator.iadd), lambda builder, a, b: builder.fadd(a, b)),
+    ((operator.sub, operator.isub), lambda builder, a, b: builder.fsub(a, b)),
+    ((operator.mul, operator.imul), lambda builder, a, b: builder.fmul(a, b)),
+    ((operator.truediv, operator.itruediv), lambda builder, a, b: builder.fdiv(a, b)),
+):
+    for _operator in _operators:
+        _define(_operator, 2, LANES, types.Number, LANES, _emit)
+for _operator, _sign in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+    (operator.ne, "!="),
+):
+    _define(_operator, 2, LANES, types.Number, MASK, _compare(_sign))
+for _operators, _emit in (
+    ((operator.and_, operator.iand), lambda builder, a, b: builder.and_(a, b)),
+    ((operator.or_, operator.ior), lambda builder, a, b: builder.or_(a, b)),
+    ((operator.xor, operator.ixor), lambda builder, a, b: builder.xor(a, b)),
+):
+    for _operator in _operators:
+        _define(_operator, 2, MASK, types.Boolean, MASK, _emit)
+_define(operator.neg, 1, LANES, types.Number, LANES, lambda builder, a: builder.fneg(a))
+_define(abs, 1, LANES, types.Number, LANES, _llvm("fabs"))
+_define(math.sqrt, 1, LANES, types.Number, LANES, _llvm("sqrt"))
+_define(math.floor, 1, LANES, types.Number, LANES, _llvm("floor"))
+
+
+def select(condition: Any, chosen: Any, other: Any) -> Any:
+    """`chosen` where `condition` holds, else `other`; both are computed."""
+    return chosen if condition else other
+
+
+def smaller(a: Any, b: Any) -> Any:
+    """The smaller of two numbers; `a` if they are equal."""
+    return b if b < a else a
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two numbers; `a` if they are equal."""
+    return b if b > a else a
+
+
+def inverted(condition: Any) -> Any:
+    """Where `condition` does not hold."""
+    return not condition
+
+
+def bits(condition: Any) -> int:
+    """Integer whose bit n says whether the condition holds for lane n; 0 or 1 for a plain boolean."""
+    return 1 if condition else 0
+
+
+def any_lane(condition: Any) -> bool:
+    """Whether a condition holds for any lane."""
+    return bool(condition)
+
+
+def all_lanes(condition: Any) -> bool:
+    """Whether a condition holds for every lane."""
+    return bool(condition)
+
+
+def lane(value: Any, n: int) -> Any:
+    """The number of lane `n`; a plain number is the same in every lane."""
+    return value
+
+
+def lanes_at(first: int) -> Any:
+    """Index of eight neighbours along the last axis of a C-contiguous float64 array, as in `array[row, t, n]`.
+
+    The caller sees to it that `first + 7` lies within the axis; numba checks no bounds.
+    """
+    raise NotImplementedError("lanes exist in compiled code only; index by an integer here")
+
+
+def load(array: Any, i: int, j: int, k: int) -> Any:
+    """Lanes `array[i, j, k : k + 8]`."""
+    return array[i, j, lanes_at(k)]
+
+
+def store(array: Any, i: int, j: int, k: int, value: Any) -> None:
+    """Write lanes to `array[i, j, k : k + 8]`."""
+    array[i, j, lanes_at(k)] = value
+
+
+@_intrinsic
+def _select(typingctx: Any, condition: Any, chosen: Any, other: Any) -> Any:
+    result = MASK if MASK in (chosen, other) or isinstance(chosen, types.Boolean) else LANES
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        both = [context.cast(builder, arg, kind, result) for arg, kind in zip(args[1:], sig.args[1:], strict=True)]
+        return builder.select(args[0], *both)
+
+    return result(condition, chosen, other), emit
+
+
+@_intrinsic
+def _inverted(typingctx: Any, condition: Any) -> Any:
+    return MASK(MASK), lambda context, builder, sig, args: builder.not_(args[0])
+
+
+@_intrinsic
+def _bits(typingctx: Any, condition: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.zext(builder.bitcast(args[0], ir.IntType(WIDTH)), ir.IntType(64))
+
+    return types.int64(MASK), emit
+
+
+@_intrinsic
+def _lane(typingctx: Any, value: Any, n: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.extract_element(args[0], builder.trunc(args[1], _I32))
+
+    return (types.boolean if value == MASK else types.float64)(value, types.int64), emit
+
+
+@_intrinsic
+def _lanes_at(typingctx: Any, first: Any) -> Any:
+    return LANE_INDEX(types.int64), lambda context, builder, sig, args: args[0]
+
+
+def _pointer(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    """Pointer to the eight numbers that `array[index]` names, `args` beginning with array and index."""
+    array = context.make_array(sig.args[0])(context, builder, args[0])
+    indices = cgutils.unpack_tuple(builder, args[1])
+    indices = [
+        index if kind == LANE_INDEX else context.cast(builder, index, kind, types.intp)
+        for index, kind in zip(indices, sig.args[1], strict=True)
+    ]
+    first = cgutils.get_item_pointer(context, builder, sig.args[0], array, indices, wraparound=False)
+    return builder.bitcast(first, _NUMBERS.as_pointer())
+
+
+@_intrinsic
+def _load(typingctx: Any, array: Any, index: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(_pointer(context, builder, sig, args), align=8)
+
+    return LANES(array, index), emit
+
+
+@_intrinsic
+def _store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[2], _pointer(context, builder, sig, args), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, index, LANES), emit
+
+
+def _names_lanes(array: Any, index: Any) -> bool:
+    if not (isinstance(array, types.Array) and isinstance(index, types.Tuple) and index[-1] == LANE_INDEX):
+        return False
+    if array.layout != "C" or array.dtype != types.float64 or array.ndim != len(index):
+        raise TypingError(f"lanes are read from C-contiguous float64 arrays with one index per axis; got {array}")
+    return True
+
+
+@overload(operator.getitem)
+def _overload_getitem(array, index):
+    return (lambda array, index: _load(array, index)) if _names_lanes(array, index) else None
+
+
+@overload(operator.setitem)
+def _overload_setitem(array, index, value):
+    return (lambda array, index, value: _store(array, index, value)) if _names_lanes(array, index) else None
+
+
+@overload(select, target="generic")
+def _overload_select(condition, chosen, other):
+    if condition == MASK:
+        return lambda condition, chosen, other: _select(condition, chosen, other)
+    return lambda condition, chosen, other: chosen if condition else other
+
+
+@overload(smaller, target="generic")
+def _overload_smaller(a, b):
+    return lambda a, b: select(b < a, b, a)
+
+
+@overload(larger, target="generic")
+def _overload_larger(a, b):
+    return lambda a, b: select(b > a, b, a)
+
+
+@overload(inverted, target="generic")
+def _overload_inverted(condition):
+    return (lambda condition: _inverted(condition)) if condition == MASK else (lambda condition: not condition)
+
+
+@overload(bits, target="generic")
+def _overload_bits(condition):
+    return (lambda condition: _bits(condition)) if condition == MASK else (lambda condition: 1 if condition else 0)
+
+
+@overload(any_lane, target="generic")
+def _overload_any_lane(condition):
+    return lambda condition: bits(condition) != 0
+
+
+@overload(all_lanes, target="generic")
+def _overload_all_lanes(condition):
+    every = (1 << WIDTH) - 1 if condition == MASK else 1
+    return lambda condition: bits(condition) == every
+
+
+@overload(lane, target="generic")
+def _overload_lane(value, n):
+    return (lambda value, n: _lane(value, n)) if value in (LANES, MASK) else (lambda value, n: value)
+
+
+@overload(lanes_at)
+def _overload_lanes_at(first):
+    return lambda first: _lanes_at(first)
+
+
+@overload(load)
+def _overload_load(array, i, j, k):
+    return lambda array, i, j, k: array[i, j, lanes_at(k)]
+
+
+@overload(store)
+def _overload_store(array, i, j, k, value):
+    def implementation(array, i, j, k, value):
+        array[i, j, lanes_at(k)] = value
+
+    return implementation
