@@ -40,6 +40,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import torch  # noqa: E402
+from common import best_s, town  # noqa: E402
 from PIL import Image  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
@@ -58,15 +59,12 @@ from navforge.inputs.wanted import Wanted  # noqa: E402
 from navforge.inputs.workers import begin, worker_context  # noqa: E402
 from navforge.models.panorama import PanoramaConfig  # noqa: E402
 from navforge.models.planner import PlannerConfig  # noqa: E402
-from navforge.town.generate import SCALES, generate  # noqa: E402
-from navforge.town.sensors import Rig  # noqa: E402
 from navforge.training.recipes import recipe  # noqa: E402
 
 SIZES = {(256, 1024): 64, (512, 2048): 22}
 """Panorama and scenes per rank and step, as the public code trains TransFuser and Hydra-MDP."""
 QUALITY = 95
 BATCH = 4
-REPEATS = 3
 WORKERS = 4
 NAVTRAIN = 103_288
 PLANNER = "hydra_mdp_v8192_w_ep_r34"
@@ -78,20 +76,15 @@ Features = dict[str, Any]
 
 def world(scratch: Path, noise: float) -> tuple[Split, DataConfig]:
     """A town with full-size images, noise on each; made once per scratch folder."""
-    town = scratch / f"town_noise_{noise:g}"
-    data = DataConfig(logs=town / "navsim_logs", sensors=town / "sensor_blobs", maps=town / "maps")
-    if not (town / "done").exists():
-        rig = Rig(width=1920, height=1080)
-        made = generate(town, SCALES["tiny"], seed=0, sensors="cameras", sensor_frames="history", rig=rig, workers=1)
-        failed = [outcome.error for outcome in made if not outcome.ok]
-        if failed:
-            raise RuntimeError(failed[0])
+    folder = scratch / f"town_noise_{noise:g}"
+    data = town(folder, sensors="cameras", sensor_frames="history")
+    if not (folder / "noisy").exists():
         rng = np.random.default_rng(0)
-        for path in sorted((town / "sensor_blobs" / "train").rglob("*.jpg")):
+        for path in sorted((folder / "sensor_blobs" / "train").rglob("*.jpg")):
             grain = rng.normal(0, noise, (1080, 1920, 1)).astype(np.float32)
             image = np.clip(np.asarray(Image.open(path)) + grain, 0, 255).astype(np.uint8)
             Image.fromarray(image).save(path, "JPEG", quality=90)
-        (town / "done").touch()
+        (folder / "noisy").touch()
     return load_split("train", data, workers=1), data
 
 
@@ -133,17 +126,6 @@ class Naive:
     def load(self, scene: Scene) -> Features:
         with gzip.open(self.folder / f"{scene.token}.gz", "rb") as file:
             return pickle.load(file)
-
-
-def best_s(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Least CPU seconds of several runs, after one that warms up."""
-    work()
-    taken = []
-    for _ in range(repeats):
-        started = time.process_time()
-        work()
-        taken.append(time.process_time() - started)
-    return min(taken)
 
 
 def in_batches(read: Callable[[int], Any], count: int, join: Callable[[list[Any]], Any]) -> None:

@@ -14,7 +14,6 @@ torch, times three; recomputed activations do not count. The store fits the page
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,35 +23,31 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import town
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from navforge.caching.pool import cache_split  # noqa: E402
-from navforge.data.paths import DataConfig  # noqa: E402
-from navforge.data.splits import Split, load_split  # noqa: E402
-from navforge.inputs.dataset import SceneDataset, collate  # noqa: E402
-from navforge.inputs.pack import pack  # noqa: E402
-from navforge.inputs.store import InputStore  # noqa: E402
-from navforge.inputs.wanted import Wanted  # noqa: E402
-from navforge.inputs.workers import begin, worker_context  # noqa: E402
-from navforge.models.planner import PlannerConfig  # noqa: E402
-from navforge.town.generate import SCALES, generate  # noqa: E402
-from navforge.town.sensors import Rig  # noqa: E402
-from navforge.training.config import TrainConfig  # noqa: E402
-from navforge.training.module import PlannerModule, optimiser_of, schedule_of  # noqa: E402
-from navforge.training.placement import alone  # noqa: E402
-from navforge.training.ranks import Ranks  # noqa: E402
-from navforge.training.recipes import recipe  # noqa: E402
-from navforge.training.stepper import Stepper  # noqa: E402
-from navforge.training.strategy import fabric_of, wrap  # noqa: E402
-from navforge.vocabulary.teach import teach  # noqa: E402
-from navforge.vocabulary.teacher import TeacherStore  # noqa: E402
-from navforge.vocabulary.vocabulary import Vocabulary  # noqa: E402
+from navforge.caching.pool import cache_split
+from navforge.data.paths import DataConfig
+from navforge.data.splits import Split, load_split
+from navforge.inputs.dataset import SceneDataset, collate
+from navforge.inputs.pack import pack
+from navforge.inputs.store import InputStore
+from navforge.inputs.wanted import Wanted
+from navforge.inputs.workers import begin, worker_context
+from navforge.models.planner import PlannerConfig
+from navforge.training.config import TrainConfig
+from navforge.training.module import PlannerModule, optimiser_of, schedule_of
+from navforge.training.placement import alone
+from navforge.training.ranks import Ranks
+from navforge.training.recipes import recipe
+from navforge.training.stepper import Stepper
+from navforge.training.strategy import fabric_of, wrap
+from navforge.vocabulary.teach import teach
+from navforge.vocabulary.teacher import TeacherStore
+from navforge.vocabulary.vocabulary import Vocabulary
 
 AGENTS = ("hydra_mdp_v8192_w_ep_v2_99", "hydra_mdp_v8192_w_ep_r34", "hydra_mdp_v8192_w_ep", "transfuser")
 PEAK_FLOPS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12}
@@ -98,20 +93,7 @@ def arcs() -> Vocabulary:
 
 def world(folder: Path, workers: int) -> World:
     """A town with official cameras, its metric cache, and a vocabulary."""
-    made = generate(
-        folder / "town",
-        SCALES["tiny"],
-        seed=0,
-        sensors="all",
-        sensor_frames="current",
-        rig=Rig(width=1920, height=1080),
-        workers=workers,
-    )
-    failed = [outcome.error for outcome in made if not outcome.ok]
-    if failed:
-        raise RuntimeError(failed[0])
-    town = folder / "town"
-    data = DataConfig(logs=town / "navsim_logs", sensors=town / "sensor_blobs", maps=town / "maps")
+    data = town(folder / "town", sensors="all", sensor_frames="current", workers=workers)
     split = load_split("train", data)
     cache_split(split, data, folder / "cache", workers=workers)
     return World(split, data, folder / "cache", arcs(), folder)
