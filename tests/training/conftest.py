@@ -25,7 +25,9 @@ from navforge.training import material
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.run import RunConfig
 from navforge.vocabulary import teach
+from navforge.vocabulary.taught import Entries
 from navforge.vocabulary.vocabulary import Vocabulary
+from tests.vocabulary.made import entries_of
 
 ENTRIES = 9
 SPLITS = {
@@ -88,12 +90,10 @@ def broken_images(reasons: dict[str, str]) -> None:
     read.read_camera = read_camera
 
 
-def fake_scores(scene: FakeScene, poses: np.ndarray, interval_s: float, rules: Any, **_: Any) -> dict[str, np.ndarray]:
+def fake_scores(scene: FakeScene, poses: np.ndarray, interval_s: float, rules: Any, **_: Any) -> Entries:
     speed = poses[:, -1, 0] / 4
     good = (np.abs(speed - scene.speed) < 2).astype(float)
-    values = {name: good for name in rules.columns}
-    values["ego_progress"] = np.clip(speed / 12, 0, 1)
-    return {**values, "score": good * values["ego_progress"], "progress_m": 4 * speed}
+    return entries_of(dict.fromkeys(rules.columns, good), 4 * speed, 48.0, rules)
 
 
 PLANNER = PlannerConfig(

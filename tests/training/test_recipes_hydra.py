@@ -14,8 +14,10 @@ from navforge.models.encoders.timm_camera import TimmCameraConfig
 from navforge.models.encoders.transfuser import TransfuserConfig
 from navforge.models.heads.hydra_mdp import HydraMdpConfig, HydraMdpHead, HydraMdpOutput
 from navforge.models.perception import PerceptionConfig
+from navforge.scoring.protocols import protocol
 from navforge.training.recipes import RECIPES, Recipe, recipe
-from navforge.vocabulary.teacher import encoding_of
+from navforge.vocabulary.packing import UNIT16
+from navforge.vocabulary.taught import layout
 from navforge.vocabulary.vocabulary import Vocabulary
 
 NC, DAC, EP = "no_at_fault_collisions", "drivable_area_compliance", "ego_progress"
@@ -148,7 +150,7 @@ def test_progress_is_distilled_as_it_is() -> None:
 
     assert term(0.5) == pytest.approx((term(0.0) + term(1.0)) / 2, rel=1e-5)
     assert term(0.3) != pytest.approx(term(0.0), rel=1e-3)
-    assert encoding_of(EP).scale > 10_000
+    assert dict(layout(protocol(head.config.protocol), ENTRIES, UNIT16).columns)[EP].largest > 10_000
 
 
 def test_the_paper_adds_losses_plainly() -> None:

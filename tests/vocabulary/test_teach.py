@@ -14,13 +14,18 @@ import pytest
 from navforge.core.errors import DataError
 from navforge.data.filters import SceneFilter
 from navforge.data.splits import Split
+from navforge.scoring import aggregate
 from navforge.scoring.engine import score_plans
 from navforge.scoring.protocols import PROTOCOLS, Protocol, protocol
+from navforge.vocabulary import taught
 from navforge.vocabulary import teach as module
+from navforge.vocabulary.packing import UNIT16
+from navforge.vocabulary.taught import Entries
 from navforge.vocabulary.teach import score_entries, teach
-from navforge.vocabulary.teacher import LEVELS, METRES, UNIT, TeacherStore, encode
+from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.scoring.scenes import Sketch, straight, two_lane_road
+from tests.vocabulary.made import random_entries
 
 LOGS = {"log_a": ("a1", "a2"), "log_b": ("b1",), "log_c": ("c1", "c2", "c3")}
 SPLIT = Split(name="some", filter=SceneFilter(), logs=LOGS, folders=dict.fromkeys(LOGS, "some"))
@@ -48,11 +53,9 @@ class FakeCache:
         return [FakeScene(token) for token in reversed(LOGS[log_name])]
 
 
-def fake_scores(scene: FakeScene, poses: np.ndarray, *_: object, **__: object) -> dict[str, np.ndarray]:
-    generator = np.random.default_rng(list(scene.token.encode()))
-    values = {name: generator.integers(0, 3, len(poses)) / 2 for name in RULES.columns}
-    values["ego_progress"] = generator.random(len(poses))
-    return {**values, "score": generator.random(len(poses)), "progress_m": 60 * generator.random(len(poses))}
+def fake_scores(scene: FakeScene, poses: np.ndarray, *_: object, **__: object) -> Entries:
+    forgiven = ("drivable_area_compliance",) if scene.token == "b1" else ()
+    return random_entries(RULES, len(poses), scene.token, forgiven=forgiven)
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +70,10 @@ def vocabulary(seed: int = 0) -> Vocabulary:
     return Vocabulary(np.random.default_rng(seed).normal(size=(7, 40, 3)).astype(np.float32))
 
 
+def files(store: Path) -> dict[str, bytes]:
+    return {name: (store / name).read_bytes() for name in ("header.json", "rows.bin", "tokens.txt")}
+
+
 def build(out: Path, **changes: object) -> TeacherStore:
     arguments = {"protocol_name": "epdms_v2", "human_filter": True, "workers": 1, **changes}
     return teach(vocabulary(), SPLIT, Path("cache"), out, **arguments)  # type: ignore[arg-type]
@@ -75,25 +82,37 @@ def build(out: Path, **changes: object) -> TeacherStore:
 def test_rows_hold_what_was_scored(tmp_path: Path) -> None:
     store = build(tmp_path)
     assert store.tokens == SPLIT.tokens
-    assert store.columns == (*RULES.columns, "score", "progress_m")
+    assert store.columns == (*RULES.columns, "score")
     for token in store.tokens:
         row, truth = store.row(token), fake_scores(FakeScene(token), vocabulary().poses)
         assert all(values.dtype == np.float32 and values.shape == (7,) for values in row.values())
-        assert all(np.array_equal(row[name], truth[name]) for name in RULES.columns if name != "ego_progress")
-        assert np.abs(row["ego_progress"] - truth["ego_progress"]).max() < 1e-5
-        assert np.abs(row["progress_m"] - truth["progress_m"]).max() < 6e-3
-    assert not (tmp_path / "parts").exists()
+        for name in RULES.columns:
+            if name != "ego_progress":
+                expected = 1.0 if name in truth.forgiven else truth.unfiltered[name]
+                np.testing.assert_array_equal(row[name], np.broadcast_to(expected, 7))
+        gates = aggregate.gate(truth.unfiltered, RULES)
+        progress = aggregate.gated_progress(truth.progress_m, gates, truth.reference_gated_m)
+        assert np.abs(row["ego_progress"] - progress).max() < 1e-5
+        assert np.abs(row["score"] - truth.score).max() < 1e-5
+    assert not (tmp_path / "shards").exists()
 
 
-def test_discrete_columns_take_one_byte(tmp_path: Path) -> None:
+def test_the_header_says_what_rounding_cost_and_how_good_the_best_entries_are(tmp_path: Path) -> None:
     store = build(tmp_path)
-    assert store.arrays["lane_keeping"].dtype == np.uint8 and store.arrays["ego_progress"].dtype == np.uint16
+    truth = [fake_scores(FakeScene(token), vocabulary().poses) for token in store.tokens]
+    assert store.header["oracle"] == pytest.approx(np.mean([entries.score.max() for entries in truth]), abs=1e-12)
+    assert store.header["mean_score"] == pytest.approx(np.mean([entries.score.mean() for entries in truth]), abs=1e-12)
+    worst = max(np.abs(store.row(t)["score"] - e.score).max() for t, e in zip(store.tokens, truth, strict=True))
+    assert store.header["rounding"]["score"] == pytest.approx(worst, abs=1e-7) and 0 < worst < 8e-6
+    coarse = build(tmp_path / "coarse", progress_bits=8)
+    assert 2e-4 < coarse.header["rounding"]["ego_progress"] < 2e-3
+    assert coarse.layout.row_bytes < store.layout.row_bytes
 
 
 def test_another_process_gets_the_path_and_not_the_scores(tmp_path: Path) -> None:
     store = build(tmp_path)
     handed = pickle.dumps(store)
-    assert all(array.tobytes() not in handed for array in store.arrays.values())
+    assert (tmp_path / "rows.bin").read_bytes()[:64] not in handed and len(handed) < 5000
     again = pickle.loads(handed)
     for name, values in store.row("b1").items():
         np.testing.assert_array_equal(again.row("b1")[name], values)
@@ -103,34 +122,34 @@ def test_an_interrupted_store_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
     whole = build(tmp_path / "whole")
     FakeCache.read = []
 
-    def fails_late(scene: FakeScene, poses: np.ndarray, *a: object, **k: object) -> dict[str, np.ndarray]:
+    def fails_late(scene: FakeScene, poses: np.ndarray, *a: object, **k: object) -> Entries:
         if scene.token == "c2":
             raise RuntimeError("power cut")
         return fake_scores(scene, poses)
 
     monkeypatch.setattr(module, "score_entries", fails_late)
-    with pytest.raises(DataError, match=r"1 of 3 logs .* log_c: RuntimeError: power cut$") as raised:
+    with pytest.raises(DataError, match=r"1 of 3 logs .* log_c: .*scene c2: RuntimeError: power cut$") as raised:
         build(tmp_path / "again")
     assert "\n" not in str(raised.value)
     failures = json.loads((tmp_path / "again" / "failures.json").read_text())
     assert [failure["log"] for failure in failures] == ["log_c"] and "in fails_late" in failures[0]["traceback"]
     with pytest.raises(DataError, match="unfinished"):
         TeacherStore.open(tmp_path / "again", vocabulary())
-    part = tmp_path / "again" / "parts" / "log_b.npz"
-    part.write_bytes(part.read_bytes()[:-50])
+    shard = tmp_path / "again" / "shards" / "log_b.shard"
+    shard.write_bytes(shard.read_bytes()[:-50])
     monkeypatch.setattr(module, "score_entries", fake_scores)
     FakeCache.read = []
     again = build(tmp_path / "again")
     assert FakeCache.read == ["log_b", "log_c"]  # the truncated and the unfinished one
     assert not (tmp_path / "again" / "failures.json").exists()
-    assert all(np.array_equal(whole.arrays[name], again.arrays[name]) for name in whole.columns)
+    assert files(whole.path) == files(again.path)
     FakeCache.read = []
     build(tmp_path / "again")
     assert FakeCache.read == []
 
 
-def test_parts_of_another_vocabulary_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+def test_shards_of_another_vocabulary_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path)
     FakeCache.read = []
@@ -151,28 +170,6 @@ def test_another_vocabulary_is_refused_with_both_fingerprints(tmp_path: Path) ->
     with pytest.raises(DataError) as caught:
         TeacherStore.open(tmp_path, other)
     assert vocabulary().fingerprint in str(caught.value) and other.fingerprint in str(caught.value)
-
-
-def test_truncated_column_is_refused(tmp_path: Path) -> None:
-    build(tmp_path)
-    column = tmp_path / "lane_keeping.npy"
-    column.write_bytes(column.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"lane_keeping\.npy is missing or truncated"):
-        TeacherStore.open(tmp_path, vocabulary())
-
-
-def test_column_of_another_shape_is_refused(tmp_path: Path) -> None:
-    build(tmp_path)
-    np.save(tmp_path / "lane_keeping.npy", np.zeros((6, 6), np.uint8))
-    with pytest.raises(DataError, match=r"holds \(6, 6\) uint8, the header says \(6, 7\)"):
-        TeacherStore.open(tmp_path, vocabulary())
-
-
-def test_damaged_header_is_refused(tmp_path: Path) -> None:
-    build(tmp_path)
-    (tmp_path / "header.json").write_text(json.dumps({"format": 1}))
-    with pytest.raises(DataError, match="damaged"):
-        TeacherStore.open(tmp_path, vocabulary())
 
 
 def test_require_names_what_does_not_fit(tmp_path: Path) -> None:
@@ -197,15 +194,6 @@ def test_scenes_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         build(tmp_path)
 
 
-def test_encodings() -> None:
-    assert encode(np.array([0, 0.5, 1]), LEVELS, "x").tolist() == [0, 1, 2]
-    assert encode(np.array([0.0, 1.0]), UNIT, "x").tolist() == [0, 65535]
-    assert encode(np.array([12.34, 4000.0]), METRES, "x").tolist() == [1234, 65535]
-    for values, encoding in (([0.25], LEVELS), ([1.1], UNIT), ([np.nan], UNIT), ([-0.1], METRES), ([np.inf], METRES)):
-        with pytest.raises(DataError, match="cannot keep the value"):
-            encode(np.array(values), encoding, "x")
-
-
 @pytest.mark.parametrize("human_filter", [True, False])
 @pytest.mark.parametrize("rules", PROTOCOLS, ids=lambda rules: rules.name)
 @pytest.mark.parametrize("off_road", [True, False])
@@ -214,23 +202,31 @@ def test_values_are_the_engine_s_under_every_protocol(rules: Protocol, human_fil
     poses = np.stack([straight(40, 0.1, speed) for speed in (0.0, 2.0, 4.0, 8.0, 12.0)])
     scene = Sketch(polygons=[] if off_road else two_lane_road()).scene()
     truth = score_plans(scene, poses, 0.1, (rules,), human_filter)[rules.name]
-    taught = score_entries(scene, poses, 0.1, rules, human_filter=human_filter)
-    assert set(taught) == {*rules.columns, "score", "progress_m"}
-    assert np.array_equal(taught["score"], truth.score)
-    assert all(np.array_equal(taught[n], truth.values[n]) for n in rules.columns if n != "ego_progress")
+    row = read(score_entries(scene, poses, 0.1, rules, human_filter=human_filter), rules)
+    assert set(row) == {*rules.columns, "score"}
+    assert np.abs(row["score"] - truth.score).max() < 1e-5
+    assert all(np.array_equal(row[n], truth.values[n]) for n in rules.columns if n != "ego_progress")
     if off_road:
         forgiven = human_filter and (rules.filter_enters_score or not rules.human_filter)
-        assert (taught["score"] > 0.0).any() == forgiven
+        assert (row["score"] > 0.0).any() == forgiven
     else:
         reference = truth.reference_gated_m
-        assert np.allclose(taught["ego_progress"], np.minimum(truth.progress_m / max(reference, 5.0), 1.0))
+        assert np.allclose(row["ego_progress"], np.minimum(truth.progress_m / max(reference, 5.0), 1.0), atol=1e-5)
+
+
+def read(entries: Entries, rules: Protocol) -> dict[str, np.ndarray]:
+    """What a row of a store gives of these entries."""
+    layout = taught.layout(rules, len(entries.score), UNIT16)
+    row = taught.pack(entries, rules, layout)
+    taught.rounding(row, entries, rules, layout)
+    return taught.unpack(np.frombuffer(row, np.uint8), rules, layout, taught.columns(rules))
 
 
 def test_code_counts_by_its_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(module, "code_fingerprint", lambda packages: seen.append(packages) or "same")
     build(tmp_path)
-    assert seen == [module.CODE] and build(tmp_path).header["code"] == "same"
+    assert set(seen) == {module.CODE} and build(tmp_path).header["code"] == "same"
     monkeypatch.setattr(module, "code_fingerprint", lambda packages: "other")
     with pytest.raises(DataError, match="differs in code"):
         build(tmp_path)
@@ -247,16 +243,16 @@ def test_teacher_scores_are_the_engine_s(realdata: Path, navsim_files: Path) -> 
         for name in ("epdms_v2", "pdms_v1"):
             rules = protocol(name)
             truth = score_plans(scene, poses, 0.1, (rules,), rules.human_filter)[name]
-            taught = score_entries(scene, poses, 0.1, rules, human_filter=rules.human_filter)
-            assert np.allclose(taught["score"], truth.score, atol=1e-12)
-            assert np.allclose(taught["progress_m"], truth.progress_m)
+            row = read(score_entries(scene, poses, 0.1, rules, human_filter=rules.human_filter), rules)
+            assert np.abs(row["score"] - truth.score).max() < 1e-5
             for column in rules.columns:
                 if column != "ego_progress":
-                    assert np.array_equal(taught[column], truth.values[column])
-            raw = score_entries(scene, poses, 0.1, rules, human_filter=False)
+                    assert np.array_equal(row[column], truth.values[column])
+            raw = score_entries(scene, poses, 0.1, rules, human_filter=False).unfiltered
             gates = np.prod([raw[metric.name] for metric in rules.multiplicative], axis=0)
-            assert np.allclose(taught["ego_progress"][gates == 1], truth.values["ego_progress"][gates == 1])
-            ruled_out = (gates == 0) & (truth.reference_progress_m > 5.0)
+            whole = gates == 1
+            assert np.allclose(row["ego_progress"][whole], truth.values["ego_progress"][whole], atol=1e-5)
+            ruled_out = (gates == 0) & (truth.reference_gated_m > 5.0)
             partial += ruled_out.sum()
-            assert (taught["ego_progress"][ruled_out] < 1e-9).all()
+            assert (row["ego_progress"][ruled_out] == 0.0).all()
     assert partial > 0

@@ -11,7 +11,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.scoring.protocols import PROTOCOLS, protocol
 from navforge.vocabulary.teach import teach
-from navforge.vocabulary.teacher import SCORE
+from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 SELF_CHECK = True
@@ -32,6 +32,7 @@ class Config:
         choices=("auto", "on", "off"),
     )
     allow_missing: bool = key(False, "go on when scenes of the split are not on disk")
+    progress_bits: int = key(16, "bits of ego progress", choices=(8, 16), unit="bits")
     workers: int = key(0, "processes; 0 one per CPU", low=0)
     data: DataConfig = key(DataConfig)
 
@@ -48,12 +49,20 @@ def run(config: Config) -> None:
         config.out,
         protocol_name=config.protocol,
         human_filter=filtered,
+        progress_bits=config.progress_bits,
         workers=config.workers,
     )
     provenance.record(config.out, config, name="teach")
-    scores = store.arrays[SCORE]
-    scale = store.header["columns"][SCORE]["scale"]
-    print(
-        f"{config.out}: {vocabulary.size} entries on {len(split)} scenes of {split.name}, {config.protocol}; "
-        f"oracle {scores.max(axis=1).mean() / scale:.4f}, mean entry {scores.mean() / scale:.4f}"
+    print(describe(store))
+
+
+def describe(store: TeacherStore) -> str:
+    """Size, oracle and rounding of a store in words."""
+    header = store.header
+    bits = sum(about["bits"] for about in header["columns"].values())
+    return (
+        f"{store.path}: {header['entries']} entries on {len(store)} scenes of {header['split']}, {store.protocol}; "
+        f"oracle {header['oracle']:.4f}, mean entry {header['mean_score']:.4f}; "
+        f"{len(store) * store.layout.row_bytes / 1e6:.1f} MB, {bits} bits per entry, ego progress to "
+        f"{header['rounding']['ego_progress']:.1e}, score to {header['rounding']['score']:.1e}"
     )

@@ -1,11 +1,15 @@
-"""Score every vocabulary entry on every scene of a split into a `TeacherStore`; resumable, log by log."""
+"""Score every vocabulary entry on every scene of a split into a `TeacherStore`; resumable, shard by shard.
+
+`plan` says what is to be made, `teach_log` makes one shard of it, anywhere and in any order, `finish` joins them.
+`teach` does all three with a runner: something that applies a function to items and tells what became of each
+(`core.parallel.run`, `core.ray_pool.run`). Nothing of the result depends on who made which shard.
+"""
 
 from __future__ import annotations
 
-import shutil
-import zipfile
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +18,20 @@ from numpy.typing import NDArray
 
 from navforge.core import parallel
 from navforge.core.errors import DataError
-from navforge.core.files import atomic_path, fingerprint, write_json, write_text
+from navforge.core.files import fingerprint, write_json
+from navforge.core.parallel import Outcome
 from navforge.data.splits import Split
 from navforge.metric_cache.fingerprint import code_fingerprint
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
-from navforge.scoring import aggregate
 from navforge.scoring.engine import score_plans
-from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import Protocol, protocol
-from navforge.vocabulary.teacher import FORMAT, HEADER, PROGRESS, SCORE, TOKENS, TeacherStore, encode, encoding_of
+from navforge.vocabulary import taught
+from navforge.vocabulary.packing import UNIT8, UNIT16, RowLayout
+from navforge.vocabulary.shards import Row, is_finished, merge, shard_path, write_shard
+from navforge.vocabulary.taught import Entries
+from navforge.vocabulary.teacher import FORMAT, HEADER, SHARDS, TeacherStore, layout_of
 from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
-
-Float = NDArray[np.float64]
 
 FAILURES = "failures.json"
 """Logs that failed in the last run, with cause and traceback; absent if none did."""
@@ -34,20 +39,123 @@ FAILURES = "failures.json"
 EP_RULE = "gated, against PDM-Closed alone"
 """`scoring.aggregate.gated_progress`; it replaces the benchmark's ego progress in its column, not in `score`."""
 
-CODE = ("geometry", "metric_cache", "scoring", "simulation", "vocabulary")
-"""Packages whose code decides a teacher's values."""
+CODE = (
+    "geometry",
+    "metric_cache",
+    "scoring",
+    "simulation",
+    "vocabulary/packing",
+    "vocabulary/taught",
+    "vocabulary/teach",
+)
+"""Packages and modules whose code decides a teacher's values."""
+
+PROGRESS = {8: UNIT8, 16: UNIT16}
+"""Encoding of ego progress by its number of bits."""
+
+Item = tuple[str, tuple[str, ...]]
+"""A log and its scenes."""
+Runner = Callable[[Callable[[Item], None], Sequence[Item]], Iterable[Outcome[Item, None]]]
+"""Applies a function to every item; tells what became of each, in any order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What makes one shard like another: plain values, so that it can be written down for other machines."""
+
+    out: str
+    """The store, absolute."""
+    cache: str
+    """The metric cache, absolute."""
+    key: str
+    """Fingerprint of the store."""
+    code: str
+    """Fingerprint of the code it is to be made with."""
+    vocabulary: str
+    """Fingerprint of the vocabulary in `SHARDS/vocabulary.npy`."""
+    protocol: str
+    human_filter: bool
+    entries: int
+    progress_bits: int
+
+    @property
+    def rules(self) -> Protocol:
+        """The protocol."""
+        return protocol(self.protocol)
+
+    @property
+    def layout(self) -> RowLayout:
+        """How rows are packed."""
+        return taught.layout(self.rules, self.entries, PROGRESS[self.progress_bits])
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What every worker needs."""
+class Plan:
+    """A store that is to be made."""
 
-    cache: Path
-    protocol: str
-    human_filter: bool
-    poses: NDArray[np.float32]
-    parts: Path
-    key: str
+    out: Path
+    header: dict[str, Any]
+    """Of the store, but for what only the shards can tell."""
+    logs: Mapping[str, tuple[str, ...]]
+    """Scenes of each shard, in row order."""
+    work: Work
+
+    @property
+    def finished(self) -> bool:
+        """Whether the store is there."""
+        return (self.out / HEADER).is_file()
+
+    def missing(self) -> list[Item]:
+        """Shards that are not there yet, in row order."""
+        size = self.work.layout.row_bytes
+        return [
+            (log, tokens)
+            for log, tokens in self.logs.items()
+            if not is_finished(shard_path(self.out, log), self.work.key, tokens, size)
+        ]
+
+
+def plan(
+    vocabulary: Vocabulary,
+    split: Split,
+    cache: Path,
+    out: Path,
+    *,
+    protocol_name: str,
+    human_filter: bool,
+    progress_bits: int = 16,
+) -> Plan:
+    """Say what is to be made, and put the vocabulary where workers find it; `out` may hold a part of it or all.
+
+    Raises:
+        DataError: `out` holds a store of something else, or scenes are not in the cache.
+    """
+    found = MetricCache.open(cache)
+    held = set(found.tokens)
+    absent = [token for token in split.tokens if token not in held]
+    if absent:
+        raise DataError(
+            f"metric cache {cache} lacks {len(absent)} of {len(split)} scenes of {split.name}, {absent[0]} for one; "
+            "run navforge cache on this split"
+        )
+    header = _header(vocabulary, split, found.fingerprint, protocol(protocol_name), human_filter, progress_bits)
+    work = Work(
+        out=str(out.absolute()),
+        cache=str(cache.absolute()),
+        key=header["fingerprint"],
+        code=header["code"],
+        vocabulary=vocabulary.fingerprint,
+        protocol=protocol_name,
+        human_filter=human_filter,
+        entries=vocabulary.size,
+        progress_bits=progress_bits,
+    )
+    made = Plan(out, header, split.logs, work)
+    if made.finished:
+        _check_same(out, vocabulary, header)
+    else:
+        vocabulary.save(_vocabulary_path(work))
+    return made
 
 
 def teach(
@@ -58,132 +166,161 @@ def teach(
     *,
     protocol_name: str,
     human_filter: bool,
+    progress_bits: int = 16,
     workers: int = 0,
+    runner: Runner | None = None,
 ) -> TeacherStore:
-    """Build the store, or finish one that was interrupted; a finished one that fits is opened as it is.
+    """Make the store, or finish one that was interrupted; a finished one that fits is opened as it is.
+
+    Args:
+        vocabulary: the entries.
+        split: the scenes.
+        cache: metric cache that holds them.
+        out: folder of the store.
+        protocol_name: whose sub-scores.
+        human_filter: forgive what the human driver also fails (scores exactly 0).
+        progress_bits: 8 or 16, width of ego progress.
+        workers: processes on this machine; 0 one per CPU.
+        runner: who makes the shards; None: processes on this machine.
 
     Raises:
         DataError: `out` holds a store of something else, scenes are not in the cache, or a log failed.
     """
-    found = MetricCache.open(cache)
-    cached = set(found.tokens)
-    absent = [token for token in split.tokens if token not in cached]
-    if absent:
-        raise DataError(
-            f"metric cache {cache} lacks {len(absent)} of {len(split)} scenes of {split.name}, {absent[0]} for one; "
-            "run navforge cache on this split"
-        )
-    header = _header(vocabulary, split, found.fingerprint, protocol(protocol_name), human_filter)
-    if (out / HEADER).is_file():
-        return _reopen(out, vocabulary, header)
-    work = _Work(cache, protocol_name, human_filter, vocabulary.poses, out / "parts", header["fingerprint"])
-    items = [(log_name, tokens) for log_name, tokens in split.logs.items()]
-    (out / FAILURES).unlink(missing_ok=True)
-    failures = []
-    for outcome in parallel.run(partial(_score_log, work=work), items, workers=workers, label="teaching"):
-        if not outcome.ok:
-            failures.append({"log": outcome.item[0], "error": outcome.error, "traceback": outcome.traceback})
-    if failures:
-        failures.sort(key=lambda failure: str(failure["log"]))
-        write_json(out / FAILURES, failures)
-        first, cause = failures[0]["log"], str(failures[0]["error"]).partition("\n")[0]
-        raise DataError(
-            f"{len(failures)} of {len(items)} logs could not be scored (tracebacks: {out / FAILURES}); finished logs "
-            f"are kept; the first: log {first}: {cause}"
-        )
-    _join(work, split, out, header)
+    made = plan(
+        vocabulary,
+        split,
+        cache,
+        out,
+        protocol_name=protocol_name,
+        human_filter=human_filter,
+        progress_bits=progress_bits,
+    )
+    if not made.finished:
+        run = runner or partial(parallel.run, workers=workers, label="teaching")
+        (out / FAILURES).unlink(missing_ok=True)
+        check_failures(made, run(partial(teach_log, work=made.work), made.missing()))
+        finish(made)
     return TeacherStore.open(out, vocabulary)
 
 
-def score_entries(
-    scene: CachedScene, poses: Float, interval_s: float, rules: Protocol, *, human_filter: bool
-) -> dict[str, Float]:
-    """Teacher values (N,) of plans of one scene, by column; `EP_RULE` says how progress is normalised.
+def teach_log(item: Item, work: Work) -> None:
+    """Make the shard of one log, unless it is there.
 
-    Args:
-        scene: cached scene.
-        poses: (N, T, 3) ego frame.
-        interval_s: time between poses.
-        rules: the protocol.
-        human_filter: forgive what the human driver also fails (scores exactly 0).
-
-    Returns:
-        The protocol's sub-scores and `score` as `scoring.engine.score_plans` gives them (without extended comfort;
-        ego progress by `EP_RULE`), and `progress_m`.
+    Raises:
+        DataError: this process runs other code than the store is made with, or a scene cannot be scored; names it.
     """
+    log_name, tokens = item
+    layout, path = work.layout, shard_path(Path(work.out), log_name)
+    if is_finished(path, work.key, tokens, layout.row_bytes):
+        return
+    if code_fingerprint(CODE) != work.code:
+        raise DataError(
+            "this process runs other code than the one that plans the store; install the same navforge for all workers"
+        )
+    wanted = set(tokens)
+    scenes = {s.token: s for s in MetricCache.open(Path(work.cache)).load_log(log_name) if s.token in wanted}
+    write_shard(path, work.key, _rows([scenes[token] for token in tokens], work, layout))
+
+
+def check_failures(made: Plan, outcomes: Iterable[Outcome[Item, None]]) -> None:
+    """Take all outcomes; if any log failed, write `FAILURES` and raise DataError naming the first."""
+    failures = [
+        {"log": outcome.item[0], "error": outcome.error, "traceback": outcome.traceback}
+        for outcome in outcomes
+        if not outcome.ok
+    ]
+    if failures:
+        raise failed(made, failures)
+
+
+def failed(made: Plan, failures: list[dict[str, Any]]) -> DataError:
+    """The error to raise for logs that failed, each with `log`, `error` and `traceback`; writes `FAILURES`."""
+    failures = sorted(failures, key=lambda failure: str(failure["log"]))
+    write_json(made.out / FAILURES, failures)
+    first, cause = failures[0]["log"], str(failures[0]["error"]).partition("\n")[0]
+    return DataError(
+        f"{len(failures)} of {len(made.logs)} logs could not be scored (tracebacks: {made.out / FAILURES}); finished "
+        f"logs are kept; the first: log {first}: {cause}"
+    )
+
+
+def finish(made: Plan) -> None:
+    """Join the shards into the store; raises DataError if any is missing."""
+    merge(made.out, made.header, made.logs, made.work.layout.row_bytes)
+
+
+def score_entries(
+    scene: CachedScene, poses: NDArray[np.float64], interval_s: float, rules: Protocol, *, human_filter: bool
+) -> Entries:
+    """What the engine says of plans (N, T, 3), ego frame, on one scene."""
     plans = score_plans(scene, poses, interval_s, (rules,), human_filter)[rules.name]
-    progress = aggregate.gated_progress(plans.progress_m, plans.gates, plans.reference_gated_m)
-    return {
-        **plans.values,
-        EGO_PROGRESS.name: progress,
-        SCORE: plans.score,
-        PROGRESS: np.maximum(plans.progress_m, 0.0),
-    }
+    return Entries(
+        unfiltered=plans.unfiltered,
+        forgiven=plans.forgiven,
+        progress_m=plans.progress_m,
+        reference_gated_m=plans.reference_gated_m,
+        score=plans.score,
+    )
 
 
-def _header(vocabulary: Vocabulary, split: Split, cache: str, rules: Protocol, human_filter: bool) -> dict[str, Any]:
-    columns = {name: asdict(encoding_of(name)) for name in (*rules.columns, SCORE, PROGRESS)}
+def _rows(scenes: list[CachedScene], work: Work, layout: RowLayout) -> Iterator[tuple[str, Row]]:
+    poses, rules = _poses(_vocabulary_path(work), work.vocabulary), work.rules
+    for scene in scenes:
+        try:
+            entries = score_entries(scene, poses, INTERVAL_S, rules, human_filter=work.human_filter)
+            row = taught.pack(entries, rules, layout)
+            lost = taught.rounding(row, entries, rules, layout)
+        except Exception as error:
+            raise DataError(f"scene {scene.token}: {type(error).__name__}: {error}") from error
+        yield (
+            scene.token,
+            Row(row=row, rounding=lost, best=float(entries.score.max()), mean=float(entries.score.mean())),
+        )
+
+
+def _vocabulary_path(work: Work) -> Path:
+    return Path(work.out) / SHARDS / "vocabulary.npy"
+
+
+@cache
+def _poses(path: Path, made_with: str) -> NDArray[np.float64]:
+    """(N, 40, 3) the entries, read once per process."""
+    vocabulary = Vocabulary.load(path)
+    if vocabulary.fingerprint != made_with:
+        raise DataError(f"{path} was replaced by another vocabulary; run the same command again")
+    return vocabulary.poses.astype(np.float64)
+
+
+def _header(
+    vocabulary: Vocabulary, split: Split, cache_fingerprint: str, rules: Protocol, human_filter: bool, bits: int
+) -> dict[str, Any]:
+    layout = taught.layout(rules, vocabulary.size, PROGRESS[bits])
     decided_by = {
         "format": FORMAT,
-        "fingerprints": {"vocabulary": vocabulary.fingerprint, "cache": cache, "split": split.hash},
+        "fingerprints": {"vocabulary": vocabulary.fingerprint, "cache": cache_fingerprint, "split": split.hash},
         "protocol": rules.name,
         "human_filter": human_filter,
         "ep_rule": EP_RULE,
         "code": code_fingerprint(CODE),
-        "columns": columns,
+        "taught": True,
+        "columns": {name: {"encoding": encoding.name, "bits": encoding.bits} for name, encoding in layout.columns},
     }
-    about = {"split": split.name, "scenes": len(split), "missing_scenes": len(split.missing)}
-    return {"fingerprint": fingerprint(decided_by), **decided_by, **about, "entries": vocabulary.size}
+    about = {
+        "split": split.name,
+        "scenes": len(split),
+        "missing_scenes": len(split.missing),
+        "entries": vocabulary.size,
+        "row_bytes": layout.row_bytes,
+    }
+    return {"fingerprint": fingerprint(decided_by, list(split.logs.items())), **decided_by, **about}
 
 
-def _reopen(out: Path, vocabulary: Vocabulary, header: dict[str, Any]) -> TeacherStore:
+def _check_same(out: Path, vocabulary: Vocabulary, header: dict[str, Any]) -> None:
     store = TeacherStore.open(out, vocabulary)
     if store.fingerprint != header["fingerprint"]:
         names = [n for n in header if n != "fingerprint" and store.header.get(n) != header[n]]
         raise DataError(
-            f"{out} holds another teacher store (differs in {', '.join(names)}); give another out= or delete it"
+            f"{out} holds another teacher store (differs in {', '.join(names) or 'the order of its scenes'}); give "
+            "another out= or delete it"
         )
-    return store
-
-
-def _score_log(item: tuple[str, tuple[str, ...]], work: _Work) -> None:
-    log_name, tokens = item
-    part = work.parts / f"{log_name}.npz"
-    if _part_fits(part, tokens, work):
-        return
-    rules = protocol(work.protocol)
-    wanted = set(tokens)
-    scenes = {s.token: s for s in MetricCache.open(work.cache).load_log(log_name) if s.token in wanted}
-    poses = work.poses.astype(np.float64)
-    rows = [score_entries(scenes[token], poses, INTERVAL_S, rules, human_filter=work.human_filter) for token in tokens]
-    columns = {name: np.stack([encode(row[name], encoding_of(name), name) for row in rows]) for name in rows[0]}
-    arrays: dict[str, Any] = {"key": np.array(work.key), "tokens": np.array(tokens), **columns}
-    with atomic_path(part) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-
-
-def _part_fits(part: Path, tokens: tuple[str, ...], work: _Work) -> bool:
-    try:
-        with np.load(part, allow_pickle=False) as found:
-            whole = all(found[name].shape == (len(tokens), len(work.poses)) for name in found.files[2:])
-            return whole and str(found["key"]) == work.key and tuple(found["tokens"]) == tokens
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return False
-
-
-def _join(work: _Work, split: Split, out: Path, header: dict[str, Any]) -> None:
-    """One file per column from the parts; the header, written last, makes the store whole."""
-    shape = (len(split), header["entries"])
-    for name, about in header["columns"].items():
-        with atomic_path(out / f"{name}.npy") as temporary:
-            joined = np.lib.format.open_memmap(temporary, mode="w+", dtype=about["dtype"], shape=shape)
-            row = 0
-            for log_name, tokens in split.logs.items():
-                with np.load(work.parts / f"{log_name}.npz", allow_pickle=False) as part:
-                    joined[row : row + len(tokens)] = part[name]
-                row += len(tokens)
-            joined.flush()
-            del joined
-    write_text(out / TOKENS, "\n".join(split.tokens) + "\n")
-    write_json(out / HEADER, header)
-    shutil.rmtree(work.parts)
+    assert layout_of(header) == store.layout

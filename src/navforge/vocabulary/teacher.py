@@ -1,13 +1,18 @@
 """`TeacherStore`: sub-scores of every vocabulary entry on every scene of a split, memory-mapped.
 
-A store is a folder: `header.json` (what it was made from, how columns are encoded), `tokens.txt` (one scene per row, in
-row order) and one `COLUMN.npy` per column, (S, N) unsigned integers; value = integer / scale. All processes of a
-machine share one copy through the page cache.
+OUT/header.json    what the store was made from, how its rows are packed, sums of its shards; written last
+OUT/tokens.txt     one scene per line, in row order
+OUT/rows.bin       one row per scene (`packing`), all of one size; the scenes of a log (a shard) lie together
+
+All processes of a machine share one copy of the rows through the page cache, and none keeps a row mapped once it is
+read, so that reading everything adds nothing to their memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import mmap
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,59 +21,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from navforge.core.errors import DataError
+from navforge.core.errors import DataError, NavforgeError
+from navforge.core.files import file_fingerprint
+from navforge.scoring.protocols import protocol as protocol_of
+from navforge.vocabulary import taught
+from navforge.vocabulary.packing import ENCODINGS, RowLayout
+from navforge.vocabulary.taught import SCORE
 from navforge.vocabulary.vocabulary import Vocabulary
 
-FORMAT = 1
+__all__ = ["FORMAT", "HEADER", "ROWS", "SCORE", "SHARDS", "TOKENS", "TeacherStore", "layout_of", "read_header"]
+
+FORMAT = 2
 HEADER = "header.json"
 TOKENS = "tokens.txt"
-SCORE = "score"
-PROGRESS = "progress_m"
+ROWS = "rows.bin"
+SHARDS = "shards"
+"""Folder of what is finished of a store that is being made."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """How a column is kept: integer = round(value * scale)."""
-
-    dtype: str
-    scale: float
-    exact: bool
-    """Values are multiples of 1 / scale; anything else is refused."""
-    saturates: bool = False
-    """Values above the largest integer are kept as the largest; otherwise they are refused."""
-
-
-LEVELS = Encoding(dtype="uint8", scale=2.0, exact=True)
-"""Discrete sub-scores: 0, 0.5, 1."""
-UNIT = Encoding(dtype="uint16", scale=65535.0, exact=False)
-"""Continuous values in [0, 1], to 7.6e-6."""
-METRES = Encoding(dtype="uint16", scale=100.0, exact=False, saturates=True)
-"""Progress to 5 mm. No car drives 655 m in 4 s: raw progress beyond is a jump of the projection where the route's
-centreline comes back to itself, kept as 655.35 m."""
-
-
-def encoding_of(column: str) -> Encoding:
-    """How `column` is kept."""
-    return {"ego_progress": UNIT, SCORE: UNIT, PROGRESS: METRES}.get(column, LEVELS)
-
-
-def encode(values: NDArray[np.float64], encoding: Encoding, column: str) -> NDArray[np.unsignedinteger[Any]]:
-    """Values as unsigned integers.
-
-    Raises:
-        DataError: a value is not finite, out of range, or not one of the levels of an exact encoding.
-    """
-    scaled = values * encoding.scale
-    whole = np.rint(scaled)
-    most = np.iinfo(encoding.dtype).max
-    if encoding.saturates:
-        whole = np.where(np.isfinite(values), np.minimum(whole, most), whole)
-    wrong = ~np.isfinite(values) | (whole < 0) | (whole > most)
-    if encoding.exact:
-        wrong |= whole != scaled
-    if wrong.any():
-        raise DataError(f"teacher column {column}: cannot keep the value {values[wrong][0]!r}")
-    return whole.astype(encoding.dtype)
+_NEEDED = ("fingerprint", "fingerprints", "entries", "scenes", "columns", "protocol", "taught", "shards", "tokens")
+_WINDOW = 1 << 16
+"""Linux maps up to so many bytes around a page that is touched."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +49,17 @@ class TeacherStore:
 
     path: Path
     header: dict[str, Any]
-    tokens: tuple[str, ...]
-    arrays: dict[str, NDArray[np.unsignedinteger[Any]]]
-    """Column -> (S, N) memory-mapped integers."""
+    layout: RowLayout
+    _tokens: NDArray[np.bytes_]
+    """(S,) token of each row."""
+    _map: mmap.mmap
 
     @staticmethod
     def open(path: Path | str, vocabulary: Vocabulary) -> TeacherStore:
         """Open a finished store for the vocabulary it was made with.
 
         Raises:
-            DataError: missing, unfinished, damaged, or made with another vocabulary.
+            DataError: missing, unfinished, damaged, of an older format, or made with another vocabulary.
         """
         path = Path(path)
         header = read_header(path)
@@ -96,15 +69,24 @@ class TeacherStore:
                 f"teacher store {path} was made with vocabulary {made_with} ({header['entries']} entries), the "
                 f"vocabulary given is {vocabulary.fingerprint} ({vocabulary.size} entries); rows would not correspond"
             )
-        return _map(path, header)
+        return _open(path, header)
 
     def __reduce__(self) -> tuple[Any, tuple[Path, dict[str, Any]]]:
-        """Handing a store to another process hands over its path: the columns stay on disk."""
-        return _map, (self.path, self.header)
+        """Handing a store to another process hands over its path: the rows stay on disk."""
+        return _open, (self.path, self.header)
+
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return len(self._tokens)
 
     @property
-    def fingerprints(self) -> dict[str, str]:
-        """Fingerprints of vocabulary, cache and split the store was made from."""
+    def tokens(self) -> tuple[str, ...]:
+        """Scenes in row order."""
+        return tuple(token.decode() for token in self._tokens.tolist())
+
+    @property
+    def fingerprints(self) -> dict[str, str | None]:
+        """Fingerprints of vocabulary, metric cache and split; that of the cache is None in an imported store."""
         return self.header["fingerprints"]
 
     @property
@@ -117,28 +99,27 @@ class TeacherStore:
         """Fingerprint of all that decided the store's values."""
         return self.header["fingerprint"]
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The protocol's sub-scores, then `score` (without extended comfort) and `progress_m`."""
-        return tuple(self.arrays)
-
     @cached_property
-    def _row_of(self) -> dict[str, int]:
-        return {token: row for row, token in enumerate(self.tokens)}
+    def columns(self) -> tuple[str, ...]:
+        """What rows give: the protocol's sub-scores, then `score` (without extended comfort)."""
+        if self.header["taught"]:
+            return taught.columns(protocol_of(self.protocol))
+        held = set(self.layout.names)
+        return tuple(name for name in taught.columns(protocol_of(self.protocol)) if name in held)
 
     def row(self, token: str, columns: tuple[str, ...] | None = None) -> dict[str, NDArray[np.float32]]:
         """Column -> (N,) float32 values of one scene.
 
         Raises:
-            DataError: the scene is not in the store.
+            DataError: the scene or a column is not in the store, or the row is damaged.
         """
-        if token not in self._row_of:
-            raise DataError(f"scene {token} is not in teacher store {self.path} ({len(self.tokens)} scenes)")
-        row = self._row_of[token]
-        return {
-            name: (self.arrays[name][row] / np.float32(self.header["columns"][name]["scale"])).astype(np.float32)
-            for name in columns or self.columns
-        }
+        place = int(self._places([token])[0])
+        if place < 0:
+            raise DataError(f"scene {token} is not in teacher store {self.path} ({len(self)} scenes)")
+        asked = self.columns if columns is None else columns
+        if absent := [name for name in asked if name not in self.columns]:
+            raise DataError(f"teacher store {self.path} has no column {absent[0]}; it has {', '.join(self.columns)}")
+        return self._read(place, asked)
 
     def require(self, *, tokens: tuple[str, ...], columns: tuple[str, ...], protocol: str, cache: str | None) -> None:
         """Check that the store can teach these scenes these sub-scores.
@@ -147,27 +128,90 @@ class TeacherStore:
             tokens: scenes that will be asked for.
             columns: columns that will be asked for.
             protocol: protocol the planner learns.
-            cache: fingerprint of the metric cache in use, if one is.
+            cache: fingerprint of the metric cache in use, if one is; imported stores say nothing of a cache.
 
         Raises:
             DataError: naming what does not fit.
         """
         if protocol != self.protocol:
             raise DataError(f"teacher store {self.path} holds {self.protocol}, the planner learns {protocol}")
-        absent = [column for column in columns if column not in self.arrays]
+        absent = [column for column in columns if column not in self.columns]
         if absent:
             raise DataError(f"teacher store {self.path} has no column {absent[0]}; it has {', '.join(self.columns)}")
-        if cache is not None and cache != self.fingerprints["cache"]:
+        made_from = self.fingerprints["cache"]
+        if cache is not None and made_from is not None and cache != made_from:
             raise DataError(
-                f"teacher store {self.path} was made from metric cache {self.fingerprints['cache']}, the cache given "
+                f"teacher store {self.path} was made from metric cache {made_from}, the cache given "
                 f"is {cache}; teach again or give the cache it was made from"
             )
-        missing = [token for token in tokens if token not in self._row_of]
-        if missing:
+        missing = np.flatnonzero(self._places(tokens) < 0)
+        if len(missing):
             raise DataError(
-                f"teacher store {self.path} lacks {len(missing)} of {len(tokens)} scenes, {missing[0]} for one; "
-                "run navforge teach on this split"
+                f"teacher store {self.path} lacks {len(missing)} of {len(tokens)} scenes, {tokens[missing[0]]} for "
+                "one; run navforge teach on this split"
             )
+
+    def check(self) -> None:
+        """Read every byte; raises `DataError` naming the first shard whose bytes have changed."""
+        size, row = self.layout.row_bytes, 0
+        for name, about in self.header["shards"].items():
+            digest = hashlib.sha256()
+            for place in range(row, row + about["scenes"]):
+                digest.update(self._map[place * size : (place + 1) * size])
+                self._let_go(place)
+            if digest.hexdigest() != about["sha256"]:
+                raise DataError(
+                    f"teacher store {self.path}: {ROWS}: shard {name} (rows {row} to {row + about['scenes'] - 1}) has "
+                    "changed since it was written; delete the store and make it again"
+                )
+            row += about["scenes"]
+
+    def _read(self, place: int, asked: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+        size = self.layout.row_bytes
+        row = np.frombuffer(self._map, np.uint8, size, place * size)
+        try:
+            if self.header["taught"]:
+                values = taught.unpack(row, protocol_of(self.protocol), self.layout, asked)
+            else:
+                self.layout.head(row)
+                values = self.layout.unpack(row, asked)
+        except DataError as error:
+            token = self._tokens[place].decode()
+            raise DataError(
+                f"teacher store {self.path}: {ROWS}: row {place} (scene {token}): {error}; delete the store and make "
+                "it again"
+            ) from error
+        finally:
+            self._let_go(place)
+        return {name: value.astype(np.float32, copy=False) for name, value in values.items()}
+
+    def _let_go(self, place: int) -> None:
+        """Unmap a row's pages; they stay in the page cache."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            size = self.layout.row_bytes
+            begin = place * size // _WINDOW * _WINDOW
+            end = min(-(-(place + 1) * size // _WINDOW) * _WINDOW, len(self._map))
+            self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+
+    def _places(self, tokens: tuple[str, ...] | list[str]) -> NDArray[np.intp]:
+        """(T,) row of each token, -1 where the store has none."""
+        asked = np.array([token.encode() for token in tokens], np.bytes_)
+        known, order = self._sorted
+        if not len(asked):
+            return np.empty(0, np.intp)
+        place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        return np.where(known[place] == asked, order[place], -1)
+
+    @cached_property
+    def _sorted(self) -> tuple[NDArray[np.bytes_], NDArray[np.intp]]:
+        order = np.argsort(self._tokens, kind="stable")
+        return self._tokens[order], order
+
+
+def layout_of(header: dict[str, Any]) -> RowLayout:
+    """How the rows of a store are packed, from its header."""
+    columns = tuple((name, ENCODINGS[about["encoding"]]) for name, about in header["columns"].items())
+    return RowLayout(header["entries"], columns)
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -178,37 +222,40 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     file = path / HEADER
     if not file.is_file():
-        state = "is unfinished; run the same navforge teach again" if (path / "parts").is_dir() else "not found"
+        state = "is unfinished; run the same navforge teach again" if (path / SHARDS).is_dir() else "not found"
         raise DataError(f"teacher store {path} {state}")
     try:
         header = json.loads(file.read_text())
         if header["format"] != FORMAT:
-            raise DataError(f"teacher store {path} has format {header['format']}, this version reads {FORMAT}")
-        for name in ("fingerprint", "fingerprints", "entries", "columns", "protocol"):
+            raise DataError(
+                f"teacher store {path} has format {header['format']}, this version reads {FORMAT}; delete it and run "
+                "navforge teach again"
+            )
+        for name in _NEEDED:
             header[name]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        layout_of(header)
+        protocol_of(header["protocol"])
+    except DataError:
+        raise
+    except (json.JSONDecodeError, KeyError, TypeError, NavforgeError) as error:
         raise DataError(f"teacher store {path}: {HEADER} is damaged ({error}); teach again") from error
     return header
 
 
-def _map(path: Path, header: dict[str, Any]) -> TeacherStore:
-    tokens = tuple((path / TOKENS).read_text().split())
-    shape = (len(tokens), header["entries"])
-    arrays = {name: _map_column(path, name, about, shape) for name, about in header["columns"].items()}
-    return TeacherStore(path, header, tokens, arrays)
-
-
-def _map_column(
-    path: Path, name: str, about: dict[str, Any], shape: tuple[int, int]
-) -> NDArray[np.unsignedinteger[Any]]:
-    file = path / f"{name}.npy"
+def _open(path: Path, header: dict[str, Any]) -> TeacherStore:
+    layout = layout_of(header)
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"teacher store {path}: {file.name} is missing or truncated; teach again") from error
-    if array.shape != shape or array.dtype != np.dtype(about["dtype"]):
-        raise DataError(
-            f"teacher store {path}: {file.name} holds {array.shape} {array.dtype}, the header says {shape} "
-            f"{about['dtype']}; teach again"
-        )
-    return array
+        if file_fingerprint(path / TOKENS) != header["tokens"]:
+            raise DataError(f"teacher store {path}: {TOKENS} is not the one {HEADER} was written with; teach again")
+        tokens = np.array((path / TOKENS).read_bytes().split(), np.bytes_)
+        size = (path / ROWS).stat().st_size
+        if size != len(tokens) * layout.row_bytes or len(tokens) != header["scenes"]:
+            raise DataError(
+                f"teacher store {path}: {ROWS} holds {size} bytes, the header says {header['scenes']} rows of "
+                f"{layout.row_bytes}; teach again"
+            )
+        with open(path / ROWS, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise DataError(f"teacher store {path}: {error.filename or ROWS} cannot be read; teach again") from error
+    return TeacherStore(path, header, layout, tokens, mapped)
