@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 from navforge.core import parallel
 from navforge.core.errors import NavforgeError
+from tests.slurm.cluster import wait_for
 
 
 def square(x: int) -> int:
@@ -46,3 +51,27 @@ def test_workers_run_one_thread_each() -> None:
 
 def test_nothing_to_do_is_fine() -> None:
     assert list(parallel.run(square, [])) == []
+
+
+POOL = """
+import os, sys, time
+from pathlib import Path
+from navforge.core import parallel
+
+def linger(folder):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    list(parallel.run(linger, sys.argv[1:] * 2, workers=2))
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(POOL)
+    (tmp_path / "begun").mkdir()
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "pool.py"), str(tmp_path / "begun")])
+    begun = wait_for(lambda: len(found := list((tmp_path / "begun").iterdir())) == 2 and found, "two workers", 60)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not any(psutil.pid_exists(int(path.name)) for path in begun), "the workers' end", 30)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import connection
 from typing import Generic, TypeVar
 
 from rich.console import Console
@@ -82,16 +84,9 @@ def run(
             yield outcome
 
 
-def _call(function: Callable[[ItemT], ResultT], item: ItemT) -> Outcome[ItemT, ResultT]:
-    try:
-        return Outcome(item, function(item))
-    except Exception as error:  # the worker boundary: recorded and handed to the caller
-        return Outcome(item, None, f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
 def _serial(function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> Iterator[Outcome[ItemT, ResultT]]:
     for item in items:
-        yield _call(function, item)
+        yield call(function, item)
 
 
 def _pooled(
@@ -99,12 +94,12 @@ def _pooled(
 ) -> Iterator[Outcome[ItemT, ResultT]]:
     # "spawn" children start clean: forking a process that already runs threads (torch, numba, polars) can deadlock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread_each) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         waiting: set[Future[Outcome[ItemT, ResultT]]] = set()
         todo = iter(items)
         try:
             for item in todo:
-                waiting.add(pool.submit(_call, function, item))
+                waiting.add(pool.submit(call, function, item))
                 if len(waiting) < 4 * workers:
                     continue
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -120,7 +115,16 @@ def _pooled(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread_each() -> None:
+def call(function: Callable[[ItemT], ResultT], item: ItemT) -> Outcome[ItemT, ResultT]:
+    """What becomes of one item: the worker boundary, where any exception is recorded for the caller."""
+    try:
+        return Outcome(item, function(item))
+    except Exception as error:
+        return Outcome(item, None, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def one_thread_each() -> None:
+    """Keep libraries that this process loads from now on from starting threads: processes are the parallelism."""
     for name in (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
@@ -129,3 +133,16 @@ def _one_thread_each() -> None:
         "POLARS_MAX_THREADS",
     ):
         os.environ[name] = "1"
+
+
+def _begin_worker() -> None:
+    """One thread each; and an end when the process that started the pool ends, even by kill -9."""
+    one_thread_each()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent.sentinel,), name="end with the pool", daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
