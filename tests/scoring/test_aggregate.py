@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,23 @@ def test_protocol_names() -> None:
         assert protocol(one.name) is one
     with pytest.raises(ConfigError, match="known: pdms_v1, epdms_v2, epdms_v2_before_fix"):
         protocol("nope")
+
+
+@pytest.mark.parametrize("name", [rules.name for rules in PROTOCOLS])
+def test_torch_and_numpy_give_the_same_bits(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    rules = protocol(name)
+    rng = np.random.default_rng(0)
+    given = {column: rng.choice([0.0, 0.5, 1.0], size=(3, 50)) for column in rules.columns}
+    progress, best = 40.0 * rng.random((3, 50)), np.array([[3.0], [20.0], [60.0]])
+
+    def scored(of: Any) -> tuple[Any, Any]:
+        values = {column: of(value) for column, value in given.items()}
+        gates = aggregate.gate(values, rules)
+        ego = aggregate.normalised_progress(of(progress), gates, of(best), rules)
+        return ego, aggregate.score({**values, "ego_progress": ego}, rules)
+
+    for here, there in zip(scored(np.asarray), scored(torch.from_numpy), strict=True):
+        assert there.dtype == torch.float64
+        np.testing.assert_array_equal(here, there.numpy())
+        assert len(np.unique(here)) > 20

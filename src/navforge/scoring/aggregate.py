@@ -1,8 +1,13 @@
-"""From sub-scores to scores: normalised progress, weighted means, final scores with extended comfort."""
+"""From sub-scores to scores: normalised progress, weighted means, final scores with extended comfort.
+
+Arrays of any shape, of NumPy or of torch on any device; float64, with the same bits in each.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +22,19 @@ Values = Mapping[str, Float]
 PROGRESS_THRESHOLD_M = 5.0
 
 
+def library_of(array: Any) -> Any:
+    """The module whose functions take this array: `numpy` or `torch`."""
+    if isinstance(array, np.ndarray | np.generic):
+        return np
+    return importlib.import_module(type(array).__module__.partition(".")[0])
+
+
 def gate(values: Values, protocol: Protocol) -> Float:
     """(N,) product of the multiplicative sub-scores."""
-    product = np.ones(len(values[protocol.multiplicative[0].name]))
-    for metric in protocol.multiplicative:
-        product = product * values[metric.name]
+    first, *others = (values[metric.name] for metric in protocol.multiplicative)
+    product = 1.0 * first
+    for value in others:
+        product = product * value
     return product
 
 
@@ -31,12 +44,14 @@ def normalised_progress(progress_m: Float, gates: Float, best_m: Float | float, 
     v2: raw progress over the best, clipped; 1 for all if the best is at most 5 m. v1.1: gated progress over the best;
     if the best is at most 5 m, 1 for all but those gated to 0. Source: `PDMScorer._aggregate_pdm_scores`.
     """
-    best = np.broadcast_to(np.asarray(best_m, dtype=np.float64), progress_m.shape)
+    of = library_of(progress_m)
+    best = of.zeros_like(progress_m) + best_m
     far = best > PROGRESS_THRESHOLD_M
-    divisor = np.where(far, best, 1.0)
+    divisor = of.where(far, best, 1.0)
     if protocol.devkit is Devkit.V1:
-        return np.where(far, progress_m * gates / divisor, np.where(gates == 0.0, 0.0, 1.0))
-    return np.where(far, np.clip(progress_m / divisor, 0.0, 1.0), 1.0)
+        near = 1.0 * (gates != 0.0)
+        return of.where(far, progress_m * gates / divisor, near)
+    return of.where(far, of.clip(progress_m / divisor, 0.0, 1.0), 1.0)
 
 
 def gated_progress(progress_m: Float, gates: Float, reference_gated_m: float) -> Float:
@@ -55,8 +70,8 @@ def weighted_mean(
     values: Values, protocol: Protocol, extended: Float | None = None, defined: NDArray[np.bool_] | None = None
 ) -> Float:
     """(N,) weighted mean of the weighted sub-scores, with extended comfort where it is `defined`."""
-    total = np.zeros(len(values[EGO_PROGRESS.name]))
-    weight = np.zeros_like(total)
+    total = 0.0 * values[EGO_PROGRESS.name]
+    weight = 0.0 * total
     for metric in protocol.weighted:
         total = total + metric.weight * values[metric.name]
         weight = weight + metric.weight
