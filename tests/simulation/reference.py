@@ -88,3 +88,15 @@ def simulate_one(ego: np.ndarray, poses: np.ndarray) -> np.ndarray:
         new[10] = (new[9] - s[9]) / DT
         states.append(new)
     return np.array(states)
+
+
+def interpolated(plan: np.ndarray, times: np.ndarray, at: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Poses (S, 3) of one plan (T, 3), moved to `origin`, at the times `at`; `times` (T + 1,) begin at the origin."""
+    c, s = np.cos(origin[2]), np.sin(origin[2])
+    x = (c * plan[:, 0] - s * plan[:, 1]) + origin[0]
+    y = (s * plan[:, 0] + c * plan[:, 1]) + origin[1]
+    heading = np.unwrap(np.concatenate([[origin[2]], wrap(plan[:, 2] + origin[2])]))
+    knots = np.stack([np.concatenate([[origin[0]], x]), np.concatenate([[origin[1]], y]), heading], axis=1)
+    upper = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
+    slope = (knots[upper] - knots[upper - 1]) / (times[upper] - times[upper - 1])[:, None]
+    return slope * (at - times[upper - 1])[:, None] + knots[upper - 1]

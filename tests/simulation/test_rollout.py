@@ -6,9 +6,11 @@ import pytest
 from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, State
 from navforge.geometry.se2 import poses_to_global
-from navforge.simulation.rollout import simulate
-from navforge.simulation.tracker import velocity_matrix
-from tests.simulation.reference import profiles, simulate_one
+from navforge.simulation import kernels
+from navforge.simulation.plans import prepare_plans, reference_poses, sampling
+from navforge.simulation.rollout import drive, simulate
+from navforge.simulation.tracker import speed_factors
+from tests.simulation.reference import simulate_one
 
 
 def moving(speed: float = 6.0) -> np.ndarray:
@@ -38,12 +40,6 @@ def test_agrees_with_the_plain_reference() -> None:
         states = simulate(ego, plans)
         for plan, simulated in zip(plans, states, strict=True):
             np.testing.assert_allclose(simulated, simulate_one(ego, plan), atol=1e-7)
-
-
-def test_velocity_matrix_is_the_least_squares_fit() -> None:
-    plan = random_plans(np.random.default_rng(3), 1)[0]
-    displacement = (np.diff(plan[:, :2], axis=0) * np.stack([np.cos(plan[:-1, 2]), np.sin(plan[:-1, 2])], 1)).sum(1)
-    np.testing.assert_allclose(velocity_matrix() @ displacement, profiles(plan)[0], atol=1e-9)
 
 
 def test_driving_straight_at_constant_speed_stays_straight() -> None:
@@ -94,7 +90,81 @@ def test_plans_do_not_influence_each_other() -> None:
     np.testing.assert_array_equal(simulate(moving(), plans[7:8])[0], together[7])
 
 
+START_US = 315_971_925_959_748
+
+
+def global_ego() -> np.ndarray:
+    ego = moving(4.0)
+    ego[:3] = 6.1e5, 4.8e6, -2.7
+    ego[State.STEERING_ANGLE] = -0.03
+    ego[State.YAW_RATE] = 0.05
+    return ego
+
+
+def knots_of(seed: int, count: int, poses: int, interval_s: float) -> np.ndarray:
+    plans = random_plans(np.random.default_rng(seed), count)
+    at = np.minimum(np.round(np.arange(1, poses + 1) * interval_s / 0.1).astype(int), 40)
+    return plans[:, at]
+
+
+@pytest.mark.parametrize(("poses", "interval_s"), [(40, 0.1), (8, 0.5), (3, 1.0), (1, 4.0)])
+def test_driving_plans_is_simulating_their_reference_poses(poses: int, interval_s: float) -> None:
+    plans = knots_of(6, 50, poses, interval_s)
+    ego = global_ego()
+    states = drive(ego, START_US, prepare_plans(plans, interval_s))
+    references = reference_poses(plans, interval_s, START_US, ego[:3])
+    np.testing.assert_allclose(states, simulate(ego, references), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", range(1, 18))
+def test_splitting_a_batch_changes_no_bit(count: int) -> None:
+    plans = knots_of(7, 17, 40, 0.1)
+    ego = global_ego()
+    whole = drive(ego, START_US, prepare_plans(plans, 0.1))
+    first = drive(ego, START_US, prepare_plans(plans[:count], 0.1))
+    rest = drive(ego, START_US, prepare_plans(plans[count:], 0.1))
+    np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
+    references = reference_poses(plans, 0.1, START_US, ego[:3])
+    np.testing.assert_array_equal(references[:count], reference_poses(plans[:count], 0.1, START_US, ego[:3]))
+    np.testing.assert_array_equal(simulate(ego, references)[:count], simulate(ego, references[:count]))
+
+
+def test_prepared_plans_serve_any_scene() -> None:
+    plans = knots_of(8, 11, 8, 0.5)
+    prepared = prepare_plans(plans, 0.5)
+    for time_us, heading in ((START_US, 0.3), (START_US + 500_071, 3.1), (7, -3.1)):
+        ego = global_ego()
+        ego[State.HEADING] = heading
+        np.testing.assert_array_equal(drive(ego, time_us, prepared), drive(ego, time_us, prepare_plans(plans, 0.5)))
+
+
+def test_a_proposal_at_a_time_gives_the_same_bits() -> None:
+    """The kernels with a plain index, as a CUDA thread calls them, on whole arrays instead of blocks."""
+    count = 21
+    ego = global_ego()
+    ego[State.VELOCITY_X] = 0.3  # some proposals stop
+    plans = prepare_plans(knots_of(9, count, 8, 0.5) * np.linspace(0.0, 1.0, count)[:, None, None], 0.5)
+    start = np.empty(kernels.START_SIZE)
+    kernels.fill_start(ego, start)
+    work = np.full((kernels.WORK_ROWS, kernels.WORK_STEPS, count), np.nan)
+    states = np.full((kernels.STATE_ROWS, 41, count), np.nan)
+    for n in range(count):
+        kernels.simulate_block(plans.knots, n, sampling(plans, START_US), start, speed_factors(), work, n, states)
+    lanes = drive(ego, START_US, plans)
+    np.testing.assert_array_equal(states[: kernels.CHANNELS].transpose(2, 1, 0), lanes)
+    np.testing.assert_allclose(states[kernels.COS], np.cos(states[kernels.HEADING]), rtol=0, atol=3e-16)
+    np.testing.assert_allclose(states[kernels.SIN], np.sin(states[kernels.HEADING]), rtol=0, atol=3e-16)
+
+
+def test_far_turned_headings_are_wrapped() -> None:
+    plans = random_plans(np.random.default_rng(10), 3)
+    turned = plans.copy()
+    turned[..., 2] += 2.0 * np.pi * 1e7
+    np.testing.assert_allclose(simulate(moving(), turned), simulate(moving(), plans), atol=1e-5)
+
+
 def test_no_plans() -> None:
+    assert drive(moving(), START_US, prepare_plans(np.empty((0, 8, 3)), 0.5)).shape == (0, 41, 11)
     assert simulate(moving(), np.empty((0, 41, 3))).shape == (0, 41, 11)
 
 

@@ -24,8 +24,8 @@ def test_known_values_agree_with_the_plain_reference() -> None:
 
 
 def test_sees_a_wrong_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = tracker.velocity_matrix() * (1.0 + 1e-6)
-    monkeypatch.setattr(selfcheck, "velocity_matrix", lambda: wrong)
+    wrong = tracker.speed_factors() * (1.0 + 1e-6)
+    monkeypatch.setattr(selfcheck, "speed_factors", lambda: wrong)
     with pytest.raises(NavforgeError, match="self-check failed"):
         selfcheck.check()
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from navforge.geometry.compiled import kernel
-from navforge.simulation.kernels import AX, AY, HEADING, TWO_PI, YAW_ACCELERATION, YAW_RATE
+from navforge.geometry.trigonometry import TWO_PI
+from navforge.simulation.kernels import AX, AY, HEADING, YAW_ACCELERATION, YAW_RATE
 
 MIN_LONGITUDINAL_ACCELERATION = -4.05
 MAX_LONGITUDINAL_ACCELERATION = 2.40

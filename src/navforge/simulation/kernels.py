@@ -1,17 +1,47 @@
-"""Compiled tracker and bicycle model: scalar functions, and one driver over proposals.
+"""Compiled tracker and bicycle model: generic functions over `n`, one proposal or eight (`geometry.lanes`).
 
-The scalar functions use only what numba compiles for CPU and CUDA alike. Trajectories lie in memory as
-`(channel, time, proposal)`, so that neighbouring proposals are neighbours in memory.
+Arrays lie as `(row, time, proposal)`. On a CPU, blocks of eight proposals go through all steps before the next block,
+in work space of the same layout that stays in the cache; a CUDA thread calls the same functions with its own `n`.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from navforge.geometry.compiled import kernel
+from navforge.geometry.lanes import WIDTH, lanes_at, larger, select, smaller
+from navforge.geometry.trigonometry import sincos, tan_small, wrap
 from navforge.geometry.vehicle import WHEEL_BASE_M
+from navforge.simulation.interpolation import fill_start, interpolate
+from navforge.simulation.rows import (
+    AX,
+    AY,
+    CHANNELS,
+    COS,
+    CURVATURE,
+    HEADING,
+    REF_COS,
+    REF_HEADING,
+    REF_SIN,
+    REF_X,
+    REF_Y,
+    SHARE,
+    SIN,
+    SPEED,
+    START_SIZE,
+    START_TAN,
+    STATE_ROWS,
+    STEERING,
+    STEERING_RATE,
+    VX,
+    VY,
+    WORK_ROWS,
+    WORK_STEPS,
+    YAW_ACCELERATION,
+    YAW_RATE,
+    X,
+    Y,
+)
 from navforge.simulation.tracker import (
     ACCELERATION_TIME_CONSTANT_S,
     CURVATURE_RATE_PENALTY,
@@ -24,128 +54,163 @@ from navforge.simulation.tracker import (
     MAX_STEERING_ANGLE,
     STEERING_TIME_CONSTANT_S,
     STEP_S,
+    STEPS,
     STOPPING_GAIN,
     STOPPING_SPEED_MPS,
     TRACKING_STEPS,
 )
 
-TWO_PI = 2.0 * math.pi
-# geometry.columns.State as plain integers, which CUDA kernels need.
-X, Y, HEADING, VX, VY, AX, AY, STEERING, STEERING_RATE, YAW_RATE, YAW_ACCELERATION = range(11)
-CHANNELS = 11
+# Rows of `tracker.speed_factors`.
+BEFORE, TWO_BEFORE, SCALE = range(3)
+
+PER_WHEEL_BASE = 1.0 / WHEEL_BASE_M
+PER_STEP = 1.0 / STEP_S
+COUPLING = CURVATURE_RATE_PENALTY / (STEP_S * STEP_S)
+TURN_PER_RATE = STEP_S / WHEEL_BASE_M
+HORIZON_S = TRACKING_STEPS * STEP_S
+SPEED_GAIN = LONGITUDINAL_WEIGHT * HORIZON_S / (LONGITUDINAL_WEIGHT * HORIZON_S * HORIZON_S + INPUT_WEIGHT)
+ACCELERATION_SHARE = STEP_S / (STEP_S + ACCELERATION_TIME_CONSTANT_S)
+STEERING_SHARE = STEP_S / (STEP_S + STEERING_TIME_CONSTANT_S)
 
 
 @kernel
-def wrap(angle):
-    """Angle in [-pi, pi)."""
-    if -math.pi <= angle < math.pi:
-        return angle
-    return angle - TWO_PI * math.floor((angle + math.pi) / TWO_PI)
-
-
-@kernel
-def fit_speeds(reference, n, matrix, displacement, speed):
-    """Speeds (40,) along reference n of (N, 41, 3): `matrix` times the displacements along the heading."""
+def fit_speeds(factors, work, n):
+    """Write SPEED (and REF_COS, REF_SIN) of a reference: the fit of `tracker.speed_factors`, eliminated and solved."""
+    x = work[REF_X, 0, n]
+    y = work[REF_Y, 0, n]
+    before = 0.0
+    two_before = 0.0
     for k in range(INTERVALS):
-        c = math.cos(reference[n, k, 2])
-        s = math.sin(reference[n, k, 2])
-        displacement[k] = c * (reference[n, k + 1, 0] - reference[n, k, 0]) + s * (
-            reference[n, k + 1, 1] - reference[n, k, 1]
-        )
-        speed[k] = 0.0
-    for j in range(INTERVALS):
-        for k in range(INTERVALS):
-            speed[k] += matrix[j, k] * displacement[j]
-
-
-@kernel
-def fit_curvatures(reference, n, speed, stiffness, load, curvature):
-    """Curvatures (40,) 1/m along reference n: tridiagonal least squares, eliminated without cancellation.
-
-    Minimises sum (dpsi_k - v_k dt kappa_k)^2 + 1e-10 kappa_0^2 + 1e-2 sum ((kappa_k - kappa_(k-1)) / dt)^2.
-    """
-    coupling = CURVATURE_RATE_PENALTY / (STEP_S * STEP_S)
-    for k in range(INTERVALS):
-        step = speed[k] * STEP_S
-        turn = wrap(reference[n, k + 1, 2] - reference[n, k, 2])
-        own_stiffness = step * step
-        own_load = step * turn
-        if k == 0:
-            stiffness[0] = own_stiffness + INITIAL_CURVATURE_PENALTY
-            load[0] = own_load
-        else:
-            share = coupling / (stiffness[k - 1] + coupling)
-            stiffness[k] = own_stiffness + stiffness[k - 1] * share
-            load[k] = own_load + load[k - 1] * share
+        s, c = sincos(work[REF_HEADING, k, n])
+        next_x = work[REF_X, k + 1, n]
+        next_y = work[REF_Y, k + 1, n]
+        displacement = c * (next_x - x) + s * (next_y - y)
+        eliminated = displacement - factors[BEFORE, k] * before
+        if k == INTERVALS - 1:
+            eliminated = eliminated - factors[TWO_BEFORE, k] * two_before
+        work[REF_COS, k, n] = c
+        work[REF_SIN, k, n] = s
+        work[SPEED, k, n] = eliminated * factors[SCALE, k]
+        two_before = before
+        before = eliminated
+        x = next_x
+        y = next_y
     last = INTERVALS - 1
-    curvature[last] = load[last] / stiffness[last]
+    after = work[SPEED, last, n]
+    work[SPEED, last - 2, n] = work[SPEED, last - 2, n] - factors[TWO_BEFORE, last] * after
     for k in range(last - 1, -1, -1):
-        curvature[k] = (load[k] + coupling * curvature[k + 1]) / (stiffness[k] + coupling)
+        after = work[SPEED, k, n] - factors[BEFORE, k + 1] * after
+        work[SPEED, k, n] = after
 
 
 @kernel
-def steering_rate_command(lateral_error, heading_error, steering, v, acceleration, curvature, k):
-    """Steering rate (rad/s) of the one-step LQR over the ten-step linearised lateral dynamics."""
-    e = lateral_error
-    psi = heading_error
-    input_e = 0.0
-    input_psi = 0.0
-    input_steering = 0.0
-    for i in range(TRACKING_STEPS):
-        step = (v + acceleration * STEP_S * i) * STEP_S
-        kappa = curvature[min(k + i, INTERVALS - 1)]
-        e += step * psi
-        input_e += step * input_psi
-        psi += step * (steering / WHEEL_BASE_M - kappa)
-        input_psi += step * input_steering / WHEEL_BASE_M
-        input_steering += STEP_S
-    psi = wrap(psi)
+def fit_curvatures(work, n):
+    """Write CURVATURE (1/m) of a reference: tridiagonal least squares, eliminated without cancellation.
+
+    Minimises sum (dpsi_k - v_k dt kappa_k)^2 + 1e-10 kappa_0^2 + 1e-2 sum ((kappa_k - kappa_(k-1)) / dt)^2, from the
+    last unknown to the first.
+    """
+    stiffness = 0.0
+    load = 0.0
+    heading = work[REF_HEADING, INTERVALS, n]
+    for k in range(INTERVALS - 1, 0, -1):
+        heading_before = work[REF_HEADING, k, n]
+        step = work[SPEED, k, n] * STEP_S
+        stiffness = step * step + stiffness
+        load = step * wrap(heading - heading_before) + load
+        heading = heading_before
+        inverse = 1.0 / (stiffness + COUPLING)
+        share = COUPLING * inverse
+        work[SHARE, k, n] = share
+        work[CURVATURE, k, n] = load * inverse
+        stiffness = stiffness * share
+        load = load * share
+    step = work[SPEED, 0, n] * STEP_S
+    stiffness = step * step + stiffness + INITIAL_CURVATURE_PENALTY
+    load = step * wrap(heading - work[REF_HEADING, 0, n]) + load
+    curvature = load / stiffness
+    work[CURVATURE, 0, n] = curvature
+    for k in range(1, INTERVALS):
+        curvature = work[CURVATURE, k, n] + work[SHARE, k, n] * curvature
+        work[CURVATURE, k, n] = curvature
+    for k in range(INTERVALS, WORK_STEPS):
+        work[CURVATURE, k, n] = curvature
+
+
+@kernel
+def steering_rate_command(lateral_error, heading_error, slope, v, acceleration, work, k, n):
+    """Steering rate (rad/s) of the one-step LQR over the ten-step linearised lateral dynamics, in closed form.
+
+    The dynamics are those of step sizes s_i = p + q i (i = 0..9): heading error psi += s_i (slope - kappa_i), lateral
+    error e += s_i psi, `slope` being the steering angle over the wheel base. What kappa contributes is a sum over
+    the window with weights that are polynomials in i, made of the repeated partial sums `sum_0 .. sum_3`; what the
+    steering angle and the input contribute are polynomials in p and q.
+    """
+    p = v * STEP_S
+    q = acceleration * (STEP_S * STEP_S)
+    sum_0 = work[CURVATURE, k + TRACKING_STEPS - 1, n]
+    sum_1 = sum_0
+    sum_2 = sum_0
+    sum_3 = sum_0
+    for i in range(TRACKING_STEPS - 2, -1, -1):
+        sum_0 = sum_0 + work[CURVATURE, k + i, n]
+        sum_1 = sum_1 + sum_0
+        sum_2 = sum_2 + sum_1
+        sum_3 = sum_3 + sum_2
+    pp = p * p
+    pq = p * q
+    qq = q * q
+    travelled = 10.0 * p + 45.0 * q
+    turn = slope * travelled - (p * sum_0 + q * (sum_1 - sum_0))
+    shift = slope * (45.0 * pp + 405.0 * pq + 870.0 * qq) - (
+        pp * (10.0 * sum_0 - sum_1)
+        + pq * (35.0 * sum_0 + 13.0 * sum_1 - 3.0 * sum_2)
+        + qq * (43.0 * sum_1 - 45.0 * sum_0 + 5.0 * sum_2 - 3.0 * sum_3)
+    )
+    psi = wrap(heading_error + turn)
+    e = lateral_error + heading_error * travelled + shift
+    input_psi = TURN_PER_RATE * (45.0 * p + 285.0 * q)
+    input_e = TURN_PER_RATE * (120.0 * pp + 1410.0 * pq + 4146.0 * qq)
     gain_e = LATERAL_ERROR_WEIGHT * input_e
     gain_psi = HEADING_ERROR_WEIGHT * input_psi
     return -(gain_e * e + gain_psi * psi) / (gain_e * input_e + gain_psi * input_psi + INPUT_WEIGHT)
 
 
 @kernel
-def commands(x, y, heading, v, steering, ref_x, ref_y, ref_heading, ref_v, curvature, k):
-    """Acceleration (m/s2) and steering rate (rad/s) that the tracker asks for at step k."""
-    if ref_v <= STOPPING_SPEED_MPS and v <= STOPPING_SPEED_MPS:
-        return -STOPPING_GAIN * (v - ref_v), 0.0
-    horizon = TRACKING_STEPS * STEP_S
-    gain = LONGITUDINAL_WEIGHT * horizon
-    acceleration = -gain * (v - ref_v) / (gain * horizon + INPUT_WEIGHT)
-    s = math.sin(ref_heading)
-    c = math.cos(ref_heading)
-    lateral_error = -(x - ref_x) * s + (y - ref_y) * c
-    heading_error = wrap(heading - ref_heading)
-    rate = steering_rate_command(lateral_error, heading_error, steering, v, acceleration, curvature, k)
-    return acceleration, rate
-
-
-@kernel
-def rollout(reference, n, speed, curvature, states):
-    """Fill states[:, 1:, n] from states[:, 0, n]: 40 steps of tracker and kinematic bicycle (Euler, 0.1 s)."""
-    acceleration_share = STEP_S / (STEP_S + ACCELERATION_TIME_CONSTANT_S)
-    steering_share = STEP_S / (STEP_S + STEERING_TIME_CONSTANT_S)
-    x = states[X, 0, n]
-    y = states[Y, 0, n]
-    heading = states[HEADING, 0, n]
-    v = states[VX, 0, n]
-    a = states[AX, 0, n]
-    steering = states[STEERING, 0, n]
-    yaw_rate = states[YAW_RATE, 0, n]
+def rollout(start, work, states, n):
+    """Write states (STATE_ROWS, 41, n): 40 steps of tracker and kinematic bicycle (Euler, 0.1 s) from `start`."""
+    for channel in range(STATE_ROWS):
+        states[channel, 0, n] = start[channel]
+    x = start[X]
+    y = start[Y]
+    heading = start[HEADING]
+    c = start[COS]
+    s = start[SIN]
+    v = start[VX]
+    a = start[AX]
+    steering = start[STEERING]
+    turn_rate = v * start[START_TAN] * PER_WHEEL_BASE
+    yaw_rate = start[YAW_RATE]
     for k in range(INTERVALS):
-        ref_v = speed[min(k + TRACKING_STEPS, INTERVALS - 1)]
-        ask_a, ask_rate = commands(
-            x, y, heading, v, steering, reference[n, k, 0], reference[n, k, 1], reference[n, k, 2], ref_v, curvature, k
-        )
-        a = acceleration_share * (ask_a - a) + a
-        rate = steering_share * (STEP_S * ask_rate) / STEP_S
-        x += v * math.cos(heading) * STEP_S
-        y += v * math.sin(heading) * STEP_S
-        heading = wrap(heading + v * math.tan(steering) / WHEEL_BASE_M * STEP_S)
-        v += a * STEP_S
-        steering = min(max(steering + rate * STEP_S, -MAX_STEERING_ANGLE), MAX_STEERING_ANGLE)
-        new_yaw_rate = v * math.tan(steering) / WHEEL_BASE_M
+        ref_v = work[SPEED, min(k + TRACKING_STEPS, INTERVALS - 1), n]
+        ref_c = work[REF_COS, k, n]
+        ref_s = work[REF_SIN, k, n]
+        error = v - ref_v
+        ask_a = -SPEED_GAIN * error
+        lateral_error = (y - work[REF_Y, k, n]) * ref_c - (x - work[REF_X, k, n]) * ref_s
+        heading_error = wrap(heading - work[REF_HEADING, k, n])
+        ask_rate = steering_rate_command(lateral_error, heading_error, steering * PER_WHEEL_BASE, v, ask_a, work, k, n)
+        stopping = (ref_v <= STOPPING_SPEED_MPS) & (v <= STOPPING_SPEED_MPS)
+        ask_a = select(stopping, -STOPPING_GAIN * error, ask_a)
+        rate = select(stopping, 0.0, STEERING_SHARE * ask_rate)
+        a = ACCELERATION_SHARE * (ask_a - a) + a
+        x = x + v * c * STEP_S
+        y = y + v * s * STEP_S
+        heading = wrap(heading + turn_rate * STEP_S)
+        v = v + a * STEP_S
+        steering = smaller(larger(steering + rate * STEP_S, -MAX_STEERING_ANGLE), MAX_STEERING_ANGLE)
+        turn_rate = v * tan_small(steering) * PER_WHEEL_BASE
+        s, c = sincos(heading)
         t = k + 1
         states[X, t, n] = x
         states[Y, t, n] = y
@@ -156,22 +221,91 @@ def rollout(reference, n, speed, curvature, states):
         states[AY, t, n] = 0.0
         states[STEERING, t, n] = steering
         states[STEERING_RATE, t, n] = rate
-        states[YAW_RATE, t, n] = new_yaw_rate
-        states[YAW_ACCELERATION, t, n] = (new_yaw_rate - yaw_rate) / STEP_S
-        yaw_rate = new_yaw_rate
+        states[YAW_RATE, t, n] = turn_rate
+        states[YAW_ACCELERATION, t, n] = (turn_rate - yaw_rate) * PER_STEP
+        states[COS, t, n] = c
+        states[SIN, t, n] = s
+        yaw_rate = turn_rate
+
+
+@kernel
+def track(start, factors, work, n, states):
+    """Write states (STATE_ROWS, 41, proposal) at `n` of the reference in `work`."""
+    fit_speeds(factors, work, n)
+    fit_curvatures(work, n)
+    rollout(start, work, states, n)
+
+
+@kernel
+def simulate_block(knots, m, sampling, start, factors, work, n, states):
+    """Write states (STATE_ROWS, 41, proposal) at `n` of plan `m` of `knots`; see `interpolate`.
+
+    Args:
+        knots: (3, T, plan) `plans.Plans.knots`.
+        m: plan, or lanes of plans (`lanes_at(first)`).
+        sampling: `Sampling` of the scene and the plans' interval.
+        start: (START_SIZE,) by `fill_start`.
+        factors: (3, 40) `tracker.speed_factors`.
+        work: (WORK_ROWS, WORK_STEPS, proposal).
+        n: where in `work` and `states`: `lanes_at(0)` in a block, the proposal's number in whole arrays.
+        states: (STATE_ROWS, 41, proposal).
+    """
+    interpolate(knots, m, sampling, start, work, n)
+    track(start, factors, work, n, states)
+
+
+@kernel
+def copy_states(block, first, states):
+    """Copy states of a block to proposals first, first + 1, ... of (CHANNELS, 41, N), as many as there are."""
+    count = min(WIDTH, states.shape[2] - first)
+    for channel in range(CHANNELS):
+        for t in range(STEPS):
+            for i in range(count):
+                states[channel, t, first + i] = block[channel, t, i]
 
 
 @kernel(nogil=True)
-def simulate_batch(ego_state, reference, matrix, states):
-    """Simulate every proposal; reference (N, 41, 3), states (11, 41, N) written, one common frame."""
-    displacement = np.empty(INTERVALS)
-    speed = np.empty(INTERVALS)
-    stiffness = np.empty(INTERVALS)
-    load = np.empty(INTERVALS)
-    curvature = np.empty(INTERVALS)
-    for n in range(reference.shape[0]):
-        for channel in range(CHANNELS):
-            states[channel, 0, n] = ego_state[channel]
-        fit_speeds(reference, n, matrix, displacement, speed)
-        fit_curvatures(reference, n, speed, stiffness, load, curvature)
-        rollout(reference, n, speed, curvature, states)
+def simulate_plans(ego_state, knots, sampling, factors, states):
+    """Simulate plans: states (CHANNELS, 41, N) written, global frame."""
+    start = np.empty(START_SIZE)
+    fill_start(ego_state, start)
+    work = np.empty((WORK_ROWS, WORK_STEPS, WIDTH))
+    block = np.empty((STATE_ROWS, STEPS, WIDTH))
+    for first in range(0, states.shape[2], WIDTH):
+        simulate_block(knots, lanes_at(first), sampling, start, factors, work, lanes_at(0), block)
+        copy_states(block, first, states)
+
+
+@kernel(nogil=True)
+def simulate_references(ego_state, references, factors, states):
+    """Simulate reference poses (N, 41, 3): states (CHANNELS, 41, N) written, in their frame."""
+    start = np.empty(START_SIZE)
+    fill_start(ego_state, start)
+    work = np.empty((WORK_ROWS, WORK_STEPS, WIDTH))
+    block = np.empty((STATE_ROWS, STEPS, WIDTH))
+    last = references.shape[0] - 1
+    for first in range(0, references.shape[0], WIDTH):
+        for i in range(WIDTH):
+            for k in range(STEPS):
+                for channel in range(3):
+                    work[channel, k, i] = references[min(first + i, last), k, channel]
+        track(start, factors, work, lanes_at(0), block)
+        copy_states(block, first, states)
+
+
+@kernel(nogil=True)
+def interpolate_plans(origin, knots, sampling, references):
+    """Write the reference poses (N, 41, 3) of plans that begin at `origin` (3,); headings in [-pi, pi)."""
+    ego_state = np.zeros(CHANNELS)
+    for channel in range(3):
+        ego_state[channel] = origin[channel]
+    start = np.empty(START_SIZE)
+    fill_start(ego_state, start)
+    work = np.empty((WORK_ROWS, WORK_STEPS, WIDTH))
+    for first in range(0, references.shape[0], WIDTH):
+        interpolate(knots, lanes_at(first), sampling, start, work, lanes_at(0))
+        for i in range(min(WIDTH, references.shape[0] - first)):
+            for k in range(STEPS):
+                references[first + i, k, 0] = work[REF_X, k, i]
+                references[first + i, k, 1] = work[REF_Y, k, i]
+                references[first + i, k, 2] = wrap(work[REF_HEADING, k, i])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.geometry.columns import Pose
-from navforge.geometry.se2 import wrap_angle
+from navforge.geometry.lanes import WIDTH
 from navforge.metric_cache.scene import CachedScene
+from navforge.simulation.interpolation import Sampling, fill_knots, fill_sampling
+from navforge.simulation.kernels import interpolate_plans
 from navforge.simulation.tracker import STEP_S, STEPS
 
 Float = NDArray[np.float64]
@@ -36,15 +39,50 @@ def check_plans(poses: Float, interval_s: float) -> Float:
     return poses
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plans:
+    """Plans as the kernels read them: prepared once, used in any number of scenes."""
+
+    knots: Float
+    """(3, T, N padded) x, y, unwrapped heading in the ego frame; the last plan repeated up to a multiple of 8."""
+    count: int
+    """N."""
+    interval_s: float
+
+    def __len__(self) -> int:
+        """Number of plans."""
+        return self.count
+
+
+def prepare_plans(poses: Float, interval_s: float) -> Plans:
+    """Plans (N, T, 3) of poses in the ego frame, the current pose left out, `interval_s` apart.
+
+    Raises:
+        DataError: see `check_plans`.
+    """
+    poses = np.require(check_plans(poses, interval_s), requirements=["C", "W"])  # read-only would compile kernels anew
+    count, steps, _ = poses.shape
+    knots = np.empty((3, steps, -(-count // WIDTH) * WIDTH))
+    fill_knots(poses, knots)
+    return Plans(knots=knots, count=count, interval_s=float(interval_s))
+
+
+def sampling(plans: Plans, time_us: int) -> Sampling:
+    """Where the sample times of a scene, whose current frame is at `time_us`, lie among the poses of `plans`."""
+    samples = Sampling(np.empty(STEPS, np.int64), np.empty(STEPS), np.empty(STEPS))
+    fill_sampling(plans.knots.shape[1], plans.interval_s, time_us, *samples)
+    return samples
+
+
 def pose_times_us(count: int, interval_s: float, time_us: int) -> NDArray[np.int64]:
     """(count + 1,) times of the current pose and of a plan's poses, truncated to microseconds as the devkit does."""
-    seconds = np.arange(0.0, count * interval_s, interval_s)[:count] + interval_s
+    seconds = np.arange(count) * interval_s + interval_s
     return np.concatenate([[time_us], _truncate_us(seconds, time_us)])
 
 
 def sample_times_us(time_us: int) -> NDArray[np.int64]:
     """(41,) times at which the devkit samples a trajectory, before it clips them to the trajectory's own times."""
-    return _truncate_us(np.arange(0.0, (STEPS - 1) * STEP_S + STEP_S, STEP_S)[:STEPS], time_us)
+    return _truncate_us(np.arange(STEPS) * STEP_S, time_us)
 
 
 def reference_poses(poses: Float, interval_s: float, time_us: int, ego_pose: Float) -> Float:
@@ -55,7 +93,7 @@ def reference_poses(poses: Float, interval_s: float, time_us: int, ego_pose: Flo
 
     The plan is moved to the frame of `ego_pose` before it is interpolated, in the devkit's order of operations: global
     coordinates are so large that a position is rounded to 1e-9 m, and the curvature fitted to a plan that hardly
-    moves depends on that rounding (up to 3e-5 m after 4 s).
+    moves depends on that rounding (up to 3e-5 m after 4 s). Headings are exact to 1e-15 either way.
 
     Args:
         poses: (N, T, 3) ego frame, the current pose left out.
@@ -69,19 +107,10 @@ def reference_poses(poses: Float, interval_s: float, time_us: int, ego_pose: Flo
     Raises:
         DataError: see `check_plans`.
     """
-    poses = check_plans(poses, interval_s)
-    knots = np.empty((len(poses), poses.shape[1] + 1, 3))
-    knots[:, 0] = ego_pose
-    knots[:, 1:] = _compose(ego_pose, poses)
-    knots[..., Pose.HEADING] = np.unwrap(knots[..., Pose.HEADING], axis=1)
-    times = pose_times_us(poses.shape[1], interval_s, time_us).astype(np.float64)
-    at = np.clip(sample_times_us(time_us), int(times[0]), int(times[-1])).astype(np.float64)
-    upper = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
-    lower = upper - 1
-    slope = (knots[:, upper] - knots[:, lower]) / (times[upper] - times[lower])[None, :, None]
-    sampled = slope * (at - times[lower])[None, :, None] + knots[:, lower]
-    sampled[..., Pose.HEADING] = wrap_angle(sampled[..., Pose.HEADING])
-    return sampled
+    plans = prepare_plans(poses, interval_s)
+    references = np.empty((len(plans), STEPS, 3))
+    interpolate_plans(np.array(ego_pose, dtype=np.float64), plans.knots, sampling(plans, time_us), references)
+    return references
 
 
 def to_reference_poses(scene: CachedScene, poses: Float, interval_s: float) -> Float:
@@ -89,14 +118,5 @@ def to_reference_poses(scene: CachedScene, poses: Float, interval_s: float) -> F
     return reference_poses(poses, interval_s, scene.time_us, scene.ego_state[:3])
 
 
-def _compose(origin: Float, poses: Float) -> Float:
-    """Poses (N, T, 3) relative to `origin`, by the arithmetic of 3x3 transformation matrices."""
-    c, s = np.cos(origin[Pose.HEADING]), np.sin(origin[Pose.HEADING])
-    relative_c, relative_s = np.cos(poses[..., Pose.HEADING]), np.sin(poses[..., Pose.HEADING])
-    x, y = poses[..., Pose.X], poses[..., Pose.Y]
-    heading = np.arctan2(s * relative_c + c * relative_s, c * relative_c - s * relative_s)
-    return np.stack([(c * x - s * y) + origin[Pose.X], (s * x + c * y) + origin[Pose.Y], heading], axis=-1)
-
-
-def _truncate_us(seconds: Float, time_us: int) -> NDArray[np.int64]:
-    return np.array([int(t * US_PER_S) for t in seconds + time_us * 1e-6], dtype=np.int64)
+def _truncate_us(seconds: NDArray[np.floating], time_us: int) -> NDArray[np.int64]:
+    return ((seconds + time_us * 1e-6) * US_PER_S).astype(np.int64)

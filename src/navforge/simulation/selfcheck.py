@@ -10,8 +10,9 @@ import numpy as np
 
 from navforge.core.errors import NavforgeError
 from navforge.geometry.columns import STATE_SIZE, State
+from navforge.simulation.kernels import REF_X, SPEED, WORK_ROWS, WORK_STEPS, fit_speeds
 from navforge.simulation.rollout import simulate
-from navforge.simulation.tracker import STEP_S, STEPS, velocity_matrix
+from navforge.simulation.tracker import INTERVALS, STEP_S, STEPS, speed_factors
 
 TOLERANCE = 1e-9
 
@@ -34,9 +35,11 @@ def check() -> None:
     Raises:
         NavforgeError: this machine disagrees; no score computed on it can be trusted.
     """
-    matrix = velocity_matrix()
-    constant_speed = matrix @ np.full(STEPS - 1, SPEED_MPS * STEP_S)
-    _compare(f"the velocity fit of a plan at {SPEED_MPS} m/s", constant_speed, np.full(STEPS - 1, SPEED_MPS))
+    work = np.zeros((WORK_ROWS, WORK_STEPS, 1))
+    work[REF_X, :STEPS, 0] = SPEED_MPS * STEP_S * np.arange(STEPS)
+    fit_speeds(speed_factors(), work, 0)
+    constant_speed = np.full(INTERVALS, SPEED_MPS)
+    _compare(f"the velocity fit of a plan at {SPEED_MPS} m/s", work[SPEED, :INTERVALS, 0], constant_speed)
     states = simulate(_test_state(), _test_references())
     _compare("the simulated states", states[:, -1, COLUMNS], EXPECTED)
 

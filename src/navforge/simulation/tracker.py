@@ -37,34 +37,30 @@ STEERING_TIME_CONSTANT_S = 0.05
 
 
 @cache
-def velocity_matrix() -> NDArray[np.float64]:
-    """(40, 40) matrix from displacements along the heading (m per step) to the fitted speeds (m/s) at each step.
+def speed_factors() -> NDArray[np.float64]:
+    """(3, 40) factors by which the speeds of a plan are solved for, from the displacements along its heading.
 
-    Solved by elimination in extended precision, without BLAS, so that every machine gets the same matrix.
+    With the speeds v as unknowns, the accelerations are (v_k - v_(k-1)) / dt, and the normal matrix of the fit is the
+    constant I + c (differences' products), c = jerk_penalty / dt^4: tridiagonal but for one entry in the last row.
+    With its elimination L D L^T: row 0 holds L[k, k-1], row 1 L[k, k-2], row 2 1 / (D[k] dt). Computed in extended
+    precision, without BLAS, so that every machine gets the same factors.
     """
     n = INTERVALS
     dt = np.longdouble(STEP_S)
-    motion = np.tril(np.full((n, n), dt * dt, dtype=np.longdouble))
-    motion[:, 0] = dt
-    penalty = np.zeros((n - 2, n), dtype=np.longdouble)
-    penalty[:, 1:-1] = -np.eye(n - 2, dtype=np.longdouble)
-    penalty[-1, -1] = 1
-    weight = np.longdouble(JERK_PENALTY)
-    normal = (motion.T[:, :, None] * motion[None]).sum(axis=1) + weight * (penalty.T[:, :, None] * penalty[None]).sum(1)
-    fit = _solve(normal, motion.T.copy())
-    speeds = fit.copy()
-    speeds[1:] = fit[0] + dt * np.cumsum(fit[1:], axis=0)
-    return np.ascontiguousarray(speeds.astype(np.float64))
-
-
-def _solve(matrix: NDArray[np.longdouble], rhs: NDArray[np.longdouble]) -> NDArray[np.longdouble]:
-    """Gauss-Jordan elimination with partial pivoting."""
-    a = np.concatenate([matrix, rhs], axis=1)
-    n = len(matrix)
-    for i in range(n):
-        pivot = i + int(np.argmax(np.abs(a[i:, i])))
-        a[[i, pivot]] = a[[pivot, i]]
-        a[i] /= a[i, i]
-        others = np.arange(n) != i
-        a[others] -= a[others, i, None] * a[i]
-    return a[:, n:]
+    weight = np.longdouble(JERK_PENALTY) / dt**4
+    differences = np.zeros((n - 2, n), dtype=np.longdouble)
+    for row in range(n - 3):
+        differences[row, row : row + 2] = [-1, 1]
+    differences[-1, -3:] = [1, -2, 1]
+    normal = np.eye(n, dtype=np.longdouble) + weight * (differences.T[:, :, None] * differences[None]).sum(axis=1)
+    lower = np.eye(n, dtype=np.longdouble)
+    diagonal = np.zeros(n, dtype=np.longdouble)
+    for k in range(n):
+        diagonal[k] = normal[k, k] - (lower[k, :k] ** 2 * diagonal[:k]).sum()
+        known = (lower[k + 1 :, :k] * (lower[k, :k] * diagonal[:k])).sum(axis=1)
+        lower[k + 1 :, k] = (normal[k + 1 :, k] - known) / diagonal[k]
+    factors = np.zeros((3, n))
+    factors[0, 1:] = np.diagonal(lower, -1)
+    factors[1, 2:] = np.diagonal(lower, -2)
+    factors[2] = 1 / (diagonal * dt)
+    return factors
