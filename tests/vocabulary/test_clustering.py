@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.vocabulary.clustering import cluster, upsample
+from navforge.vocabulary import clustering
+from navforge.vocabulary.clustering import cluster, medoids, upsample
 
 
 def arc(times_s: np.ndarray, speed: float, yaw_rate: float) -> np.ndarray:
@@ -86,3 +87,40 @@ def test_too_few_distinct_trajectories() -> None:
 def test_too_short_future() -> None:
     with pytest.raises(DataError, match="8 poses"):
         upsample(np.zeros((5, 3)), np.zeros(2))
+
+
+def test_many_are_upsampled_to_the_same_bits_as_one_by_one() -> None:
+    generator = np.random.default_rng(5)
+    poses = np.stack(
+        [arc(0.5 * np.arange(1, 11), generator.uniform(1, 14), generator.uniform(-0.4, 0.4)) for _ in range(9)]
+    )
+    velocity = generator.uniform(0, 10, (9, 2))
+    each = np.stack([upsample(one, speed) for one, speed in zip(poses, velocity, strict=True)])
+    assert np.array_equal(upsample(poses, velocity), each)
+
+
+@pytest.mark.parametrize("representative", ["medoid", "mean"])
+def test_many_trajectories_give_a_vocabulary_as_good_as_few_do(
+    representative: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exact k-means of large numbers against scikit-learn's of small ones, on the same trajectories."""
+    trajectories = some_trajectories(600)
+
+    def error(entries: np.ndarray) -> float:
+        away = trajectories[:, None, ::5, :2] - entries[None, :, ::5, :2]
+        return float(np.linalg.norm(away, axis=-1).mean(axis=-1).min(axis=1).mean())
+
+    few = cluster(trajectories, 40, seed=0, representative=representative)
+    monkeypatch.setattr(clustering, "EXACT_FROM", 500)
+    many = cluster(trajectories, 40, seed=0, representative=representative)
+    assert not np.array_equal(few.poses, many.poses)
+    assert error(many.poses) < 1.15 * error(few.poses)
+    if representative == "medoid":
+        rows = {row.tobytes() for row in trajectories}
+        assert len({entry.tobytes() for entry in many.poses} & rows) == 40
+
+
+def test_a_cluster_without_members_takes_the_farthest_row_left() -> None:
+    rows = np.array([[0.0], [1.0], [9.0], [9.0], [5.0]], np.float32)
+    labels, squares = np.array([0, 0, 2, 2, 0]), np.array([4.0, 1.0, 0.0, 0.0, 9.0])
+    assert medoids(rows, 3, labels, squares).tolist() == [1, 4, 2]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.parallel import progress
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.vocabulary.clustering import cluster
-from navforge.vocabulary.harvest import human_trajectories
+from navforge.vocabulary.harvest import human_trajectories, sampled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +24,15 @@ class Config:
     split: str = key(help="folder of logs or scene-filter YAML")
     out: Path = key(help="vocabulary file to write, ending in .npy")
     size: int = key(256, "number of entries", low=2)
+    trajectories: int | None = key(
+        None, "human trajectories to cluster, taken at random; all: every scene of the split", low=1, none="all"
+    )
     representative: str = key(
         "medoid", "entry of a cluster: its most central driven trajectory, or the mean", choices=("medoid", "mean")
     )
-    seed: int = key(0, "of the k-means initialisation", low=0)
+    seed: int = key(0, "of the draw of trajectories and of the k-means seeds", low=0)
     allow_missing: bool = key(False, "go on when scenes of the split are not on disk")
-    workers: int = key(0, "processes that read logs; 0 one per CPU", low=0)
+    workers: int = key(0, "processes that read logs, threads that cluster; 0 one per CPU", low=0)
     data: DataConfig = key(DataConfig)
 
     def __post_init__(self) -> None:
@@ -38,8 +44,17 @@ class Config:
 def run(config: Config) -> None:
     """Build, save with a JSON of its facts, and say what was made."""
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
-    trajectories = human_trajectories(split, config.data, workers=config.workers)
-    vocabulary = cluster(trajectories, config.size, seed=config.seed, representative=config.representative)
+    taken = split if config.trajectories is None else sampled(split, config.trajectories, seed=config.seed)
+    trajectories = human_trajectories(taken, config.data, workers=config.workers)
+    with bars() as step:
+        vocabulary = cluster(
+            trajectories,
+            config.size,
+            seed=config.seed,
+            representative=config.representative,
+            workers=config.workers,
+            step=step,
+        )
     vocabulary.save(
         config.out,
         split=split.name,
@@ -54,3 +69,21 @@ def run(config: Config) -> None:
         f"{config.out}: {vocabulary.size} entries from {len(trajectories)} trajectories of {split.name} "
         f"(fingerprint {vocabulary.fingerprint})"
     )
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar with an ETA for each thing that `step(label, done, total)` is called with; the next ends the one before."""
+    with progress("clustering", 1) as bar:
+        tasks = {"clustering": bar.task_ids[0]}
+
+        def step(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                for task in bar.task_ids:
+                    bar.update(task, total=bar.tasks[task].completed)
+                tasks[label] = bar.add_task(label)
+            bar.update(tasks[label], completed=done, total=total)
+
+        yield step
+        for task in bar.task_ids:
+            bar.update(task, total=bar.tasks[task].completed)

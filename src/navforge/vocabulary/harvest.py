@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +15,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
 from navforge.vocabulary.clustering import upsample
+from navforge.vocabulary.vocabulary import STEPS
 
 PLAN_FRAMES = 8
 MOST_FRAMES = 10
@@ -24,7 +27,9 @@ def human_trajectories(split: Split, data: DataConfig, *, workers: int = 0) -> N
     Raises:
         DataError: a log cannot be read or a scene has less than 4 s of future.
     """
-    found: dict[str, NDArray[np.float32]] = {}
+    found = np.empty((len(split), STEPS, 3), np.float32)
+    ends = np.cumsum([len(tokens) for tokens in split.logs.values()])
+    last = dict(zip(split.logs, ends.tolist(), strict=True))
     logs = [split.one_log(log_name) for log_name in split.logs]
     serial = len(split) < 5000
     work = partial(_of_log, data=data)
@@ -32,16 +37,40 @@ def human_trajectories(split: Split, data: DataConfig, *, workers: int = 0) -> N
         (log_name,) = outcome.item.logs
         if outcome.result is None:
             raise DataError(f"log {log_name}: {outcome.error}")
-        found[log_name] = outcome.result
-    return np.concatenate([found[log_name] for log_name in split.logs])
+        found[last[log_name] - len(outcome.result) : last[log_name]] = outcome.result
+    return found
 
 
-def scene_trajectory(scene: Scene) -> NDArray[np.float32]:
-    """(40, 3) the human's trajectory at 10 Hz; uses the fifth second, where the log has it, to shape the fourth."""
-    frames = min(MOST_FRAMES, max(PLAN_FRAMES, len(scene.future)))
-    return upsample(scene.human_poses(frames), scene.ego_status().velocity.astype(np.float64))
+def sampled(split: Split, count: int, *, seed: int) -> Split:
+    """The split with `count` of its scenes, taken at random; the split itself where it has no more.
+
+    Args:
+        split: all scenes.
+        count: how many to keep.
+        seed: of the draw.
+    """
+    if count >= len(split):
+        return split
+    kept = np.zeros(len(split), dtype=bool)
+    kept[np.random.default_rng(seed).choice(len(split), count, replace=False)] = True
+    keep = iter(kept.tolist())
+    drawn = {log_name: tuple(token for token in tokens if next(keep)) for log_name, tokens in split.logs.items()}
+    logs = {log_name: tokens for log_name, tokens in drawn.items() if tokens}
+    return replace(split, logs=logs, folders={log_name: split.folders[log_name] for log_name in logs})
+
+
+def scene_trajectories(scenes: Sequence[Scene]) -> NDArray[np.float32]:
+    """(S, 40, 3) the human's trajectories at 10 Hz; the fifth second, where a log has it, shapes the fourth."""
+    out = np.empty((len(scenes), STEPS, 3), np.float32)
+    frames = np.array([min(MOST_FRAMES, max(PLAN_FRAMES, len(scene.future))) for scene in scenes])
+    for count in np.unique(frames).tolist():
+        rows = np.flatnonzero(frames == count).tolist()
+        poses = np.stack([scenes[row].human_poses(count) for row in rows])
+        velocity = np.stack([scenes[row].current.velocity.astype(np.float64) for row in rows])
+        out[rows] = upsample(poses, velocity)
+    return out
 
 
 def _of_log(split: Split, data: DataConfig) -> NDArray[np.float32]:
     (log_name,) = split.logs
-    return np.stack([scene_trajectory(scene) for scene in read_scenes(split, data, log_name)])
+    return scene_trajectories(read_scenes(split, data, log_name))
