@@ -6,8 +6,9 @@ interpolated when it is loaded), map polygons, lane baselines (a centreline is a
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.geometry.arclength import arc_length
 from navforge.metric_cache.container import Arrays, read_arrays, write_arrays
+from navforge.metric_cache.ragged import gather_polygons, is_listed, slices
 from navforge.metric_cache.scene import (
     REFERENCE_STEPS,
     CachedScene,
     Devkit,
     MapLayer,
     MapPolygons,
+    ObjectTracks,
     RedLights,
 )
-from navforge.metric_cache.tracks import FrameObjects, interpolate, sightings
+from navforge.metric_cache.tracks import FrameObjects, ObjectFrames, grouped, interpolate, last_frame
 
 Float = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -108,15 +111,23 @@ class LogFile:
         self.meta, self._arrays = read_arrays(path)
         self.tokens: tuple[str, ...] = tuple(self.meta["tokens"])
         self._row = {token: row for row, token in enumerate(self.tokens)}
-        self._frame_objects: dict[int, FrameObjects] = {}
+        arrays = self._arrays
+        self._tracks: NDArray[np.str_] = arrays["track_token"].astype(np.str_)
+        self._sightings = FrameObjects(
+            token=self._tracks[:0],
+            type=arrays["object_type"],
+            extent=arrays["object_extent"],
+            pose=arrays["object_pose"],
+            velocity=arrays["object_velocity"],
+        )
 
     def scene(self, token: str) -> CachedScene:
         """One scene; DataError if the log does not hold it."""
         if token not in self._row:
             raise DataError(f"{self.path} has no scene {token}")
         row, arrays = self._row[token], self._arrays
-        seen = sightings([self._objects(int(frame)) for frame in self._part("frames", row)])
-        has_v1 = seen.frames > (Devkit.V1.observation_steps - 1) // 5
+        frames = self._part("frames", row)
+        seen = cache(partial(self._seen, frames))
         route = self._part("route_lanes", row)
         centerline = np.concatenate(
             [self._part("lane_path", int(lane)) for lane in self._part("centerline_lanes", row)]
@@ -139,8 +150,8 @@ class LogFile:
             centerline_progress=arc_length(centerline),
             route_lane_ids=tuple(map(str, route.tolist())),
             polygons=self._polygons(self._part("polygons", row), route),
-            objects_v1=interpolate(seen, Devkit.V1) if has_v1 else None,
-            objects_v2=interpolate(seen, Devkit.V2),
+            objects_v1=_tracks(seen, Devkit.V1) if len(frames) > last_frame(Devkit.V1) else None,
+            objects_v2=_tracks(seen, Devkit.V2),
             red_lights=self._lights(self._part("light_step", row), self._part("light_polygon", row)),
         )
 
@@ -152,38 +163,36 @@ class LogFile:
         start = self._arrays[f"{name}_start"]
         return self._arrays[name][start[row] : start[row + 1]]
 
-    def _objects(self, row: int) -> FrameObjects:
-        if row not in self._frame_objects:
-            start, arrays = self._arrays["object_start"], self._arrays
-            part = slice(start[row], start[row + 1])
-            self._frame_objects[row] = FrameObjects(
-                token=arrays["track_token"][arrays["object_track"][part]].astype(np.str_),
-                type=arrays["object_type"][part],
-                extent=arrays["object_extent"][part],
-                pose=arrays["object_pose"][part],
-                velocity=arrays["object_velocity"][part],
-            )
-        return self._frame_objects[row]
+    def _seen(self, frames: NDArray[np.int32]) -> ObjectFrames:
+        number, rows = slices(self._arrays["object_start"], frames)
+        return grouped(
+            token=self._tracks,
+            track=self._arrays["object_track"][rows],
+            number=number,
+            rows=rows,
+            table=self._sightings,
+            frames=len(frames),
+        )
 
     def _polygons(self, rows: NDArray[Any], route: Ints) -> MapPolygons:
-        xy, ring_start, polygon_start = self._rings_of(rows)
         layer, fid = self._arrays["polygon_layer"][rows], self._arrays["polygon_fid"][rows]
         is_lane = (layer == MapLayer.LANE) | (layer == MapLayer.LANE_CONNECTOR)
-        return MapPolygons(xy, ring_start, polygon_start, layer, fid, is_lane & np.isin(fid, route))
+        return MapPolygons(*self._rings_of(rows), layer, fid, is_lane & is_listed(fid, route))
 
     def _lights(self, step: NDArray[np.uint8], rows: NDArray[Any]) -> RedLights:
-        distinct = np.array(list(dict.fromkeys(rows.tolist())), np.int64)
+        distinct = np.array(list(dict.fromkeys(rows.tolist())), np.int32)
         index = {int(row): k for k, row in enumerate(distinct)}
-        connector = np.array([index[int(row)] for row in rows], np.int64)
-        xy, ring_start, polygon_start = self._rings_of(distinct)
-        return RedLights(step, connector, self._arrays["polygon_fid"][distinct], xy, ring_start, polygon_start)
+        connector = np.array([index[row] for row in rows.tolist()], np.int64)
+        return RedLights(step, connector, self._arrays["polygon_fid"][distinct], *self._rings_of(distinct))
 
-    def _rings_of(self, rows: NDArray[Any]) -> tuple[Float, Ints, Ints]:
+    def _rings_of(self, rows: NDArray[np.int32]) -> tuple[Float, Ints, Ints]:
         """Vertices, ring starts and polygon starts of some polygons of the table."""
         arrays = self._arrays
-        polygon_start, rings = _gather(arrays["polygon_start"], rows)
-        ring_start, vertices = _gather(arrays["ring_start"], rings)
-        return arrays["polygon_xy"][vertices], ring_start, polygon_start
+        return gather_polygons(rows, arrays["polygon_start"], arrays["ring_start"], arrays["polygon_xy"])
+
+
+def _tracks(seen: Callable[[], ObjectFrames], devkit: Devkit) -> ObjectTracks:
+    return ObjectTracks.deferred(lambda: interpolate(seen(), devkit))
 
 
 class _PolygonTable:
@@ -253,14 +262,6 @@ def _pack_ragged(name: str, parts: Sequence[NDArray[Any]]) -> Arrays:
 
 def _starts(lengths: Iterable[int]) -> Ints:
     return np.cumsum([0, *lengths], dtype=np.int64)
-
-
-def _gather(start: Ints, rows: NDArray[Any]) -> tuple[Ints, Ints]:
-    """Starts of the chosen rows of a ragged table put end to end, and the table's elements they consist of."""
-    first = start[rows]
-    lengths = start[np.asarray(rows) + 1] - first
-    starts = _starts(lengths)
-    return starts, np.arange(starts[-1]) + np.repeat(first - starts[:-1], lengths)
 
 
 def _or_zeros(array: Float | None, shape: tuple[int, ...]) -> Float:

@@ -72,23 +72,49 @@ def sightings(frames: Sequence[FrameObjects]) -> ObjectFrames:
     Args:
         frames: the current frame first, then every 0.5 s.
     """
-    token = np.concatenate([frame.token for frame in frames])
-    number = np.repeat(np.arange(len(frames)), [len(frame.token) for frame in frames])
-    _, first, track = np.unique(token, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    first = np.sort(first)
-    track = rank[track]
-    order = np.argsort(track, kind="stable")
-    return ObjectFrames(
-        token=token[first],
-        type=np.concatenate([frame.type for frame in frames])[first],
-        extent=np.concatenate([frame.extent for frame in frames])[first],
-        start=np.searchsorted(track[order], np.arange(len(first) + 1)).astype(np.int64),
-        frame=number[order].astype(np.uint8),
-        pose=np.concatenate([frame.pose for frame in frames])[order],
-        velocity=np.concatenate([frame.velocity for frame in frames])[order],
+    names = np.concatenate([frame.token for frame in frames])
+    token, track = np.unique(names, return_inverse=True)
+    return grouped(
+        token=token,
+        track=track,
+        number=np.repeat(np.arange(len(frames)), [len(frame.token) for frame in frames]),
+        rows=np.arange(len(names)),
+        table=FrameObjects(
+            token=names,
+            type=np.concatenate([frame.type for frame in frames]),
+            extent=np.concatenate([frame.extent for frame in frames]),
+            pose=np.concatenate([frame.pose for frame in frames]),
+            velocity=np.concatenate([frame.velocity for frame in frames]),
+        ),
         frames=len(frames),
+    )
+
+
+def grouped(
+    *, token: NDArray[Any], track: NDArray[Any], number: NDArray[Any], rows: NDArray[Any], table: FrameObjects,
+    frames: int,
+) -> ObjectFrames:  # fmt: skip
+    """Sightings by object.
+
+    Args:
+        token: (K,) token of each track that may occur, text or bytes.
+        track: (N,) track of each sighting, in time order.
+        number: (N,) its key frame.
+        rows: (N,) its row in `table`.
+        table: where sightings are described; its tokens are not read.
+        frames: number of key frames.
+    """
+    first, order, start = _group(track, len(token))
+    seen_first, ordered = rows[first], rows[order]
+    return ObjectFrames(
+        token=token[track[first]].astype(np.str_, copy=False),
+        type=table.type[seen_first],
+        extent=table.extent[seen_first],
+        start=start,
+        frame=number[order].astype(np.uint8, copy=False),
+        pose=table.pose[ordered],
+        velocity=table.velocity[ordered],
+        frames=frames,
     )
 
 
@@ -102,86 +128,140 @@ def interpolate(seen: ObjectFrames, devkit: Devkit) -> ObjectTracks:
             between the two is undefined (the devkit fails then, too).
     """
     steps = devkit.observation_steps
-    horizon = round((steps - 1) * STEP_S / FRAME_INTERVAL_S)
+    horizon = last_frame(devkit)
     if seen.frames <= horizon:
         raise ValueError(f"{horizon + 1} key frames are needed, there are {seen.frames}")
-    present = seen.frame[seen.start[:-1]] <= horizon if len(seen.token) else np.zeros(0, np.bool_)
     _refuse_doubled_starts(seen, horizon)
-    count = len(present)
+    times, horizon_s = seen.frame * FRAME_INTERVAL_S, horizon * FRAME_INTERVAL_S
+    first_step = _first_steps(seen.start, times, horizon_s, steps)
+    kept = np.flatnonzero(first_step >= 0)
+    order = kept[np.lexsort((kept, seen.type[kept], first_step[kept]))]
+    count = len(order)
     pose = np.zeros((count, steps, 3))
     velocity = np.zeros((count, steps, 2))
     valid = np.zeros((count, steps), np.bool_)
-    first_heading = np.zeros(count)
-    first_velocity = np.zeros((count, 2))
-    _interpolate(
-        seen.start, seen.frame * FRAME_INTERVAL_S, seen.pose, seen.velocity,
-        horizon * FRAME_INTERVAL_S, pose, velocity, valid, first_heading, first_velocity,
-    )  # fmt: skip
-    kept = np.flatnonzero(present)
-    order = kept[np.lexsort((kept, seen.type[kept], valid[kept].argmax(axis=1)))]
+    _interpolate(order, seen.start, times, seen.pose, seen.velocity, horizon_s, pose, velocity, valid)
+    first = (np.arange(count), first_step[order])
     return ObjectTracks(
         token=seen.token[order],
         type=seen.type[order],
         extent=seen.extent[order],
-        pose=pose[order],
-        velocity=velocity[order],
-        valid=valid[order],
-        first_heading=first_heading[order],
-        first_velocity=first_velocity[order],
+        pose=pose,
+        velocity=velocity,
+        valid=valid,
+        first_heading=pose[..., 2][first],
+        first_velocity=velocity[first],
     )
 
 
+def last_frame(devkit: Devkit) -> int:
+    """The last key frame that a release reads; 0 is the current one."""
+    return round((devkit.observation_steps - 1) * STEP_S / FRAME_INTERVAL_S)
+
+
 def _refuse_doubled_starts(seen: ObjectFrames, horizon: int) -> None:
-    first, end = seen.start[:-1], seen.start[1:]
-    doubled = seen.frame[first] == seen.frame[np.minimum(first + 1, end - 1)]
-    for track in np.flatnonzero(doubled & (end - first > 1)):
-        frames = seen.frame[first[track] : end[track]]
-        if frames[0] < frames[frames <= horizon].max(initial=0):
-            raise DataError(
-                f"track {seen.token[track]} occurs twice in key frame {frames[0]} after the current one, where it is "
-                "first seen; track tokens must be unique within a frame"
-            )
+    track = _doubled_start(seen.start, seen.frame, horizon)
+    if track >= 0:
+        raise DataError(
+            f"track {seen.token[track]} occurs twice in key frame {seen.frame[seen.start[track]]} after the current "
+            "one, where it is first seen; track tokens must be unique within a frame"
+        )
 
 
 @njit(cache=True)
-def _interpolate(start, time, pose, velocity, horizon, out_pose, out_velocity, valid, first_heading, first_velocity):
-    """Linear interpolation as scipy's `interp1d` and numpy's `unwrap` do it; fills the `out` arrays in place."""
+def _group(track, count):
+    """First sighting of each object in order of appearance, sightings by object, and where each object's start."""
+    rank = np.full(count, -1, np.int64)
+    first = np.empty(min(count, len(track)), np.int64)
+    lengths = np.zeros(len(first) + 1, np.int64)
+    objects = 0
+    for i in range(len(track)):
+        if rank[track[i]] < 0:
+            rank[track[i]] = objects
+            first[objects] = i
+            objects += 1
+        lengths[rank[track[i]] + 1] += 1
+    start = np.cumsum(lengths[: objects + 1])
+    cursor = start.copy()
+    order = np.empty(len(track), np.int64)
+    for i in range(len(track)):
+        o = rank[track[i]]
+        order[cursor[o]] = i
+        cursor[o] += 1
+    return first[:objects], order, start
+
+
+@njit(cache=True)
+def _doubled_start(start, frame, horizon):
+    """The first object whose first key frame holds it twice, and which a later one up to `horizon` holds; or -1."""
     for o in range(len(start) - 1):
         low = start[o]
-        high = low
-        while high < start[o + 1] and time[high] <= horizon:
-            high += 1
-        n = high - low
-        if n == 0:
+        if start[o + 1] - low > 1 and frame[low] == frame[low + 1]:
+            for i in range(low, start[o + 1]):
+                if frame[low] < frame[i] <= horizon:
+                    return o
+    return -1
+
+
+@njit(cache=True)
+def _seen_until(start, time, horizon, o):
+    """End of the sightings of object o up to a time."""
+    high = start[o]
+    while high < start[o + 1] and time[high] <= horizon:
+        high += 1
+    return high
+
+
+@njit(cache=True)
+def _first_steps(start, time, horizon, steps):
+    """First step of each object; -1 where no key frame up to the horizon has it."""
+    out = np.full(len(start) - 1, -1, np.int64)
+    for o in range(len(start) - 1):
+        low = start[o]
+        high = _seen_until(start, time, horizon, o)
+        if high == low:
             continue
+        out[o] = 0
+        if time[low] == time[high - 1]:
+            continue
+        for k in range(steps):
+            if time[low] <= k * 0.1 <= time[high - 1]:
+                out[o] = k
+                break
+    return out
+
+
+@njit(cache=True)
+def _interpolate(order, start, time, pose, velocity, horizon, out_pose, out_velocity, valid):
+    """Linear interpolation as scipy's `interp1d` and numpy's `unwrap` do it; fills the `out` arrays in place."""
+    for row in range(len(order)):
+        low = start[order[row]]
+        high = _seen_until(start, time, horizon, order[row])
+        n = high - low
         heading = _unwrap(pose[low:high, 2])
         once = time[low] == time[high - 1]
-        seen = False
+        right = 1
         for k in range(valid.shape[1]):
             t = k * 0.1
             if not once and not (time[low] <= t <= time[high - 1]):
                 continue
-            valid[o, k] = True
+            valid[row, k] = True
             if once:
-                out_pose[o, k] = pose[low]
-                out_velocity[o, k] = velocity[low]
+                for c in range(3):
+                    out_pose[row, k, c] = pose[low, c]
+                for c in range(2):
+                    out_velocity[row, k, c] = velocity[low, c]
             else:
-                right = 0
-                while right < n and time[low + right] < t:
+                while right < n - 1 and time[low + right] < t:
                     right += 1
-                right = min(max(right, 1), n - 1)
                 a = low + right - 1
                 b = low + right
                 span = time[b] - time[a]
                 for c in range(2):
-                    out_pose[o, k, c] = (pose[b, c] - pose[a, c]) / span * (t - time[a]) + pose[a, c]
-                    out_velocity[o, k, c] = (velocity[b, c] - velocity[a, c]) / span * (t - time[a]) + velocity[a, c]
+                    out_pose[row, k, c] = (pose[b, c] - pose[a, c]) / span * (t - time[a]) + pose[a, c]
+                    out_velocity[row, k, c] = (velocity[b, c] - velocity[a, c]) / span * (t - time[a]) + velocity[a, c]
                 turned = (heading[right] - heading[right - 1]) / span * (t - time[a]) + heading[right - 1]
-                out_pose[o, k, 2] = math.atan2(math.sin(turned), math.cos(turned))
-            if not seen:
-                seen = True
-                first_heading[o] = out_pose[o, k, 2]
-                first_velocity[o] = out_velocity[o, k]
+                out_pose[row, k, 2] = math.atan2(math.sin(turned), math.cos(turned))
 
 
 @njit(cache=True)
