@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+from numba.core.errors import NumbaError
+
 import navforge
+from navforge.geometry.compiled import kernel
 
 SOURCE = Path(navforge.__file__).parent
 CONSTANT = "LIMIT = 1.0\n"
@@ -46,3 +51,35 @@ def test_a_changed_constant_in_another_file_recompiles(tmp_path: Path) -> None:
     assert cached[0].stat().st_mtime_ns == written, "unchanged sources reuse the compiled kernel"
     (package / "geometry" / "constants.py").write_text(CONSTANT.replace("1.0", "3.0"))
     assert run(tmp_path) == "6.0"
+
+
+@kernel
+def total(pair):
+    return pair[0].sum() + pair[1][0]
+
+
+@kernel
+def made(size):
+    return np.zeros(size)
+
+
+@kernel(allocates=True)
+def doubled(values):
+    out = np.empty(len(values))
+    for i in range(len(values)):
+        out[i] = 2.0 * total((values, values))
+    return out
+
+
+def test_kernels_borrow_arrays() -> None:
+    values = np.arange(3.0)
+    held = sys.getrefcount(values)
+    for _ in range(5):
+        assert total((values, values)) == 3.0
+        assert doubled(values).tolist() == [6.0, 6.0, 6.0]
+    assert sys.getrefcount(values) == held
+
+
+def test_kernels_that_allocate_must_say_so() -> None:
+    with pytest.raises(NumbaError, match="Only accept returning of array passed"):
+        made(3)

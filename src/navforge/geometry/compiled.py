@@ -3,6 +3,10 @@
 Numba reuses a compiled function as long as its own file is unchanged, even when a function or constant it was compiled
 with changed in another file. Scores would then come from old code, silently, after an update. Here every cached kernel
 carries the fingerprint of all sources it can be compiled from.
+
+Numba also counts references to every array that a function takes out of a tuple, with atomic instructions: in small
+functions over named tuples of arrays that costs many times what they do (collisions of a proposal: 34 us instead of
+1.5). Kernels borrow their caller's arrays, so the counting is left out, except in those that say they allocate.
 """
 
 from __future__ import annotations
@@ -24,12 +28,19 @@ PACKAGES = ("geometry", "simulation", "scoring")
 @overload
 def kernel(function: FunctionT) -> FunctionT: ...
 @overload
-def kernel(**options: Any) -> Callable[[FunctionT], FunctionT]: ...
-def kernel(function: Any = None, **options: Any) -> Any:
+def kernel(*, allocates: bool = ..., **options: Any) -> Callable[[FunctionT], FunctionT]: ...
+def kernel(function: Any = None, *, allocates: bool = False, **options: Any) -> Any:
     """Compile a function with `numba.njit` and cache it on disk until any kernel source changes.
 
     Use bare, or with options of `njit` (never `fastmath`: scores are exact).
+
+    Args:
+        function: what to compile.
+        allocates: the function makes arrays (`numpy.empty` and the like) or returns any; numba refuses to compile one
+            that does without saying so. Such a function takes the arrays out of a named tuple once, outside its loops.
+        **options: passed to `njit`.
     """
+    options["_nrt"] = allocates
     if function is None:
         return lambda wrapped: kernel_with(wrapped, options)
     return kernel_with(function, options)

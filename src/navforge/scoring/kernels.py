@@ -130,7 +130,7 @@ def record_areas(areas, motion, flags, n, ego_areas):
         ego_areas[n, t, 2] = flags[t] & ONCOMING != 0
 
 
-@kernel(nogil=True)
+@kernel(allocates=True, nogil=True)
 def score_batch(states, origin, areas, path, traffic, lights, comfort, is_v2, ttc_last_step, result, events, ego_areas):
     """Score proposals in order.
 

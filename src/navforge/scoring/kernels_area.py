@@ -137,7 +137,7 @@ def corner(x, y, c, s, half_length, half_width, k):
     return x + along * c - across * s, y + along * s + across * c
 
 
-@kernel
+@kernel(allocates=True)
 def fill_bins(bounds, member_start, members, grid, count, start, items):
     """Bins of each class: polygons whose bounds touch the bin. With empty `items` only `start` is filled."""
     fill = items.shape[0] > 0
@@ -190,7 +190,7 @@ def mark_edges(xy, first, last, grid, margin, stamp, mark):
                 stamp[row, column] = mark
 
 
-@kernel
+@kernel(allocates=True)
 def fill_raster(shapes, member_start, members, grid, margin, raster):
     """Two bits per class and cell: inside (in one polygon whose edges miss the cell), to be tested, or outside.
 

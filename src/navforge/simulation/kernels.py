@@ -264,7 +264,7 @@ def copy_states(block, first, states):
                 states[channel, t, first + i] = block[channel, t, i]
 
 
-@kernel(nogil=True)
+@kernel(allocates=True, nogil=True)
 def simulate_plans(ego_state, knots, sampling, factors, states):
     """Simulate plans: states (CHANNELS, 41, N) written, global frame."""
     start = np.empty(START_SIZE)
@@ -276,7 +276,7 @@ def simulate_plans(ego_state, knots, sampling, factors, states):
         copy_states(block, first, states)
 
 
-@kernel(nogil=True)
+@kernel(allocates=True, nogil=True)
 def simulate_references(ego_state, references, factors, states):
     """Simulate reference poses (N, 41, 3): states (CHANNELS, 41, N) written, in their frame."""
     start = np.empty(START_SIZE)
@@ -293,7 +293,7 @@ def simulate_references(ego_state, references, factors, states):
         copy_states(block, first, states)
 
 
-@kernel(nogil=True)
+@kernel(allocates=True, nogil=True)
 def interpolate_plans(origin, knots, sampling, references):
     """Write the reference poses (N, 41, 3) of plans that begin at `origin` (3,); headings in [-pi, pi)."""
     ego_state = np.zeros(CHANNELS)
