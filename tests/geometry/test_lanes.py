@@ -17,7 +17,9 @@ from numba.core.errors import TypingError
 import navforge
 from navforge.geometry.compiled import kernel
 from navforge.geometry.lanes import (
+    ALIGNMENT,
     WIDTH,
+    aligned,
     all_lanes,
     any_lane,
     bits,
@@ -151,6 +153,13 @@ def test_lanes_are_read_and_written_where_they_belong() -> None:
     target = np.zeros((3, 5, 24))
     copy_lanes(source, target)
     np.testing.assert_array_equal(target, source + 1.0)
+
+
+def test_aligned_arrays_begin_at_a_line_of_the_cache() -> None:
+    for count in (0, 1, 8, 13, 1000):
+        array = aligned(count)
+        assert (array.shape, array.dtype, array.ctypes.data % ALIGNMENT) == ((count,), np.float64, 0)
+        array[:] = 1.0
 
 
 @kernel

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from navforge.core.errors import DataError
+from navforge.geometry.lanes import ALIGNMENT, WIDTH
 from navforge.simulation.interpolation import fill_knots
 from navforge.simulation.plans import (
     check_plans,
@@ -121,11 +122,13 @@ def test_knots_are_unwrapped_and_padded() -> None:
     plans = np.random.default_rng(2).uniform(-9.0, 9.0, (11, 8, 3))
     plans[0, :3, 2] = [np.pi, 0.0, -np.pi]
     prepared = prepare_plans(plans, 0.5)
-    assert (len(prepared), prepared.knots.shape) == (11, (3, 8, 16))
+    assert (len(prepared), prepared.knots.shape) == (11, (2, 3, 8, WIDTH))
+    assert prepared.knots.ctypes.data % ALIGNMENT == 0
+    knots = prepared.knots.transpose(1, 2, 0, 3).reshape(3, 8, 16)
     headings = np.unwrap(np.concatenate([np.zeros((11, 1)), plans[..., 2]], axis=1), axis=1)[:, 1:]
-    np.testing.assert_allclose(prepared.knots[2, :, :11].T, headings, atol=1e-14)
-    np.testing.assert_array_equal(prepared.knots[:2, :, :11], plans[..., :2].transpose(2, 1, 0))
-    np.testing.assert_array_equal(prepared.knots[..., 11:], np.repeat(prepared.knots[..., 10:11], 5, axis=2))
+    np.testing.assert_allclose(knots[2, :, :11].T, headings, atol=1e-14)
+    np.testing.assert_array_equal(knots[:2, :, :11], plans[..., :2].transpose(2, 1, 0))
+    np.testing.assert_array_equal(knots[..., 11:], np.repeat(knots[..., 10:11], 5, axis=2))
 
 
 def test_read_only_and_float32_plans_compile_nothing_new() -> None:

@@ -148,8 +148,9 @@ def test_a_proposal_at_a_time_gives_the_same_bits() -> None:
     kernels.fill_start(ego, start)
     work = np.full((kernels.WORK_ROWS, kernels.WORK_STEPS, count), np.nan)
     states = np.full((kernels.STATE_ROWS, 41, count), np.nan)
+    knots = np.ascontiguousarray(plans.knots.transpose(1, 2, 0, 3).reshape(3, 8, -1))
     for n in range(count):
-        kernels.simulate_block(plans.knots, n, sampling(plans, START_US), start, speed_factors(), work, n, states)
+        kernels.simulate_block(knots, n, sampling(plans, START_US), start, speed_factors(), work, n, states)
     lanes = drive(ego, START_US, plans)
     np.testing.assert_array_equal(states[: kernels.CHANNELS].transpose(2, 1, 0), lanes)
     np.testing.assert_allclose(states[kernels.COS], np.cos(states[kernels.HEADING]), rtol=0, atol=3e-16)

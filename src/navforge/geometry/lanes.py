@@ -20,6 +20,7 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
@@ -27,8 +28,13 @@ from numba.core.typeconv.castgraph import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, overload, register_model
 
+from navforge.geometry.compiled import kernel
+
 WIDTH = 8
 """Numbers in one `Lanes`."""
+
+ALIGNMENT = 8 * WIDTH
+"""Bytes: lanes that begin at multiples of it lie in one line of the cache."""
 
 _intrinsic: Any = intrinsic  # as typed by numba, calls would need its typing context
 _I32 = ir.IntType(32)
@@ -133,6 +139,7 @@ def _define(function: Any, arity: int, operand: types.Type, plain: type, result:
 
     @lower_builtin(function, *[operand] * arity)
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.function.attributes.alignstack = ALIGNMENT  # or lanes that LLVM keeps on the stack straddle cache lines
         return emit(builder, *args)
 
 
@@ -228,6 +235,14 @@ def lanes_at(first: int) -> Any:
     The caller sees to it that `first + 7` lies within the axis; numba checks no bounds.
     """
     raise NotImplementedError("lanes exist in compiled code only; index by an integer here")
+
+
+@kernel
+def aligned(count):
+    """Float64 array (count,) that begins at a line of the cache, so that no lanes in it straddle two."""
+    buffer = np.empty(count + WIDTH - 1)
+    skipped = (-buffer.ctypes.data % ALIGNMENT) // 8
+    return buffer[skipped : skipped + count]
 
 
 def load(array: Any, i: int, j: int, k: int) -> Any:

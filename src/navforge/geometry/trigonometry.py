@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from navforge.geometry.compiled import kernel
-from navforge.geometry.lanes import select
+from navforge.geometry.lanes import any_lane, select
 
 TWO_PI = 2.0 * math.pi
 INVERSE_TWO_PI = 1.0 / TWO_PI
@@ -30,8 +30,10 @@ def nearest(x):
 @kernel
 def wrap(angle):
     """Angle in [-pi, pi); unchanged if it lies there already."""
-    turned = angle - TWO_PI * math.floor((angle + math.pi) * INVERSE_TWO_PI)
-    return select((angle >= -math.pi) & (angle < math.pi), angle, turned)
+    outside = (angle < -math.pi) | (angle >= math.pi)
+    if any_lane(outside):  # seldom; else the processor need not wait for it
+        angle = select(outside, angle - TWO_PI * math.floor((angle + math.pi) * INVERSE_TWO_PI), angle)
+    return angle
 
 
 @kernel

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.geometry.compiled import kernel
+from navforge.geometry.lanes import WIDTH
 from navforge.geometry.trigonometry import TWO_PI, sincos, wrap
 from navforge.simulation.rows import CHANNELS, COS, HEADING, REF_HEADING, REF_X, REF_Y, SIN, START_TAN, STEERING, X, Y
 from navforge.simulation.tracker import STEP_S, STEPS
@@ -44,8 +45,8 @@ def interpolate(knots, m, sampling, start, work, n):
     The devkit's order of operations, for positions: see `simulation.plans`. Headings are not wrapped.
 
     Args:
-        knots: (3, T, plan) `plans.Plans.knots`.
-        m: plan, or lanes of plans.
+        knots: (3, T, plan): a block of `plans.Plans.knots`, or whole arrays.
+        m: which plan of `knots`, or lanes of plans.
         sampling: `Sampling`.
         start: (START_SIZE,) where plans begin.
         work: (WORK_ROWS, WORK_STEPS, proposal).
@@ -109,21 +110,22 @@ def fill_sampling(count, interval_s, time_us, upper, span_us, offset_us):
 
 @kernel
 def fill_knots(poses, knots):
-    """Write knots (3, T, N padded) of plans (N, T, 3): headings unwrapped from 0 on, the last plan repeated."""
+    """Write knots (block, 3, T, 8) of plans (N, T, 3): headings unwrapped from 0 on, the last plan repeated."""
     last = poses.shape[0] - 1
-    for m in range(knots.shape[2]):
-        plan = min(m, last)
-        before = 0.0
-        turns = 0.0
-        for t in range(poses.shape[1]):
-            knots[X, t, m] = poses[plan, t, 0]
-            knots[Y, t, m] = poses[plan, t, 1]
-            heading = poses[plan, t, 2]
-            turn = heading - before
-            if abs(turn) >= math.pi:
-                short = (turn + math.pi) % TWO_PI - math.pi
-                if short == -math.pi and turn > 0.0:
-                    short = math.pi
-                turns += short - turn
-            knots[HEADING, t, m] = heading + turns
-            before = heading
+    for block in range(knots.shape[0]):
+        for i in range(WIDTH):
+            plan = min(block * WIDTH + i, last)
+            before = 0.0
+            turns = 0.0
+            for t in range(poses.shape[1]):
+                heading = poses[plan, t, 2]
+                turn = heading - before
+                if abs(turn) >= math.pi:
+                    short = (turn + math.pi) % TWO_PI - math.pi
+                    if short == -math.pi and turn > 0.0:
+                        short = math.pi
+                    turns += short - turn
+                knots[block, X, t, i] = poses[plan, t, 0]
+                knots[block, Y, t, i] = poses[plan, t, 1]
+                knots[block, HEADING, t, i] = heading + turns
+                before = heading

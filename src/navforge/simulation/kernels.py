@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from navforge.geometry.compiled import kernel
-from navforge.geometry.lanes import WIDTH, lanes_at, larger, select, smaller
+from navforge.geometry.lanes import WIDTH, aligned, lanes_at, larger, select, smaller
 from navforge.geometry.trigonometry import sincos, tan_small, wrap
 from navforge.geometry.vehicle import WHEEL_BASE_M
 from navforge.simulation.interpolation import fill_start, interpolate
@@ -241,8 +241,8 @@ def simulate_block(knots, m, sampling, start, factors, work, n, states):
     """Write states (STATE_ROWS, 41, proposal) at `n` of plan `m` of `knots`; see `interpolate`.
 
     Args:
-        knots: (3, T, plan) `plans.Plans.knots`.
-        m: plan, or lanes of plans (`lanes_at(first)`).
+        knots: (3, T, plan): a block of `plans.Plans.knots`, or whole arrays.
+        m: which plan of `knots`, or lanes of plans (`lanes_at(0)` in a block).
         sampling: `Sampling` of the scene and the plans' interval.
         start: (START_SIZE,) by `fill_start`.
         factors: (3, 40) `tracker.speed_factors`.
@@ -269,10 +269,10 @@ def simulate_plans(ego_state, knots, sampling, factors, states):
     """Simulate plans: states (CHANNELS, 41, N) written, global frame."""
     start = np.empty(START_SIZE)
     fill_start(ego_state, start)
-    work = np.empty((WORK_ROWS, WORK_STEPS, WIDTH))
-    block = np.empty((STATE_ROWS, STEPS, WIDTH))
+    work = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
+    block = aligned(STATE_ROWS * STEPS * WIDTH).reshape(STATE_ROWS, STEPS, WIDTH)
     for first in range(0, states.shape[2], WIDTH):
-        simulate_block(knots, lanes_at(first), sampling, start, factors, work, lanes_at(0), block)
+        simulate_block(knots[first // WIDTH], lanes_at(0), sampling, start, factors, work, lanes_at(0), block)
         copy_states(block, first, states)
 
 
@@ -281,8 +281,8 @@ def simulate_references(ego_state, references, factors, states):
     """Simulate reference poses (N, 41, 3): states (CHANNELS, 41, N) written, in their frame."""
     start = np.empty(START_SIZE)
     fill_start(ego_state, start)
-    work = np.empty((WORK_ROWS, WORK_STEPS, WIDTH))
-    block = np.empty((STATE_ROWS, STEPS, WIDTH))
+    work = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
+    block = aligned(STATE_ROWS * STEPS * WIDTH).reshape(STATE_ROWS, STEPS, WIDTH)
     last = references.shape[0] - 1
     for first in range(0, references.shape[0], WIDTH):
         for i in range(WIDTH):
@@ -301,9 +301,9 @@ def interpolate_plans(origin, knots, sampling, references):
         ego_state[channel] = origin[channel]
     start = np.empty(START_SIZE)
     fill_start(ego_state, start)
-    work = np.empty((WORK_ROWS, WORK_STEPS, WIDTH))
+    work = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
     for first in range(0, references.shape[0], WIDTH):
-        interpolate(knots, lanes_at(first), sampling, start, work, lanes_at(0))
+        interpolate(knots[first // WIDTH], lanes_at(0), sampling, start, work, lanes_at(0))
         for i in range(min(WIDTH, references.shape[0] - first)):
             for k in range(STEPS):
                 references[first + i, k, 0] = work[REF_X, k, i]

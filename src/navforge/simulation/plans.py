@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.geometry.lanes import WIDTH
+from navforge.geometry.lanes import WIDTH, aligned
 from navforge.metric_cache.scene import CachedScene
 from navforge.simulation.interpolation import Sampling, fill_knots, fill_sampling
 from navforge.simulation.kernels import interpolate_plans
@@ -44,7 +45,7 @@ class Plans:
     """Plans as the kernels read them: prepared once, used in any number of scenes."""
 
     knots: Float
-    """(3, T, N padded) x, y, unwrapped heading in the ego frame; the last plan repeated up to a multiple of 8."""
+    """(block, 3, T, 8) x, y, unwrapped heading in the ego frame; the last plan is repeated to fill its block."""
     count: int
     """N."""
     interval_s: float
@@ -62,7 +63,8 @@ def prepare_plans(poses: Float, interval_s: float) -> Plans:
     """
     poses = np.require(check_plans(poses, interval_s), requirements=["C", "W"])  # read-only would compile kernels anew
     count, steps, _ = poses.shape
-    knots = np.empty((3, steps, -(-count // WIDTH) * WIDTH))
+    shape = -(-count // WIDTH), 3, steps, WIDTH
+    knots = aligned(math.prod(shape)).reshape(shape)
     fill_knots(poses, knots)
     return Plans(knots=knots, count=count, interval_s=float(interval_s))
 
@@ -70,7 +72,7 @@ def prepare_plans(poses: Float, interval_s: float) -> Plans:
 def sampling(plans: Plans, time_us: int) -> Sampling:
     """Where the sample times of a scene, whose current frame is at `time_us`, lie among the poses of `plans`."""
     samples = Sampling(np.empty(STEPS, np.int64), np.empty(STEPS), np.empty(STEPS))
-    fill_sampling(plans.knots.shape[1], plans.interval_s, time_us, *samples)
+    fill_sampling(plans.knots.shape[2], plans.interval_s, time_us, *samples)
     return samples
 
 
