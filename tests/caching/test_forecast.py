@@ -12,6 +12,7 @@ from navforge.metric_cache.tracks import FrameObjects
 
 POSE = np.array([0.0, 0.0, 0.0])
 NO_LIGHTS = np.empty(0, dtype=object)
+EVERYWHERE = np.array([shapely.box(-100, -100, 100, 100)], dtype=object)
 
 
 def objects(*rows):
@@ -41,10 +42,9 @@ def test_objects_move_along_their_heading_in_steps_of_two():
     np.testing.assert_allclose(tracks.pose[0, [0, 1, 2, 3, 50], 0], [20, 20, 21, 21, 45], atol=1e-12)
     np.testing.assert_allclose(tracks.pose[0, :, 1], 0, atol=1e-12)
     np.testing.assert_allclose(tracks.velocity[0], np.tile([3.0, 4.0], (51, 1)))
-    for step in range(51):
-        assert seen.polygons[seen.at(step), 0].centroid.x == np.float64(tracks.pose[0, step, 0]).round(9) or np.isclose(
-            seen.polygons[seen.at(step), 0].centroid.x, tracks.pose[0, step, 0]
-        )
+    samples = np.array([seen.at(step) for step in range(51)])
+    centroids = shapely.centroid(seen.polygons(samples, np.zeros(51, np.int64)))
+    np.testing.assert_allclose(shapely.get_x(centroids), tracks.pose[0, :, 0], atol=1e-9)
 
 
 def test_a_reversing_vehicle_moves_backwards():
@@ -64,8 +64,7 @@ def test_what_touches_the_ego_now_is_ignored():
     seen = around(objects(("in", ObjectType.VEHICLE, 2, 0, 0, 0, 0), ("out", ObjectType.VEHICLE, 20, 0, 0, 0, 0)))
     assert seen.collided.tolist() == [True, False]
     assert list(seen.tracks(41).token) == ["out"]
-    everywhere = shapely.box(-100, -100, 100, 100)
-    assert [seen.objects.token[i] for i in seen.meeting(10, everywhere)] == ["out"]
+    assert [seen.objects.token[i] for i in seen.meeting([5], EVERYWHERE).obstacle] == ["out"]
 
 
 def test_a_red_light_is_ignored_only_where_the_ego_stands_in_it_entirely():
@@ -75,8 +74,8 @@ def test_a_red_light_is_ignored_only_where_the_ego_stands_in_it_entirely():
 
 def test_no_objects_and_no_lights():
     seen = around(objects())
-    assert seen.polygons.shape == (26, 0)
-    assert len(seen.meeting(0, shapely.box(-1, -1, 1, 1))) == 0
+    assert len(seen.collided) == 0
+    assert len(seen.meeting(range(26), EVERYWHERE).obstacle) == 0
     assert seen.tracks(41).pose.shape == (0, 41, 3)
 
 
@@ -84,3 +83,27 @@ def test_a_velocity_that_is_not_finite_is_refused_where_it_counts():
     with pytest.raises(DataError, match="velocity of track a"):
         around(objects(("a", ObjectType.VEHICLE, 20, 0, 0.0, np.nan, 0.0)))
     assert len(around(objects(("a", ObjectType.VEHICLE, 120, 0, 0.0, np.nan, 0.0))).drift) == 0
+
+
+def test_what_meets_an_area_is_what_a_tree_of_the_polygons_finds_in_its_order():
+    rng = np.random.default_rng(0)
+    rows = [(f"v{i}", ObjectType.VEHICLE, *rng.uniform(-60, 60, 2), *rng.uniform(-3, 3, 3)) for i in range(45)]
+    rows += [(f"c{i}", ObjectType.BARRIER, *rng.uniform(-60, 60, 2), *rng.uniform(-3, 3, 3)) for i in range(45)]
+    red = lights(shapely.box(10, -30, 50, 4), shapely.Polygon([(-40, 0), (0, -9), (-20, 30)]))
+    seen = around(objects(*rows), red)
+    areas = np.array([shapely.box(-30, -5, 60, 20), shapely.Point(10, 10).buffer(25)], dtype=object)
+    found = seen.meeting(range(3, 7), areas)
+    everything = np.arange(len(seen.collided))
+    at = 0
+    for sample in range(3, 7):
+        polygons = seen.polygons(np.full_like(everything, sample), everything)
+        tree = shapely.STRtree(polygons, 10)
+        for number, area in enumerate(areas):
+            expected = tree.query(area, predicate="intersects")
+            expected = expected[~seen.collided[expected]]
+            part = slice(at, at + len(expected))
+            assert found.obstacle[part].tolist() == expected.tolist()
+            assert (found.sample[part] == sample).all() and (found.area[part] == number).all()
+            assert shapely.equals_exact(found.polygon[part], polygons[expected]).all()
+            at += len(expected)
+    assert at == len(found.obstacle) > 40

@@ -73,18 +73,6 @@ def test_red_light_ahead_stops_the_ego():
     assert (made.leader[0, 2:, Leader.SPEED] == 0).all()
 
 
-def test_the_shared_leader_row_leaks_from_one_proposal_to_the_next():
-    """Odd proposals have passed the obstacles; what they set stays for the even ones after them, and vice versa."""
-    made = proposals(objects(("lead", ObjectType.VEHICLE, 22.0, 0.0, 0.0, 3.0, 0.0)))
-    made.motion[:5, 1, Motion.PROGRESS] = [5.0, 40.0, 5.0, 40.0, 5.0]
-    made.poses[:5, 1, 0] = made.motion[:5, 1, Motion.PROGRESS]
-    made._find_leaders(2, 0, np.arange(5))
-    free = [False, True, False, True, False]
-    assert (made.leader[:5, 2, Leader.PROGRESS] == ROAD.length).tolist() == free
-    np.testing.assert_allclose(made.leader[:5, 2, Leader.REAR], [0, 2.588, 2.588, 2.588, 2.588])
-    np.testing.assert_allclose(made.leader[:5, 2, Leader.SPEED], [3.0] * 5, atol=1e-12)
-
-
 def test_completing_extends_only_the_chosen_proposal():
     made = proposals(objects())
     made.unroll()

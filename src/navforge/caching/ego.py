@@ -18,6 +18,8 @@ Float = NDArray[np.float64]
 
 _HISTORY_FRAMES = 4
 _HISTORY_INTERVAL_US = 100_000
+_CORNER_ALONG = np.array([1.0, -1.0, -1.0, 1.0])
+_CORNER_ACROSS = np.array([1.0, 1.0, -1.0, -1.0])
 
 
 def center(poses: Float) -> Float:
@@ -49,11 +51,9 @@ def box_corners(poses: Float, length_m: Float | float, width_m: Float | float) -
     half_length, half_width = np.asarray(length_m) / 2, np.asarray(width_m) / 2
     ahead = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
     aside = np.stack([np.cos(heading + np.pi / 2), np.sin(heading + np.pi / 2)], axis=-1)
-    corners = [
-        lat * half_width[..., None] * aside + lon * half_length[..., None] * ahead
-        for lon, lat in ((1, 1), (-1, 1), (-1, -1), (1, -1))
-    ]
-    return poses[..., None, :2] + np.stack(corners, axis=-2)
+    along = (_CORNER_ALONG * half_length[..., None])[..., None]
+    across = (_CORNER_ACROSS * half_width[..., None])[..., None]
+    return poses[..., None, :2] + (across * aside[..., None, :] + along * ahead[..., None, :])
 
 
 def states(frames: Sequence[Frame]) -> Float:

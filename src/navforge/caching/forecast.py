@@ -7,6 +7,7 @@ here every scene starts with an empty list.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,6 +35,20 @@ _NODE_CAPACITY = 10
 
 
 @dataclass(frozen=True)
+class Meeting:
+    """Obstacles that touch areas at samples of a forecast."""
+
+    sample: NDArray[np.int64]
+    """(K,)"""
+    area: NDArray[np.int64]
+    """(K,) number of the area."""
+    obstacle: NDArray[np.int64]
+    """(K,) object, or number of objects + red light."""
+    polygon: NDArray[np.object_]
+    """(K,) the obstacle at that sample."""
+
+
+@dataclass(frozen=True)
 class Forecast:
     """Obstacles around the ego, sampled every 0.2 s: the nearest objects, then red lights.
 
@@ -51,35 +66,54 @@ class Forecast:
     ego_box: shapely.Polygon
 
     @cached_property
-    def polygons(self) -> NDArray[np.object_]:
-        """(sample, O + L) obstacles."""
+    def _corners(self) -> Float:
+        """(sample, O, 4, 2) corners of the objects."""
         corners = box_corners(self.objects.pose, self.objects.extent[:, 0], self.objects.extent[:, 1])
         delay_s = np.arange(_SAMPLES) * _STEPS_PER_SAMPLE * _STEP_S
-        moved = corners + delay_s[:, None, None, None] * self.drift[:, None]
-        lights = np.empty((_SAMPLES, len(self.lights)), dtype=object)
-        lights[:] = self.lights
-        objects: Any = shapely.polygons(moved)
-        return np.concatenate([objects, lights], axis=1)
+        return corners + delay_s[:, None, None, None] * self.drift[:, None]
+
+    def polygons(self, sample: NDArray[np.int64], obstacle: NDArray[np.int64]) -> NDArray[np.object_]:
+        """(N,) polygons of obstacles at samples."""
+        is_object = obstacle < len(self.drift)
+        out = np.empty(len(obstacle), dtype=object)
+        out[is_object] = shapely.polygons(self._corners[sample[is_object], obstacle[is_object]])
+        out[~is_object] = self.lights[obstacle[~is_object] - len(self.drift)]
+        return out
 
     @cached_property
     def collided(self) -> NDArray[np.bool_]:
         """(O + L,) obstacles that touch the ego now; of red lights only those that hold the ego entirely."""
-        now = self.polygons[0]
+        everything = np.arange(len(self.drift) + len(self.lights))
+        now = self.polygons(np.zeros_like(everything), everything)
         touching = shapely.intersects(now, self.ego_box)
-        is_light = np.arange(len(now)) >= len(self.drift)
+        is_light = everything >= len(self.drift)
         return touching & (~is_light | shapely.within(self.ego_box, now))
 
     @cached_property
-    def _trees(self) -> list[shapely.STRtree]:
-        return [shapely.STRtree(row, _NODE_CAPACITY) for row in self.polygons]
+    def _outlines(self) -> NDArray[np.object_]:
+        """(sample, O + L) geometries with the bounds of the obstacles, all that a search tree looks at."""
+        corners = self._corners
+        outlines: Any = shapely.linestrings(np.stack([corners.min(axis=2), corners.max(axis=2)], axis=2))
+        lights = np.empty((_SAMPLES, len(self.lights)), dtype=object)
+        lights[:] = self.lights
+        return np.concatenate([outlines, lights], axis=1)
 
-    def meeting(self, step: int, area: shapely.Geometry) -> NDArray[np.int64]:
-        """Obstacles that touch an area at a step, without the collided ones.
+    def meeting(self, samples: Iterable[int], areas: NDArray[np.object_]) -> Meeting:
+        """Obstacles that touch areas, by sample, then by area, without the collided ones.
 
-        They come in the order of the devkit's search tree, which decides between equally near leaders.
+        Those of one sample and area come in the order of the devkit's search tree, which decides between equally near
+        leaders.
         """
-        found = self._trees[step // _STEPS_PER_SAMPLE].query(area, predicate="intersects")
-        return found[~self.collided[found]]
+        found = []
+        for sample in samples:
+            area, obstacle = shapely.STRtree(self._outlines[sample], _NODE_CAPACITY).query(areas)
+            found.append(np.stack([np.full(len(area), sample), area, obstacle]))
+        near = np.concatenate(found, axis=1) if found else np.zeros((3, 0), np.int64)
+        near = near[:, ~self.collided[near[2]]]
+        polygons = self.polygons(near[0], near[2])
+        touching = shapely.intersects(areas[near[1]], polygons)
+        sample, area, obstacle = near[:, touching]
+        return Meeting(sample, area, obstacle, polygons[touching])
 
     def at(self, step: int) -> int:
         """The sample that stands for a step of 0.1 s."""

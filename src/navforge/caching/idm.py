@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
@@ -56,11 +58,28 @@ def advance(motion: Float, leader: Float, target_mps: Float, step_s: float) -> F
     Returns:
         (N, 2) `Motion` after the step.
     """
-    progress, speed = motion[:, Motion.PROGRESS], motion[:, Motion.SPEED]
-    approach = speed * (speed - leader[:, Leader.SPEED]) / (2 * np.sqrt(_MAX_ACCELERATION * _MAX_DECELERATION))
-    wanted_gap = _MIN_GAP_M + speed * _HEADWAY_S + approach
-    gap = np.maximum(leader[:, Leader.PROGRESS] - progress - leader[:, Leader.REAR], _MIN_GAP_M)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        acceleration = _MAX_ACCELERATION * (1 - (speed / target_mps) ** _EXPONENT - (wanted_gap / gap) ** 2)
-    acceleration = np.clip(acceleration, -_MAX_DECELERATION, _MAX_ACCELERATION)
-    return np.stack([progress + step_s * speed, speed + step_s * acceleration], axis=-1)
+        effort = (motion[:, Motion.SPEED] / target_mps) ** _EXPONENT
+    moved = np.empty((len(motion), len(Motion)))
+    _advance(motion, leader, effort, step_s, moved)
+    return moved
+
+
+@njit(cache=True, error_model="numpy")
+def _advance(motion, leader, effort, step_s, moved):
+    """Fill `moved` (N, 2); `effort` (N,) is (v / v0)^10."""
+    for n in range(len(motion)):
+        progress = motion[n, 0]
+        speed = motion[n, 1]
+        approach = speed * (speed - leader[n, 1]) / (2 * math.sqrt(_MAX_ACCELERATION * _MAX_DECELERATION))
+        wanted_gap = _MIN_GAP_M + speed * _HEADWAY_S + approach
+        gap = leader[n, 0] - progress - leader[n, 2]
+        gap = max(gap, _MIN_GAP_M)
+        share = wanted_gap / gap
+        acceleration = _MAX_ACCELERATION * (1 - effort[n] - share * share)
+        if acceleration < -_MAX_DECELERATION:
+            acceleration = -_MAX_DECELERATION
+        elif acceleration > _MAX_ACCELERATION:
+            acceleration = _MAX_ACCELERATION
+        moved[n, 0] = progress + step_s * speed
+        moved[n, 1] = speed + step_s * acceleration

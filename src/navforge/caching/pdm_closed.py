@@ -73,7 +73,8 @@ def plan(
     prepared = prepare(expected, drop_overlapping=False)
     scores = {devkit: score_proposals(prepared, states, PROTOCOL[devkit]) for devkit in Devkit}
     chosen = {devkit: int(np.argmax(scores[devkit].score)) for devkit in Devkit}
-    trajectory = np.stack([ego.rear_axle(proposals.complete(chosen[devkit])) for devkit in Devkit])
+    driven = {proposal: ego.rear_axle(proposals.complete(proposal)) for proposal in set(chosen.values())}
+    trajectory = np.stack([driven[chosen[devkit]] for devkit in Devkit])
     return PdmClosed(chosen, trajectory, proposals, states, scores)
 
 

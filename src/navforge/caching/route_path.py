@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import shapely
+from numba import njit
 from numpy.typing import NDArray
 from shapely.ops import substring
 
@@ -51,10 +53,8 @@ class RoutePath:
         return float(self.progress[-1])
 
     @cached_property
-    def _unwrapped(self) -> Float:
-        poses = self.poses.copy()
-        poses[:, Pose.HEADING] = np.unwrap(poses[:, Pose.HEADING])
-        return poses
+    def _bundle(self) -> PathBundle:
+        return PathBundle.of([self])
 
     def project(self, points: Any) -> Any:
         """Arc length in m of the nearest point of the path, per shapely point."""
@@ -70,15 +70,7 @@ class RoutePath:
             (N, 3) x, y, heading, linear between the neighbouring poses, heading in [-pi, pi]. A value that is not a
             number becomes 0, as in the devkit.
         """
-        at = np.clip(distances, _FIRST_DISTANCE_M, self.length)
-        high = np.clip(np.searchsorted(self.progress, at), 1, len(self.progress) - 1)
-        low = high - 1
-        with np.errstate(invalid="ignore", divide="ignore"):
-            slope = (self._unwrapped[high] - self._unwrapped[low]) / (self.progress[high] - self.progress[low])[:, None]
-            poses = slope * (at - self.progress[low])[:, None] + self._unwrapped[low]
-        poses[:, Pose.HEADING] = np.arctan2(np.sin(poses[:, Pose.HEADING]), np.cos(poses[:, Pose.HEADING]))
-        poses[np.isnan(poses)] = 0.0
-        return poses
+        return self._bundle.interpolate(np.zeros(len(distances), np.int64), distances)
 
     def between(self, start_m: float, end_m: float) -> Any:
         """The part of the line from one arc length to another, as shapely geometry.
@@ -99,3 +91,47 @@ class RoutePath:
         poses[:, Pose.X] += np.cos(side) * offset_m
         poses[:, Pose.Y] += np.sin(side) * offset_m
         return RoutePath(poses)
+
+
+@dataclass(frozen=True)
+class PathBundle:
+    """Paths of equally many poses, to be interpolated together."""
+
+    progress: Float
+    """(P, M) arc length in m."""
+    unwrapped: Float
+    """(P, M, 3) poses with unwrapped headings."""
+
+    @classmethod
+    def of(cls, paths: Sequence[RoutePath]) -> PathBundle:
+        """Paths with the same number of poses, such as one and its parallels."""
+        poses = np.stack([path.poses for path in paths])
+        poses[..., Pose.HEADING] = np.unwrap(poses[..., Pose.HEADING], axis=-1)
+        return cls(np.stack([path.progress for path in paths]), poses)
+
+    def interpolate(self, path: NDArray[np.int64], distances: Float) -> Float:
+        """(N, 3) `RoutePath.interpolate` at one arc length each (N,) on the paths of these numbers (N,)."""
+        poses = np.empty((len(path), 3))
+        _interpolate(self.progress, self.unwrapped, path, distances, poses)
+        heading = poses[:, Pose.HEADING]
+        poses[:, Pose.HEADING] = np.arctan2(np.sin(heading), np.cos(heading))
+        poses[np.isnan(poses)] = 0.0
+        return poses
+
+
+@njit(cache=True, error_model="numpy")
+def _interpolate(progress, unwrapped, path, distances, poses):
+    """Fill `poses` (N, 3), headings not wrapped; not a number where two poses at one arc length are in question."""
+    count = progress.shape[1]
+    for n in range(len(path)):
+        p = path[n]
+        at = distances[n]
+        at = max(at, _FIRST_DISTANCE_M)
+        at = min(at, progress[p, count - 1])
+        high = np.searchsorted(progress[p], at)
+        high = min(max(high, 1), count - 1)
+        low = high - 1
+        span = progress[p, high] - progress[p, low]
+        for c in range(3):
+            slope = (unwrapped[p, high, c] - unwrapped[p, low, c]) / span
+            poses[n, c] = slope * (at - progress[p, low]) + unwrapped[p, low, c]
