@@ -237,7 +237,7 @@ def lanes_at(first: int) -> Any:
     raise NotImplementedError("lanes exist in compiled code only; index by an integer here")
 
 
-@kernel
+@kernel(allocates=True)
 def aligned(count):
     """Float64 array (count,) that begins at a line of the cache, so that no lanes in it straddle two."""
     buffer = np.empty(count + WIDTH - 1)
