@@ -60,11 +60,24 @@ class AreaArrays(NamedTuple):
     bin_start: Int
     """(4 * bins * bins + 1,) by class, row (y), column (x)."""
     bin_members: Int
+    stripe_axis: NDArray[np.uint8]
+    """(P,) coordinate, 0 for x and 1 for y, that the stripes of a polygon divide, from its bounds on."""
+    stripe_first: Int
+    """(P + 1,) first stripe of each polygon."""
+    stripe_start: Int
+    """(stripes + 1,) edges of stripe s: `stripe_edge[stripe_start[s]:stripe_start[s + 1]]`."""
+    stripe_edge: Int
+    """Vertices in `polygons.xy` at which edges begin."""
     raster_grid: Float
     """(3,) x, y of the lower corner and side of the raster's cells, m."""
     raster: NDArray[np.uint8]
-    """(rows, columns) two bits for each of the first three classes: 0 outside, 1 inside, 2 to be tested.
-    May be empty."""
+    """(rows * columns,) two bits for each of the first three classes: 0 outside, 1 inside, 2 to be tested. Points
+    outside the raster look at the nearest cell of its border, which says to be tested for all classes. Without a raster
+    one such cell."""
+    raster_rows: int
+    raster_columns: int
+    raster_scale: float
+    """Cells per m."""
 
 
 class PathArrays(NamedTuple):
@@ -72,10 +85,17 @@ class PathArrays(NamedTuple):
 
     xy: Float
     """(M, 2)"""
-    length_before: Float
-    """(M,) arc length at each vertex, m."""
+    segment: Float
+    """(M - 1, 7) start x, y; way x, y; 1 / (length squared), 0 if it has none; length; arc length at its start, m."""
     block: Float
     """(B, 3) circle around each run of `PATH_BLOCK` segments: x, y, radius."""
+    near_first: NDArray[np.uint8]
+    """(cells of `AreaArrays.raster`,) first run of `near_unit` segments that may be within 0.5 m of a point of the
+    cell, counted from 1; 0 where none is."""
+    near_last: NDArray[np.uint8]
+    """(cells,) last such run, counted from 1."""
+    near_unit: int
+    """Segments per run, so that a byte holds the number of any run."""
 
 
 PATH_BLOCK = 8

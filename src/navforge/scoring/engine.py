@@ -16,7 +16,7 @@ from navforge.geometry.columns import STATE_SIZE
 from navforge.metric_cache.scene import CachedScene, Devkit
 from navforge.scoring import aggregate, metrics
 from navforge.scoring import protocols as protocols_module
-from navforge.scoring.kernels import COLUMNS, Column, score_batch
+from navforge.scoring.kernels import COLUMNS, Column, score_states
 from navforge.scoring.prepare import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
 from navforge.simulation.plans import to_reference_poses
@@ -221,14 +221,12 @@ def _run_kernel(
     result = np.empty((count, COLUMNS))
     events = np.empty((count, 2), dtype=np.int16)
     ego_areas = np.zeros((count if with_areas else 0, STEPS, 3), dtype=np.bool_)
-    score_batch(
+    x, y, heading = prepared.ego_state[:3]
+    frame = np.array([x, y, np.cos(heading), np.sin(heading)])
+    traffic, comfort = prepared.traffic_of(devkit), prepared.comfort[devkit]
+    score_states(
         np.ascontiguousarray(states.transpose(2, 1, 0)),
-        prepared.ego_state[:3].copy(),
-        prepared.areas,
-        prepared.path,
-        prepared.traffic_of(devkit),
-        prepared.lights,
-        prepared.comfort[devkit],
+        (frame, prepared.areas, prepared.path, traffic, prepared.lights, comfort),
         devkit is Devkit.V2,
         TTC_LAST_STEP[devkit],
         result,

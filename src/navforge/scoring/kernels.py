@@ -1,50 +1,46 @@
-"""Compiled scoring of simulated proposals: the driver over proposals that calls the sub-scores' scalar functions."""
+"""Compiled scoring of proposals: eight at a time through simulation and every sub-score, all work space in the cache."""
 
 from __future__ import annotations
 
-import math
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from navforge.geometry.bits import MASK_STEPS
 from navforge.geometry.compiled import kernel
-from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
-from navforge.scoring.kernels_area import (
-    DRIVABLE,
-    ON_ROUTE,
-    RASTER_OUTSIDE,
-    RASTER_TEST,
-    corner,
-    in_area_exact,
-    in_multiple_lanes,
-    raster_code,
-)
-from navforge.scoring.kernels_comfort import comfortable
-from navforge.scoring.kernels_path import driving_direction, lane_keeping, progress
-from navforge.scoring.kernels_traffic import (
+from navforge.geometry.lanes import WIDTH, all_lanes, bits, lane, lanes_at
+from navforge.geometry.trigonometry import sincos
+from navforge.scoring.kernels_area import ON_ROUTE, box_leaves_drivable, in_area, in_multiple_lanes
+from navforge.scoring.kernels_comfort import SERIES_ROWS, comfortable
+from navforge.scoring.kernels_lookup import CODE_ROWS, OFF_ROAD, OFF_ROAD_OPEN, SEEN_ROWS, ever_leaves_road, look_lanes
+from navforge.scoring.kernels_motion import (
     CENTER_X,
     CENTER_Y,
     COS,
-    DRIVABLE_UNKNOWN,
     HALF_LENGTH,
     HALF_WIDTH,
+    HEADING_COS,
+    HEADING_SIN,
     MOTION_ROWS,
+    SIN,
+    place,
+)
+from navforge.scoring.kernels_path import driving_direction, lane_keeping, locate, progress
+from navforge.scoring.kernels_traffic import (
+    DRIVABLE_UNKNOWN,
     NEVER,
     NON_DRIVABLE,
-    ONCOMING,
-    REAR_X,
-    REAR_Y,
-    SIN,
-    SPEED,
     collision_ahead_step,
     collision_score,
     meets_red_light,
 )
-from navforge.simulation.kernels import HEADING, VX, VY, X, Y
+from navforge.simulation.rows import CHANNELS, HEADING, STATE_ROWS
 
 
 class Column(IntEnum):
-    """Columns of a kernel's result (N, 9)."""
+    """Columns of a kernel's result (N, 8)."""
 
     COLLISION = 0
     DRIVABLE = 1
@@ -61,87 +57,144 @@ COLUMNS = len(Column)
 COLLISION, DAC, DDC, TLC, TTC, LANE_KEEPING, COMFORT, PROGRESS = range(COLUMNS)
 
 
-@kernel
-def place(states, n, steps, origin, motion):
-    """Motion of proposal n in the ego frame of the scene: rear axle, centre, direction, speed at each step."""
-    origin_c = math.cos(origin[2])
-    origin_s = math.sin(origin[2])
-    for t in range(steps):
-        dx = states[X, t, n] - origin[0]
-        dy = states[Y, t, n] - origin[1]
-        heading = states[HEADING, t, n] - origin[2]
-        c = math.cos(heading)
-        s = math.sin(heading)
-        x = origin_c * dx + origin_s * dy
-        y = origin_c * dy - origin_s * dx
-        motion[REAR_X, t] = x
-        motion[REAR_Y, t] = y
-        motion[CENTER_X, t] = x + REAR_AXLE_TO_CENTER_M * c
-        motion[CENTER_Y, t] = y + REAR_AXLE_TO_CENTER_M * s
-        motion[COS, t] = c
-        motion[SIN, t] = s
-        motion[SPEED, t] = math.hypot(states[VX, t, n], states[VY, t, n])
+class Work(NamedTuple):
+    """Work space of one block of eight proposals."""
+
+    states: NDArray[np.float64]
+    """(13, T, 8) `kernels_motion.STATE_ROWS`."""
+    motion: NDArray[np.float64]
+    """(7, T, 8)"""
+    series: NDArray[np.float64]
+    """(4, H + T, 8)"""
+    indices: NDArray[np.int64]
+    """(6, 8)"""
+    codes: NDArray[np.uint8]
+    """(6, 8, 64)"""
+    seen: NDArray[np.int64]
+    """(9, 8)"""
+    way: NDArray[np.float64]
+    """(T, 8)"""
+    start: NDArray[np.float64]
+    """(3,) box centre at step 0 and its arc length along the centreline, found for the last block that had to."""
+    ignored: NDArray[np.int64]
+    """(objects,)"""
+    plan: NDArray[np.float64]
+    """(7, T) motion of one proposal."""
+    flags: NDArray[np.int64]
+    """(T,)"""
+
+
+@kernel(allocates=True)
+def work_space(steps, history, objects):
+    """Fresh `Work`."""
+    return Work(
+        np.empty((STATE_ROWS, steps, WIDTH)),
+        np.empty((MOTION_ROWS, steps, WIDTH)),
+        np.empty((SERIES_ROWS, history + steps, WIDTH)),
+        np.empty((CODE_ROWS, WIDTH), dtype=np.int64),
+        np.zeros((CODE_ROWS, WIDTH, MASK_STEPS), dtype=np.uint8),
+        np.empty((SEEN_ROWS, WIDTH), dtype=np.int64),
+        np.empty((steps, WIDTH)),
+        np.full(3, np.nan),
+        np.full(objects, -1, dtype=np.int64),
+        np.empty((MOTION_ROWS, steps)),
+        np.empty(steps, dtype=np.int64),
+    )
 
 
 @kernel
-def find_areas(areas, motion, steps, flags, every_step):
-    """Set the flags NON_DRIVABLE (a corner off the drivable area) and ONCOMING (centre off the route's lanes).
-
-    After the first step off the drivable area the others are left DRIVABLE_UNKNOWN, unless `every_step` is asked for:
-    few plans need them. Returns whether the ego ever leaves the drivable area.
-    """
-    raster = areas.raster
-    low_x = areas.raster_grid[0]
-    low_y = areas.raster_grid[1]
-    scale = 1.0 / areas.raster_grid[2]
-    left_drivable = False
-    for t in range(steps):
-        x = motion[CENTER_X, t]
-        y = motion[CENTER_Y, t]
-        flag = 0
-        code = (raster_code(raster, low_x, low_y, scale, x, y) >> (2 * ON_ROUTE)) & 3
-        if code == RASTER_OUTSIDE or (code == RASTER_TEST and not in_area_exact(areas, ON_ROUTE, x, y)):
-            flag |= ONCOMING
-        if left_drivable and not every_step:
-            flags[t] = flag | DRIVABLE_UNKNOWN
-            continue
-        # As `box_leaves_drivable`, with the raster taken out of its tuple once: that costs more than a look-up.
-        for k in range(4):
-            corner_x, corner_y = corner(x, y, motion[COS, t], motion[SIN, t], HALF_LENGTH, HALF_WIDTH, k)
-            code = (raster_code(raster, low_x, low_y, scale, corner_x, corner_y) >> (2 * DRIVABLE)) & 3
-            if code == RASTER_OUTSIDE or (
-                code == RASTER_TEST and not in_area_exact(areas, DRIVABLE, corner_x, corner_y)
-            ):
-                flag |= NON_DRIVABLE
-                left_drivable = True
-                break
-        flags[t] = flag
-    return left_drivable
+def start_along(path, motion, n, start):
+    """Arc length of the box centre at step 0, which proposals of one scene share; `start` (3,) remembers it."""
+    x = motion[CENTER_X, 0, n]
+    y = motion[CENTER_Y, 0, n]
+    if not all_lanes((x == start[0]) & (y == start[1])):
+        found = locate(path, x, y)
+        start[0] = lane(x, 0)
+        start[1] = lane(y, 0)
+        start[2] = lane(found, 0)
+        return found
+    return start[2] + 0.0 * x
 
 
 @kernel
-def record_areas(areas, motion, flags, n, ego_areas):
-    """Write (steps, 3) areas of proposal n: several lanes, not drivable, oncoming."""
+def record_areas(areas, motion, n, to, ego_areas):
+    """Write (steps, 3) areas of proposal n to row `to`: several lanes, not drivable, oncoming."""
     for t in range(ego_areas.shape[1]):
-        ego_areas[n, t, 0] = in_multiple_lanes(
-            areas, motion[CENTER_X, t], motion[CENTER_Y, t], motion[COS, t], motion[SIN, t], HALF_LENGTH, HALF_WIDTH
-        )
-        ego_areas[n, t, 1] = flags[t] & NON_DRIVABLE != 0
-        ego_areas[n, t, 2] = flags[t] & ONCOMING != 0
+        x = motion[CENTER_X, t, n]
+        y = motion[CENTER_Y, t, n]
+        c = motion[COS, t, n]
+        s = motion[SIN, t, n]
+        ego_areas[to, t, 0] = in_multiple_lanes(areas, x, y, c, s, HALF_LENGTH, HALF_WIDTH)
+        ego_areas[to, t, 1] = box_leaves_drivable(areas, x, y, c, s)
+        ego_areas[to, t, 2] = not in_area(areas, ON_ROUTE, x, y)
+
+
+@kernel
+def score_block(scene, is_v2, ttc_last_step, work, first, count, result, events, ego_areas):
+    """Score the `count` first of the eight proposals whose states are in `work`, as proposals `first` and on."""
+    frame, areas, path, traffic, lights, comfort = scene
+    states = work.states
+    motion = work.motion
+    seen = work.seen
+    steps = states.shape[1]
+    every = lanes_at(0)
+    place(states, frame, steps, every, motion)
+    look_lanes(areas, path, motion, steps, is_v2, work.indices, work.codes, seen)
+    is_comfortable = bits(comfortable(comfort, states, steps, every, work.series))
+    advance = progress(path, motion, steps, every, start_along(path, motion, every, work.start))
+    for n in range(count):
+        to = first + n
+        left_road = ever_leaves_road(areas, motion, n, seen)
+        for t in range(steps):
+            for row in range(MOTION_ROWS):
+                work.plan[row, t] = motion[row, t, n]
+            work.flags[t] = (NON_DRIVABLE if (seen[OFF_ROAD, n] >> t) & 1 else 0) | (
+                DRIVABLE_UNKNOWN if (seen[OFF_ROAD_OPEN, n] >> t) & 1 else 0
+            )
+        score, step = collision_score(traffic, areas, work.plan, work.flags, steps, work.ignored, 2 * to)
+        result[to, COLLISION] = score
+        events[to, 0] = step
+        step = collision_ahead_step(traffic, areas, work.plan, work.flags, ttc_last_step, work.ignored, 2 * to + 1)
+        result[to, TTC] = 1.0 if step == NEVER else 0.0
+        events[to, 1] = step
+        result[to, DAC] = 0.0 if left_road else 1.0
+        result[to, DDC] = driving_direction(areas, motion, steps, is_v2, n, seen, work.way)
+        result[to, TLC] = 0.0 if is_v2 and meets_red_light(lights, work.plan, steps) else 1.0
+        result[to, LANE_KEEPING] = lane_keeping(path, areas, motion, steps, n, seen) if is_v2 else 1.0
+        result[to, COMFORT] = 1.0 if (is_comfortable >> n) & 1 else 0.0
+        result[to, PROGRESS] = lane(advance, n)
+        if ego_areas.shape[0] > 0:
+            record_areas(areas, motion, n, to, ego_areas)
+
+
+@kernel
+def copy_states(states, first, block):
+    """Fill a block (13, T, 8) with proposals `first .. first + 7` of states (11, T, N); the last one fills the rest."""
+    last = states.shape[2] - 1
+    for t in range(states.shape[1]):
+        for row in range(CHANNELS):
+            for n in range(WIDTH):
+                block[row, t, n] = states[row, t, min(first + n, last)]
+        c, s = sincos_of(block[HEADING, t, lanes_at(0)])
+        block[HEADING_COS, t, lanes_at(0)] = c
+        block[HEADING_SIN, t, lanes_at(0)] = s
+
+
+@kernel
+def sincos_of(heading):
+    """(cosine, sine)."""
+    s, c = sincos(heading)
+    return c, s
 
 
 @kernel(allocates=True, nogil=True)
-def score_batch(states, origin, areas, path, traffic, lights, comfort, is_v2, ttc_last_step, result, events, ego_areas):
-    """Score proposals in order.
+def score_states(states, scene, is_v2, ttc_last_step, result, events, ego_areas):
+    """Score simulated proposals in order.
 
     Args:
-        states: (11, T, N) in the frame of `origin`'s coordinates.
-        origin: (3,) pose whose frame the scene's arrays are in.
-        areas: `scoring.arrays.AreaArrays`, in the ego frame of `origin`, as are the next three.
-        path: `PathArrays`.
-        traffic: `TrafficArrays`.
-        lights: `LightArrays`.
-        comfort: `ComfortArrays`.
+        states: (11, T, N), global frame.
+        scene: (frame, areas, path, traffic, lights, comfort): `kernels_motion.FRAME_SIZE` numbers of the pose whose
+            frame the scene's arrays are in, and those arrays (`scoring.arrays`).
         is_v2: rules of v2 (intersections forgive driving direction; lights and lane keeping count) or v1.1.
         ttc_last_step: last step from which collisions are looked for ahead.
         result: (N, 8) `Column`, written.
@@ -149,32 +202,8 @@ def score_batch(states, origin, areas, path, traffic, lights, comfort, is_v2, tt
         ego_areas: (N, T, 3) `EgoArea`, written; (0, T, 3) to skip.
     """
     steps = states.shape[1]
-    history = comfort.history.shape[0]
-    motion = np.empty((MOTION_ROWS, steps))
-    flags = np.empty(steps, dtype=np.int64)
-    way = np.empty(steps)
-    series = np.empty((5, history + steps))
-    longitudinal = series[0]
-    magnitude = series[1]
-    heading = series[2]
-    work = series[3]
-    out = series[4]
-    ignored = np.full(traffic.is_agent.shape[0], -1, dtype=np.int64)
-    for n in range(states.shape[2]):
-        place(states, n, steps, origin, motion)
-        left_drivable = find_areas(areas, motion, steps, flags, ego_areas.shape[0] > 0)
-        if ego_areas.shape[0] > 0:
-            record_areas(areas, motion, flags, n, ego_areas)
-        score, step = collision_score(traffic, areas, motion, flags, steps, ignored, 2 * n)
-        result[n, COLLISION] = score
-        events[n, 0] = step
-        step = collision_ahead_step(traffic, areas, motion, flags, ttc_last_step, ignored, 2 * n + 1)
-        result[n, TTC] = 1.0 if step == NEVER else 0.0
-        events[n, 1] = step
-        result[n, DAC] = 0.0 if left_drivable else 1.0
-        result[n, DDC] = driving_direction(areas, motion, flags, steps, is_v2, way)
-        result[n, TLC] = 0.0 if is_v2 and meets_red_light(lights, motion, steps) else 1.0
-        result[n, LANE_KEEPING] = lane_keeping(path, areas, motion, steps) if is_v2 else 1.0
-        is_comfortable = comfortable(comfort, states, n, steps, longitudinal, magnitude, heading, work, out)
-        result[n, COMFORT] = 1.0 if is_comfortable else 0.0
-        result[n, PROGRESS] = progress(path, motion, steps)
+    count = states.shape[2]
+    work = work_space(steps, scene[5].history.shape[0], scene[3].is_agent.shape[0])
+    for first in range(0, count, WIDTH):
+        copy_states(states, first, work.states)
+        score_block(scene, is_v2, ttc_last_step, work, first, min(WIDTH, count - first), result, events, ego_areas)

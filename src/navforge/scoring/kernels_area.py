@@ -7,16 +7,18 @@ import math
 import numpy as np
 
 from navforge.geometry.compiled import kernel
-from navforge.geometry.kernels import in_polygon
+from navforge.geometry.lanes import larger, smaller
+from navforge.scoring.kernels_motion import HALF_LENGTH, HALF_WIDTH, corner
 
 DRIVABLE, ON_ROUTE, INTERSECTION, LANE = range(4)
 CLASSES = 4
 RASTER_CLASSES = 3
 RASTER_OUTSIDE, RASTER_INSIDE, RASTER_TEST = 0, 1, 2
 RASTER_ALL_TEST = np.uint8(0b101010)
+STRIPES_PER_M = 1.0
 
 
-@kernel(inline="always")
+@kernel
 def bin_of(areas, x, y):
     """Index (row * bins + column) of the bin of a point, or -1 outside the bins."""
     column = (x - areas.bin_grid[0]) / areas.bin_grid[2]
@@ -26,7 +28,7 @@ def bin_of(areas, x, y):
     return -1
 
 
-@kernel(inline="always")
+@kernel
 def candidates(areas, area, x, y):
     """Range (first, last, in bins) of the polygons of a class that may contain a point."""
     cell = bin_of(areas, x, y)
@@ -46,56 +48,79 @@ def candidate(areas, i, binned):
 
 @kernel
 def contains(areas, p, x, y):
-    """Strict containment in polygon p."""
-    shapes = areas.polygons
-    return in_polygon(shapes.xy, shapes.ring_start, shapes.polygon_start, shapes.bounds, p, x, y)
+    """Strict containment in polygon p, as `geometry.kernels.in_polygon`: only edges of the point's stripe are asked.
 
-
-@kernel
-def in_any(xy, ring_start, polygon_start, bounds, listed, first, last, x, y):
-    """Whether a point is strictly inside any of the polygons `listed[first:last]`."""
-    for i in range(first, last):
-        if in_polygon(xy, ring_start, polygon_start, bounds, listed[i], x, y):
-            return True
-    return False
+    An edge lies in all stripes from that of its lower end to that of its upper end. The stripe is a monotone function
+    of the coordinate, rounding included, so no edge that reaches the point's coordinate is missed.
+    """
+    bounds = areas.polygons.bounds
+    if x <= bounds[p, 0] or x >= bounds[p, 2] or y <= bounds[p, 1] or y >= bounds[p, 3]:
+        return False
+    across = areas.stripe_axis[p]
+    along = 1 - across
+    u = y if across == 0 else x
+    v = x if across == 0 else y
+    stripe = areas.stripe_first[p] + int((v - bounds[p, across]) * STRIPES_PER_M)
+    xy = areas.polygons.xy
+    inside = False
+    for k in range(areas.stripe_start[stripe], areas.stripe_start[stripe + 1]):
+        i = areas.stripe_edge[k]
+        av = xy[i, across] - v
+        bv = xy[i + 1, across] - v
+        if (av > 0.0 and bv > 0.0) or (av < 0.0 and bv < 0.0):
+            continue
+        au = xy[i, along] - u
+        bu = xy[i + 1, along] - u
+        if au < 0.0 and bu < 0.0:
+            continue
+        cross = au * bv - av * bu
+        if cross == 0.0 and min(au, bu) <= 0.0 <= max(au, bu):
+            return False
+        if (av > 0.0) != (bv > 0.0) and (cross > 0.0) == (bv > av):
+            inside = not inside
+    return inside
 
 
 @kernel
 def in_area_exact(areas, area, x, y):
     """Whether a point is strictly inside any polygon of a class."""
-    shapes = areas.polygons
     first, last, binned = candidates(areas, area, x, y)
-    if first == last:
-        return False
-    listed = areas.bin_members if binned else areas.members
-    return in_any(shapes.xy, shapes.ring_start, shapes.polygon_start, shapes.bounds, listed, first, last, x, y)
+    for i in range(first, last):
+        if contains(areas, candidate(areas, i, binned), x, y):
+            return True
+    return False
 
 
-@kernel(inline="always")
-def raster_code(raster, low_x, low_y, scale, x, y):
-    """Raster byte of a point, or all classes to be tested where the raster does not reach. `scale` is cells per m."""
-    column = (x - low_x) * scale
-    row = (y - low_y) * scale
-    if 0.0 <= row < raster.shape[0] and 0.0 <= column < raster.shape[1]:
-        return raster[int(row), int(column)]
-    return RASTER_ALL_TEST
+@kernel
+def cell_of(areas, x, y):
+    """Cell of the raster that a point lies in, as a float64 or lanes of it; outside, the nearest cell of the border."""
+    column = (x - areas.raster_grid[0]) * areas.raster_scale
+    row = (y - areas.raster_grid[1]) * areas.raster_scale
+    return cell_at(areas, column, row)
+
+
+@kernel
+def cell_at(areas, column, row):
+    """Cell of a point given in cells from the raster's lower corner."""
+    column = math.floor(smaller(larger(column, 0.0), areas.raster_columns - 1.0))
+    row = math.floor(smaller(larger(row, 0.0), areas.raster_rows - 1.0))
+    return row * areas.raster_columns + column
 
 
 @kernel
 def in_area(areas, area, x, y):
     """As `in_area_exact`, by the raster where that decides (not for class LANE)."""
-    grid = areas.raster_grid
-    code = (raster_code(areas.raster, grid[0], grid[1], 1.0 / grid[2], x, y) >> (2 * area)) & 3
+    code = (areas.raster[int(cell_of(areas, x, y))] >> (2 * area)) & 3
     if code == RASTER_TEST:
         return in_area_exact(areas, area, x, y)
     return code == RASTER_INSIDE
 
 
 @kernel
-def box_leaves_drivable(areas, x, y, c, s, half_length, half_width):
-    """Whether a corner of a box is off the drivable area."""
+def box_leaves_drivable(areas, x, y, c, s):
+    """Whether a corner of the ego's box is off the drivable area."""
     for k in range(4):
-        corner_x, corner_y = corner(x, y, c, s, half_length, half_width, k)
+        corner_x, corner_y = corner(x, y, c, s, HALF_LENGTH, HALF_WIDTH, k)
         if not in_area(areas, DRIVABLE, corner_x, corner_y):
             return True
     return False
@@ -130,11 +155,47 @@ def in_multiple_lanes(areas, x, y, c, s, half_length, half_width):
 
 
 @kernel
-def corner(x, y, c, s, half_length, half_width, k):
-    """Corner k of a box: front left, rear left, rear right, front right (the devkit's order)."""
-    along = half_length if k in (0, 3) else -half_length
-    across = half_width if k < 2 else -half_width
-    return x + along * c - across * s, y + along * s + across * c
+def stripe_of(bounds, p, axis, value):
+    """Stripe of polygon p, counted from its first, that a coordinate lies in."""
+    return int((value - bounds[p, axis]) * STRIPES_PER_M)
+
+
+@kernel
+def fill_stripes(shapes, axis, first, start, edges):
+    """Edges of each polygon by stripe. With empty `edges` only `axis`, `first` and `start` are filled.
+
+    Args:
+        shapes: `PolygonArrays`.
+        axis: (P,) uint8, the coordinate that stripes divide: that of the polygon's longer extent, so that few edges
+            share a stripe.
+        first: (P + 1,) int32, first stripe of each polygon.
+        start: (stripes + 1,) int32, or more, first edge of each stripe.
+        edges: (edges,) int32, vertices at which edges begin.
+    """
+    bounds = shapes.bounds
+    fill = edges.shape[0] > 0
+    if not fill:
+        first[0] = 0
+        for p in range(axis.shape[0]):
+            axis[p] = 0 if bounds[p, 2] - bounds[p, 0] > bounds[p, 3] - bounds[p, 1] else 1
+            first[p + 1] = first[p] + stripe_of(bounds, p, axis[p], bounds[p, axis[p] + 2]) + 1
+        start[: first[axis.shape[0]] + 1] = 0
+    for p in range(axis.shape[0]):
+        for r in range(shapes.polygon_start[p], shapes.polygon_start[p + 1]):
+            for i in range(shapes.ring_start[r], shapes.ring_start[r + 1] - 1):
+                a = first[p] + stripe_of(bounds, p, axis[p], shapes.xy[i, axis[p]])
+                b = first[p] + stripe_of(bounds, p, axis[p], shapes.xy[i + 1, axis[p]])
+                for stripe in range(min(a, b), max(a, b) + 1):
+                    if fill:
+                        start[stripe] -= 1
+                        edges[start[stripe]] = i
+                    else:
+                        start[stripe] += 1
+    if not fill:
+        total = 0
+        for stripe in range(first[axis.shape[0]] + 1):
+            total += start[stripe]
+            start[stripe] = total
 
 
 @kernel(allocates=True)

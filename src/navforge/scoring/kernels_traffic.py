@@ -29,13 +29,13 @@ MOTION_ROWS = 7
 NON_DRIVABLE, ONCOMING, LANES_KNOWN, MULTIPLE_LANES, DRIVABLE_UNKNOWN = 1, 2, 4, 8, 16
 
 
-@kernel(inline="always")
+@kernel
 def strip_of(low, scale, strips, x):
     """Strip along x of a point; the outer strips reach to infinity."""
     return int(min(max((x - low) * scale, 0.0), strips - 1.0))
 
 
-@kernel(inline="always")
+@kernel
 def meets(traffic, j, x, y, c, s):
     """Whether traffic box j and the ego's box at (x, y) share a point."""
     dx = traffic.x[j] - x
@@ -79,7 +79,7 @@ def leaves_lane(areas, motion, flags, t):
     s = motion[SIN, t]
     if flags[t] & DRIVABLE_UNKNOWN:
         flags[t] &= ~DRIVABLE_UNKNOWN
-        if box_leaves_drivable(areas, x, y, c, s, HALF_LENGTH, HALF_WIDTH):
+        if box_leaves_drivable(areas, x, y, c, s):
             flags[t] |= NON_DRIVABLE
             return True
     if not flags[t] & LANES_KNOWN:

@@ -79,11 +79,12 @@ def prepare(
             continue
         drop = devkit is Devkit.V2 if drop_overlapping is None else drop_overlapping
         traffic[devkit] = prepare_traffic(scene.objects(devkit), origin, drop_overlapping=drop)
+    areas = prepare_areas(scene.polygons, origin, raster=raster)
     return PreparedScene(
         token=scene.token,
         ego_state=np.require(scene.ego_state, np.float64, WRITABLE),
-        areas=prepare_areas(scene.polygons, origin, raster=raster),
-        path=prepare_path(scene.centerline, origin),
+        areas=areas,
+        path=prepare_path(scene.centerline, origin, areas),
         lights=prepare_lights(scene.red_lights, origin),
         traffic=traffic,
         comfort={

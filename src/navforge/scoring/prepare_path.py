@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.geometry.se2 import points_to_local
-from navforge.scoring.arrays import PATH_BLOCK, PathArrays
+from navforge.scoring.arrays import PATH_BLOCK, AreaArrays, PathArrays
+from navforge.scoring.kernels_path import MAX_RUNS, SEGMENT_COLUMNS, fill_near, fill_segments
 from navforge.scoring.prepare_polygons import MARGIN_M
 
 Float = NDArray[np.float64]
 
 
-def prepare_path(centerline: Float, origin: Float) -> PathArrays:
-    """The centreline (M, 3) in the frame of `origin`.
+def prepare_path(centerline: Float, origin: Float, areas: AreaArrays) -> PathArrays:
+    """The centreline (M, 3) in the frame of `origin`, and which of it is near each cell of the areas' raster.
 
     Raises:
         DataError: less than two points.
@@ -22,10 +23,13 @@ def prepare_path(centerline: Float, origin: Float) -> PathArrays:
     if len(centerline) < 2:
         raise DataError(f"the centreline has {len(centerline)} points; progress needs at least two")
     xy = np.ascontiguousarray(points_to_local(origin, centerline[:, :2]))
-    lengths = np.hypot(*np.diff(xy, axis=0).T)
-    blocks = []
-    for first in range(0, len(xy) - 1, PATH_BLOCK):
-        points = xy[first : first + PATH_BLOCK + 1]
-        center = 0.5 * (points.min(axis=0) + points.max(axis=0))
-        blocks.append([*center, np.hypot(*(points - center).T).max() + MARGIN_M])
-    return PathArrays(xy, np.concatenate([[0.0], np.cumsum(lengths)]), np.array(blocks))
+    segment = np.empty((len(xy) - 1, SEGMENT_COLUMNS))
+    block = np.empty(((len(segment) - 1) // PATH_BLOCK + 1, 3))
+    fill_segments(xy, MARGIN_M, segment, block)
+    unit = -(-len(segment) // MAX_RUNS)
+    near_first = np.empty(len(areas.raster), dtype=np.uint8)
+    near_last = np.empty(len(areas.raster), dtype=np.uint8)
+    fill_near(
+        segment, areas.raster_grid, areas.raster_rows, areas.raster_columns, unit, MARGIN_M, near_first, near_last
+    )
+    return PathArrays(xy, segment, block, near_first, near_last, unit)
