@@ -1,4 +1,4 @@
-"""Compiled scoring of proposals: eight at a time through simulation and every sub-score, all work space in the cache."""
+"""Compiled scoring of proposals: eight at a time through every sub-score, all work space in the cache."""
 
 from __future__ import annotations
 
