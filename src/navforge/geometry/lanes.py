@@ -123,6 +123,12 @@ def _boolean_to_mask(context: Any, builder: Any, from_type: types.Type, to_type:
     return _splat(builder, context.cast(builder, value, from_type, types.boolean), _BOOLEANS)
 
 
+def _align_stack(function: Any) -> None:
+    """Begin the stack of a function at a line of the cache, or the lanes that LLVM keeps there straddle two."""
+    function.attributes.alignstack = ALIGNMENT
+    function.attributes.add("nounwind")  # llvmlite writes the alignment only beside a named attribute
+
+
 def _define(function: Any, arity: int, operand: types.Type, plain: type, result: types.Type, emit: Any) -> None:
     """Type and lower `function` on operands of which at least one is `operand`, the others `operand` or `plain`."""
 
@@ -139,7 +145,7 @@ def _define(function: Any, arity: int, operand: types.Type, plain: type, result:
 
     @lower_builtin(function, *[operand] * arity)
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.function.attributes.alignstack = ALIGNMENT  # or lanes that LLVM keeps on the stack straddle cache lines
+        _align_stack(builder.function)
         return emit(builder, *args)
 
 

@@ -257,11 +257,14 @@ def simulate_block(knots, m, sampling, start, factors, work, n, states):
 @kernel
 def copy_states(block, first, states):
     """Copy states of a block to proposals first, first + 1, ... of (CHANNELS, 41, N), as many as there are."""
-    count = min(WIDTH, states.shape[2] - first)
+    count = states.shape[2] - first
     for channel in range(CHANNELS):
         for t in range(STEPS):
-            for i in range(count):
-                states[channel, t, first + i] = block[channel, t, i]
+            if count >= WIDTH:
+                states[channel, t, lanes_at(first)] = block[channel, t, lanes_at(0)]
+            else:
+                for i in range(count):
+                    states[channel, t, first + i] = block[channel, t, i]
 
 
 @kernel(allocates=True, nogil=True)
