@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from navforge.geometry.compiled import kernel
+from navforge.geometry.lanes import any_lane, larger, smaller
 
 OUTSIDE, INSIDE, ON_BOUNDARY = 0, 1, 2
 
@@ -51,55 +52,100 @@ def in_polygon(xy, ring_start, polygon_start, bounds, p, x, y):
 
 
 @kernel
+def ring_sides(xy, start, end, x, y):
+    """(inside, on the boundary) of a closed ring `xy[start:end]`; as `ring_side`, also for points given as lanes."""
+    ax = xy[start, 0] - x
+    ay = xy[start, 1] - y
+    above = ay > 0.0
+    inside = above ^ above
+    boundary = inside
+    for i in range(start + 1, end):
+        bx = xy[i, 0] - x
+        by = xy[i, 1] - y
+        next_above = by > 0.0
+        cross = ax * by - ay * bx
+        inside = inside ^ ((above ^ next_above) & ((cross > 0.0) ^ (by <= ay)) & ((ax >= 0.0) | (bx >= 0.0)))
+        boundary = boundary | (
+            (cross == 0.0)
+            & (smaller(ax, bx) <= 0.0)
+            & (larger(ax, bx) >= 0.0)
+            & (smaller(ay, by) <= 0.0)
+            & (larger(ay, by) >= 0.0)
+        )
+        ax = bx
+        ay = by
+        above = next_above
+    return inside, boundary
+
+
+@kernel
 def boxes_overlap(dx, dy, c1, s1, half_length1, half_width1, c2, s2, half_length2, half_width2):
-    """Whether two oriented boxes share a point, touching included (separating axes).
+    """Whether two oriented boxes share a point, touching included (separating axes); numbers or lanes.
 
     (dx, dy) leads from the centre of box 1 to that of box 2; (c, s) are cosine and sine of the headings. A box without
     length is a segment.
     """
     c = abs(c1 * c2 + s1 * s2)
     s = abs(c1 * s2 - s1 * c2)
-    if abs(dx * c1 + dy * s1) > half_length1 + half_length2 * c + half_width2 * s:
-        return False
-    if abs(dy * c1 - dx * s1) > half_width1 + half_length2 * s + half_width2 * c:
-        return False
-    if abs(dx * c2 + dy * s2) > half_length2 + half_length1 * c + half_width1 * s:
-        return False
-    return abs(dy * c2 - dx * s2) <= half_width2 + half_length1 * s + half_width1 * c
+    return (
+        (abs(dx * c1 + dy * s1) <= half_length1 + half_length2 * c + half_width2 * s)
+        & (abs(dy * c1 - dx * s1) <= half_width1 + half_length2 * s + half_width2 * c)
+        & (abs(dx * c2 + dy * s2) <= half_length2 + half_length1 * c + half_width1 * s)
+        & (abs(dy * c2 - dx * s2) <= half_width2 + half_length1 * s + half_width1 * c)
+    )
 
 
 @kernel
 def segment_meets_box(ax, ay, bx, by, half_length, half_width):
-    """Whether the segment a-b, in the frame of an axis-parallel box around the origin, shares a point with the box."""
-    if max(ax, bx) < -half_length or min(ax, bx) > half_length:
-        return False
-    if max(ay, by) < -half_width or min(ay, by) > half_width:
-        return False
+    """Whether the segment a-b, in the frame of an axis-parallel box around the origin, shares a point with the box.
+
+    Numbers or lanes.
+    """
     nx = by - ay
     ny = ax - bx
-    return abs(ax * nx + ay * ny) <= half_length * abs(nx) + half_width * abs(ny)
+    return (
+        (larger(ax, bx) >= -half_length)
+        & (smaller(ax, bx) <= half_length)
+        & (larger(ay, by) >= -half_width)
+        & (smaller(ay, by) <= half_width)
+        & (abs(ax * nx + ay * ny) <= half_length * abs(nx) + half_width * abs(ny))
+    )
 
 
 @kernel
 def box_meets_polygon(xy, ring_start, polygon_start, bounds, p, x, y, c, s, half_length, half_width):
-    """Whether an oriented box shares a point with polygon p, touching included."""
+    """Whether an oriented box shares a point with polygon p, touching included; numbers or lanes."""
     reach_x = half_length * abs(c) + half_width * abs(s)
     reach_y = half_length * abs(s) + half_width * abs(c)
-    if x + reach_x < bounds[p, 0] or x - reach_x > bounds[p, 2]:
-        return False
-    if y + reach_y < bounds[p, 1] or y - reach_y > bounds[p, 3]:
-        return False
+    near = (
+        (x + reach_x >= bounds[p, 0])
+        & (x - reach_x <= bounds[p, 2])
+        & (y + reach_y >= bounds[p, 1])
+        & (y - reach_y <= bounds[p, 3])
+    )
+    if not any_lane(near):
+        return near
+    met = near ^ near
+    within = met
     for r in range(polygon_start[p], polygon_start[p + 1]):
-        for i in range(ring_start[r], ring_start[r + 1] - 1):
-            ax = xy[i, 0] - x
-            ay = xy[i, 1] - y
-            bx = xy[i + 1, 0] - x
-            by = xy[i + 1, 1] - y
-            if segment_meets_box(
-                c * ax + s * ay, c * ay - s * ax, c * bx + s * by, c * by - s * bx, half_length, half_width
-            ):
-                return True
-    return in_polygon(xy, ring_start, polygon_start, bounds, p, x, y)
+        start = ring_start[r]
+        end = ring_start[r + 1]
+        inside, boundary = ring_sides(xy, start, end, x, y)
+        met = met | boundary
+        within = within ^ inside
+        dx = xy[start, 0] - x
+        dy = xy[start, 1] - y
+        ax = c * dx + s * dy
+        ay = c * dy - s * dx
+        for i in range(start + 1, end):
+            dx = xy[i, 0] - x
+            dy = xy[i, 1] - y
+            bx = c * dx + s * dy
+            by = c * dy - s * dx
+            met = met | segment_meets_box(ax, ay, bx, by, half_length, half_width)
+            ax = bx
+            ay = by
+    return near & (met | within)
 
 
 @kernel

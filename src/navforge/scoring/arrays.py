@@ -102,39 +102,43 @@ PATH_BLOCK = 8
 
 
 class TrafficArrays(NamedTuple):
-    """Boxes of other road users, ordered by step and, within a step, by x.
+    """Tracks of other road users, nearest first; objects that exist at no step are left out.
 
-    Strip i of the plane holds the points with `(x - strip_low) * strip_scale` in [i, i + 1); the first and the last
-    strip reach to infinity.
+    Bounds are axis-parallel, in the ego frame, a little larger than the boxes; those of nothing hold no point (low
+    infinite, high minus infinite).
     """
 
-    strip: Int
-    """(T, strips, 2) by step: first box, and one past the last box, that may meet an ego box centred in the strip."""
-    strip_low: float
-    strip_scale: float
-    """Strips per m."""
-    x: Float
-    y: Float
-    cos: Float
-    sin: Float
+    bounds: Float
+    """(G, 4, 8) low x, low y, high x, high y over all steps; object o is `[o // 8, :, o % 8]`, the rest nothing."""
+    windows: Float
+    """(O, 4, W) the same over windows of `WINDOW_STEPS` steps; W is a multiple of 8."""
+    track: Float
+    """(O, T, 4) box centre x, y, cosine and sine of the heading; 0 where the object does not exist."""
+    present: NDArray[np.int64]
+    """(O,) time mask: bit t says that the object exists at step t."""
     half_length: Float
     half_width: Float
     reach_squared: Float
-    """(distance of centres beyond which this box cannot meet the ego's) squared."""
-    object: Int
-    """Object of each box, for ignore lists."""
+    """(O,) (distance of centres beyond which the box cannot meet the ego's) squared."""
     is_agent: NDArray[np.bool_]
     """(O,) vehicle, pedestrian or bicycle."""
     is_stopped: NDArray[np.bool_]
     """(O,) at rest when first seen, or static."""
+    object: Int
+    """(O,) row of the object in the scene's tracks."""
+
+
+WINDOW_STEPS = 3
+MAX_TRAFFIC_STEPS = 60
+"""Steps of objects that a time mask and the windows hold; both releases know fewer (41 and 51)."""
 
 
 class LightArrays(NamedTuple):
-    """Red lights by step: connectors of step t are `connector[start[t]:start[t + 1]]`."""
+    """Connectors that are ever red."""
 
     polygons: PolygonArrays
-    start: Int
-    connector: Int
+    red: NDArray[np.int64]
+    """(K,) time mask: bit t says that the connector is red at step t."""
 
 
 class ComfortArrays(NamedTuple):

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from navforge.geometry.bits import MASK_STEPS
 from navforge.geometry.compiled import kernel
-from navforge.geometry.lanes import WIDTH, all_lanes, bits, lane, lanes_at
+from navforge.geometry.lanes import WIDTH, aligned, all_lanes, bits, lane, lanes_at
 from navforge.geometry.trigonometry import sincos
 from navforge.scoring.kernels_area import ON_ROUTE, box_leaves_drivable, in_area, in_multiple_lanes
 from navforge.scoring.kernels_comfort import SERIES_ROWS, comfortable
-from navforge.scoring.kernels_lookup import CODE_ROWS, OFF_ROAD, OFF_ROAD_OPEN, SEEN_ROWS, ever_leaves_road, look_lanes
+from navforge.scoring.kernels_lights import lights_block
+from navforge.scoring.kernels_lookup import CODE_ROWS, SEEN_ROWS, ever_leaves_road, look_lanes
 from navforge.scoring.kernels_motion import (
     CENTER_X,
     CENTER_Y,
@@ -28,13 +29,14 @@ from navforge.scoring.kernels_motion import (
     place,
 )
 from navforge.scoring.kernels_path import driving_direction, lane_keeping, locate, progress
+from navforge.scoring.kernels_reach import ReachWork, fill_reach, reach_work
 from navforge.scoring.kernels_traffic import (
-    DRIVABLE_UNKNOWN,
+    AHEAD_STEP,
+    COLLISION_SCORE,
+    COLLISION_STEP,
     NEVER,
-    NON_DRIVABLE,
-    collision_ahead_step,
-    collision_score,
-    meets_red_light,
+    OUTCOME_ROWS,
+    traffic_block,
 )
 from navforge.simulation.rows import CHANNELS, HEADING, STATE_ROWS
 
@@ -76,29 +78,25 @@ class Work(NamedTuple):
     """(T, 8)"""
     start: NDArray[np.float64]
     """(3,) box centre at step 0 and its arc length along the centreline, found for the last block that had to."""
-    ignored: NDArray[np.int64]
-    """(objects,)"""
-    plan: NDArray[np.float64]
-    """(7, T) motion of one proposal."""
-    flags: NDArray[np.int64]
-    """(T,)"""
+    reach: ReachWork
+    outcome: NDArray[np.float64]
+    """(3, 8) `kernels_traffic.OUTCOME_ROWS`."""
 
 
 @kernel(allocates=True)
-def work_space(steps, history, objects):
+def work_space(steps, history):
     """Fresh `Work`."""
     return Work(
-        np.empty((STATE_ROWS, steps, WIDTH)),
-        np.empty((MOTION_ROWS, steps, WIDTH)),
-        np.empty((SERIES_ROWS, history + steps, WIDTH)),
+        aligned(STATE_ROWS * steps * WIDTH).reshape(STATE_ROWS, steps, WIDTH),
+        aligned(MOTION_ROWS * steps * WIDTH).reshape(MOTION_ROWS, steps, WIDTH),
+        aligned(SERIES_ROWS * (history + steps) * WIDTH).reshape(SERIES_ROWS, history + steps, WIDTH),
         np.empty((CODE_ROWS, WIDTH), dtype=np.int64),
         np.zeros((CODE_ROWS, WIDTH, MASK_STEPS), dtype=np.uint8),
         np.empty((SEEN_ROWS, WIDTH), dtype=np.int64),
         np.empty((steps, WIDTH)),
         np.full(3, np.nan),
-        np.full(objects, -1, dtype=np.int64),
-        np.empty((MOTION_ROWS, steps)),
-        np.empty(steps, dtype=np.int64),
+        reach_work(),
+        aligned(OUTCOME_ROWS * WIDTH).reshape(OUTCOME_ROWS, WIDTH),
     )
 
 
@@ -141,25 +139,21 @@ def score_block(scene, is_v2, ttc_last_step, work, first, count, result, events,
     place(states, frame, steps, every, motion)
     look_lanes(areas, path, motion, steps, is_v2, work.indices, work.codes, seen)
     is_comfortable = bits(comfortable(comfort, states, steps, every, work.series))
+    fill_reach(motion, steps, work.reach)
+    outcome = work.outcome
+    traffic_block(traffic, areas, motion, seen, ttc_last_step, count, work.reach, outcome)
+    red = lights_block(lights, motion, work.reach) if is_v2 else 0
     advance = progress(path, motion, steps, every, start_along(path, motion, every, work.start))
     for n in range(count):
         to = first + n
         left_road = ever_leaves_road(areas, motion, n, seen)
-        for t in range(steps):
-            for row in range(MOTION_ROWS):
-                work.plan[row, t] = motion[row, t, n]
-            work.flags[t] = (NON_DRIVABLE if (seen[OFF_ROAD, n] >> t) & 1 else 0) | (
-                DRIVABLE_UNKNOWN if (seen[OFF_ROAD_OPEN, n] >> t) & 1 else 0
-            )
-        score, step = collision_score(traffic, areas, work.plan, work.flags, steps, work.ignored, 2 * to)
-        result[to, COLLISION] = score
-        events[to, 0] = step
-        step = collision_ahead_step(traffic, areas, work.plan, work.flags, ttc_last_step, work.ignored, 2 * to + 1)
-        result[to, TTC] = 1.0 if step == NEVER else 0.0
-        events[to, 1] = step
+        result[to, COLLISION] = outcome[COLLISION_SCORE, n]
+        events[to, 0] = outcome[COLLISION_STEP, n]
+        result[to, TTC] = 1.0 if outcome[AHEAD_STEP, n] == NEVER else 0.0
+        events[to, 1] = outcome[AHEAD_STEP, n]
         result[to, DAC] = 0.0 if left_road else 1.0
         result[to, DDC] = driving_direction(areas, motion, steps, is_v2, n, seen, work.way)
-        result[to, TLC] = 0.0 if is_v2 and meets_red_light(lights, work.plan, steps) else 1.0
+        result[to, TLC] = 0.0 if (red >> n) & 1 else 1.0
         result[to, LANE_KEEPING] = lane_keeping(path, areas, motion, steps, n, seen) if is_v2 else 1.0
         result[to, COMFORT] = 1.0 if (is_comfortable >> n) & 1 else 0.0
         result[to, PROGRESS] = lane(advance, n)
@@ -203,7 +197,7 @@ def score_states(states, scene, is_v2, ttc_last_step, result, events, ego_areas)
     """
     steps = states.shape[1]
     count = states.shape[2]
-    work = work_space(steps, scene[5].history.shape[0], scene[3].is_agent.shape[0])
+    work = work_space(steps, scene[5].history.shape[0])
     for first in range(0, count, WIDTH):
         copy_states(states, first, work.states)
         score_block(scene, is_v2, ttc_last_step, work, first, min(WIDTH, count - first), result, events, ego_areas)

@@ -18,7 +18,7 @@ from navforge.geometry.se2 import poses_to_local
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M, REAR_AXLE_TO_CENTER_M
 from navforge.metric_cache.scene import Devkit
 from navforge.scoring import metrics
-from navforge.scoring.arrays import Area, PolygonArrays, TrafficArrays
+from navforge.scoring.arrays import Area, PolygonArrays
 from navforge.scoring.engine import TTC_LAST_STEP
 from navforge.scoring.kernels_area import in_area_exact
 from navforge.scoring.kernels_comfort import (
@@ -35,12 +35,11 @@ from navforge.scoring.kernels_path import (
     DIRECTION_VIOLATED_M,
     LANE_DEVIATION_M,
 )
+from navforge.scoring.kernels_reach import LOOK_AHEAD_STEPS, LOOK_AHEADS
 from navforge.scoring.kernels_traffic import (
     AHEAD_RAD,
     BEHIND_RAD,
     STOPPED_EGO_SPEED_MPS,
-    TTC_LOOK_AHEAD_STEPS,
-    TTC_LOOK_AHEADS,
     TTC_STOPPED_SPEED_MPS,
 )
 from navforge.scoring.prepare import PreparedScene
@@ -128,7 +127,7 @@ class _Look:
 
     def time_to_collision(self) -> Iterator[Margin]:
         """As `collisions`, with boxes ahead, and intersections under the rear axle."""
-        looks = tuple(TTC_LOOK_AHEAD_STEPS * look for look in range(TTC_LOOK_AHEADS))
+        looks = tuple(LOOK_AHEAD_STEPS * look for look in range(LOOK_AHEADS))
         yield from self._traffic(looks, TTC_LAST_STEP[self.devkit])
         yield from self._boundary(Area.LANE, self.corners, "a corner")
         yield from self._boundary(Area.DRIVABLE, self.corners, "a corner")
@@ -158,7 +157,7 @@ class _Look:
         lights = self.prepared.lights
         for i in range(len(self.centers)):
             box = shapely.Polygon(self.corners[i])
-            for k in lights.connector[lights.start[i] : lights.start[i + 1]]:
+            for k in np.flatnonzero((lights.red >> i) & 1):
                 outline = shapely.MultiLineString(_rings(lights.polygons, int(k)))
                 gap = min(box.distance(outline), box.exterior.distance(outline))
                 yield Margin(value=gap, cause=f"the outline of red connector {k} at step {i}")
@@ -208,15 +207,16 @@ class _Look:
         for t in range(last_step + 1):
             for ahead in looks:
                 center = self.centers[t] + self.direction[t] * (self.speed[t] * ahead * STEP_S)
-                first, last = int(traffic.strip[t + ahead, 0, 0]), int(traffic.strip[t + ahead, -1, 1])
-                if first == last:
+                there = np.flatnonzero((traffic.present >> (t + ahead)) & 1)
+                if len(there) == 0:
                     continue
-                j = slice(first, last)
-                gap = np.abs(_separation(traffic, j, center, self.direction[t]))
+                boxes = traffic.track[there, t + ahead]
+                half = np.stack([traffic.half_length[there], traffic.half_width[there]], axis=1)
+                gap = np.abs(_separation(boxes, half, center, self.direction[t]))
                 nearest = int(gap.argmin())
-                where = f"object {traffic.object[first + nearest]} at step {t + ahead}"
+                where = f"object {traffic.object[there[nearest]]} at step {t + ahead}"
                 yield Margin(value=float(gap[nearest]), cause=f"the box of {where}")
-                way = np.stack([traffic.x[j], traffic.y[j]], axis=1) - self.rear[t]
+                way = boxes[:, :2] - self.rear[t]
                 distance = np.hypot(*way.T)
                 cosine = (way @ self.direction[t]) / np.maximum(distance, ROUNDING)
                 angle = np.arccos(np.clip(cosine, -1.0, 1.0))
@@ -249,14 +249,16 @@ def _rings(shapes: PolygonArrays, p: int) -> list[Float]:
     return [shapes.xy[shapes.ring_start[r] : shapes.ring_start[r + 1]] for r in rings]
 
 
-def _separation(traffic: TrafficArrays, j: slice, center: Float, direction: Float) -> Float:
-    """Signed separation of boxes j from the ego's box along the best of the four axes: 0 where they just touch."""
-    dx, dy = traffic.x[j] - center[0], traffic.y[j] - center[1]
+def _separation(boxes: Float, half: Float, center: Float, direction: Float) -> Float:
+    """Signed separation of boxes from the ego's box along the best of the four axes: 0 where they just touch.
+
+    `boxes` (B, 4) are as `TrafficArrays.track`, `half` (B, 2) half length and width.
+    """
+    dx, dy, c2, s2 = boxes.T - np.array([*center, 0.0, 0.0])[:, None]
     c1, s1 = direction
-    c2, s2 = traffic.cos[j], traffic.sin[j]
     c, s = np.abs(c1 * c2 + s1 * s2), np.abs(c1 * s2 - s1 * c2)
     length1, width1 = 0.5 * EGO_LENGTH_M, 0.5 * EGO_WIDTH_M
-    length2, width2 = traffic.half_length[j], traffic.half_width[j]
+    length2, width2 = half.T
     axes = [
         np.abs(dx * c1 + dy * s1) - length1 - length2 * c - width2 * s,
         np.abs(dy * c1 - dx * s1) - width1 - length2 * s - width2 * c,
