@@ -20,6 +20,7 @@ from navforge.caching.forecast import forecast
 from navforge.caching.lights import held_lights, red_connectors, replayed_lights
 from navforge.caching.objects import global_objects
 from navforge.caching.pdm_closed import PdmClosed, plan, reference_times_us, simulator_input
+from navforge.caching.reactive import reactive_start
 from navforge.caching.road_graph import MapGraph, RoadGraph
 from navforge.caching.route import Route, correct_route, load_route
 from navforge.caching.route_path import RoutePath
@@ -39,7 +40,7 @@ FUTURE_FRAMES = (SCORED_STEPS - 1) // 5
 """Future frames that every protocol needs: 4 s."""
 
 _HUMAN_POSES = 8
-_MAY_BE_UNKNOWN = frozenset({"objects_v1.velocity", "objects_v2.velocity"})
+_MAY_BE_UNKNOWN = frozenset({"objects_v1.velocity", "objects_v2.velocity", "reactive.current.velocity"})
 _SYNTHETIC_TOKEN_LENGTH = 17
 
 
@@ -104,6 +105,8 @@ def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
     lanes = centerline_lanes(graph, route, start)
     record.lane_paths.update((lane, graph.lane_path(lane)) for lane in lanes)
     centerline = RoutePath(centerline_poses(graph, lanes))
+    reactive, reactive_lanes = reactive_start(road_map, record.frame_objects[scene.current.index], state, center)
+    record.lane_paths.update((lane, graph.lane_path(lane)) for lane in reactive_lanes)
     synthetic = len(scene.token) == _SYNTHETIC_TOKEN_LENGTH
     unplanned = CachedScene(
         token=scene.token,
@@ -124,13 +127,14 @@ def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
         objects_v1=interpolate(seen, Devkit.V1) if len(ahead) > (Devkit.V1.observation_steps - 1) // 5 else None,
         objects_v2=interpolate(seen, Devkit.V2),
         red_lights=replayed_lights(graph, ahead, logged_route.lanes),
+        reactive=reactive,
     )
     around = forecast(record.frame_objects[scene.current.index], center, box, _light_polygons(graph, scene, route))
     lights = held_lights(graph, scene.current, route.lanes)
     planned = plan(unplanned, centerline, around, lights, graph.speed_limit(start))
     cached = _with_reference(unplanned, planned)
     check_finite(cached)
-    entry = SceneRecord(cached, tuple(frame.index for frame in ahead), tuple(lanes))
+    entry = SceneRecord(cached, tuple(frame.index for frame in ahead), tuple(lanes), reactive_lanes)
     return BuiltScene(entry, logged_route, route, centerline, planned)
 
 

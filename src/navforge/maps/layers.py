@@ -78,6 +78,12 @@ class LayerTable:
         near = np.sort(self._tree.query(point))
         return near[shapely.contains(self.geometry[near], point)]
 
+    def rows_containing_each(self, points: Geometries) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pairs (point, row) of points and the geometries that contain them, by point, then row (`rows_containing`)."""
+        point, row = self._tree.query(points, predicate="within")
+        order = np.lexsort((row, point))
+        return point[order], row[order]
+
     @cached_property
     def polygons(self) -> FlatPolygons:
         """All polygons as flat arrays."""

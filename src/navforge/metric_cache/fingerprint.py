@@ -9,7 +9,7 @@ from pathlib import Path
 import navforge
 from navforge.core.files import fingerprint
 
-FORMAT = 1
+FORMAT = 2
 """Number of the file layout; raise it when `log_file` changes what it stores."""
 
 PACKAGES = ("geometry", "maps", "metric_cache", "data", "simulation", "scoring", "caching")

@@ -19,6 +19,7 @@ from navforge.core.errors import DataError
 from navforge.geometry.arclength import arc_length
 from navforge.metric_cache.container import Arrays, read_arrays, write_arrays
 from navforge.metric_cache.ragged import gather_polygons, is_listed, slices
+from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.scene import (
     REFERENCE_STEPS,
     CachedScene,
@@ -34,7 +35,20 @@ Float = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _STEP_US = 100_000
-_RAGGED = ("frames", "history_states", "centerline_lanes", "route_lanes", "polygons", "light_step", "light_polygon")
+_RAGGED = (
+    "frames",
+    "history_states",
+    "centerline_lanes",
+    "route_lanes",
+    "polygons",
+    "light_step",
+    "light_polygon",
+    "follower",
+    "follower_lane",
+    "follower_motion",
+    "follower_pose",
+    "standing",
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,8 @@ class SceneRecord:
     """Current and future frames, as indices into the log."""
     centerline_lanes: tuple[int, ...]
     """Lanes whose baselines, end to end, are the centreline."""
+    reactive_lanes: tuple[int, ...] = ()
+    """Lanes that `CachedScene.reactive` numbers."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,14 @@ def write_log(path: Path | str, record: LogRecord, meta: Mapping[str, Any]) -> i
         ragged["polygons"].append(polygons.add(scene.map_location, scene.polygons))
         ragged["light_step"].append(scene.red_lights.step)
         ragged["light_polygon"].append(polygons.add_lights(scene.map_location, scene.red_lights))
+        start = _reactive(scene)
+        rows = np.array([lane_row[lane] for lane in entry.reactive_lanes], np.int32)
+        ragged["follower"].append(start.follower)
+        ragged["follower_lane"].append(rows[start.lane])
+        motion = (start.progress_m, start.speed_mps, start.target_speed_mps)
+        ragged["follower_motion"].append(np.stack(motion, axis=-1))
+        ragged["follower_pose"].append(start.start_pose)
+        ragged["standing"].append(start.standing)
     arrays: Arrays = {
         "time_us": np.array([scene.time_us for scene in scenes], np.int64),
         "synthetic": np.array([scene.synthetic for scene in scenes], np.bool_),
@@ -153,6 +177,7 @@ class LogFile:
             objects_v1=_tracks(seen, Devkit.V1) if len(frames) > last_frame(Devkit.V1) else None,
             objects_v2=_tracks(seen, Devkit.V2),
             red_lights=self._lights(self._part("light_step", row), self._part("light_polygon", row)),
+            reactive=self._reactive(row),
         )
 
     def scenes(self) -> list[CachedScene]:
@@ -172,6 +197,34 @@ class LogFile:
             rows=rows,
             table=self._sightings,
             frames=len(frames),
+        )
+
+    def _current(self, row: int) -> FrameObjects:
+        """Objects of a scene's current frame."""
+        arrays = self._arrays
+        first = int(self._part("frames", row)[0])
+        part = slice(arrays["object_start"][first], arrays["object_start"][first + 1])
+        return FrameObjects(
+            token=self._tracks[arrays["object_track"][part]],
+            type=arrays["object_type"][part],
+            extent=arrays["object_extent"][part],
+            pose=arrays["object_pose"][part],
+            velocity=arrays["object_velocity"][part],
+        )
+
+    def _reactive(self, row: int) -> ReactiveStart:
+        motion = self._part("follower_motion", row)
+        return ReactiveStart(
+            current=self._current(row),
+            follower=self._part("follower", row),
+            lane=self._part("follower_lane", row),
+            progress_m=motion[:, 0],
+            speed_mps=motion[:, 1],
+            target_speed_mps=motion[:, 2],
+            start_pose=self._part("follower_pose", row),
+            path=self._arrays["lane_path"],
+            path_start=self._arrays["lane_path_start"],
+            standing=self._part("standing", row),
         )
 
     def _polygons(self, rows: NDArray[Any], route: Ints) -> MapPolygons:
@@ -262,6 +315,12 @@ def _pack_ragged(name: str, parts: Sequence[NDArray[Any]]) -> Arrays:
 
 def _starts(lengths: Iterable[int]) -> Ints:
     return np.cumsum([0, *lengths], dtype=np.int64)
+
+
+def _reactive(scene: CachedScene) -> ReactiveStart:
+    if scene.reactive is None:
+        raise ValueError(f"scene {scene.token} has no start of reactive traffic, which a log file stores")
+    return scene.reactive
 
 
 def _or_zeros(array: Float | None, shape: tuple[int, ...]) -> Float:

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+
+if TYPE_CHECKING:
+    from navforge.metric_cache.reactive import ReactiveStart
 
 Float = NDArray[np.float64]
 
@@ -185,6 +188,8 @@ class CachedScene:
     objects_v2: ObjectTracks
     """Objects by the rules of v2.2 (41 steps)."""
     red_lights: RedLights
+    reactive: ReactiveStart | None = None
+    """Where reactive traffic starts; None in a scene that is not meant for it."""
 
     def objects(self, devkit: Devkit) -> ObjectTracks:
         """Objects as a devkit release interpolates them.
