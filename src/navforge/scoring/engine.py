@@ -19,7 +19,9 @@ from navforge.scoring import protocols as protocols_module
 from navforge.scoring.kernels import COLUMNS, Column, score_states
 from navforge.scoring.prepare import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
+from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic, react_to
 from navforge.simulation.plans import to_reference_poses
+from navforge.simulation.reactive import ReactiveScene, prepare_reactive
 from navforge.simulation.rollout import simulate
 from navforge.simulation.tracker import STEPS
 
@@ -119,6 +121,7 @@ def score_plans(
     protocols: Sequence[Protocol | str],
     human_filter: bool | None = None,
     prepared: PreparedScene | None = None,
+    traffic: str = LOG_REPLAY,
 ) -> dict[str, PlanScores]:
     """Simulate and score plans of one scene, each against the PDM-Closed reference alone.
 
@@ -130,24 +133,35 @@ def score_plans(
         human_filter: forgive what the human driver also fails; None: where the protocol's benchmark does. A synthetic
             scene has no human driver and is never filtered.
         prepared: `prepare(scene)`, if the caller has it already.
+        traffic: log_replay, or reactive, which answers a single plan (`scoring.traffic`).
 
     Returns:
         By protocol name.
 
     Raises:
-        DataError: malformed plans, or a scene that lacks what a protocol needs.
+        ConfigError: a protocol whose benchmark has no such traffic.
+        DataError: malformed plans, a scene that lacks what a protocol needs, or several plans in reactive traffic.
     """
     rules = [_protocol(chosen) for chosen in protocols]
+    check_traffic(traffic, rules)
     states = simulate(scene.ego_state, to_reference_poses(scene, poses, interval_s))
     if prepared is None:
         devkits = {one.devkit for one in rules}
         prepared = prepare(scene, devkits=devkits, raster=len(states) >= RASTER_FROM_PROPOSALS)
     references = simulate(scene.ego_state, scene.pdm_reference_input)
-    return {one.name: _compare(scene, prepared, states, references, one, human_filter) for one in rules}
+    reactive = None
+    if traffic == REACTIVE:
+        reactive = prepare_reactive(scene)
+        prepared = react_to(prepared, reactive, states)
+    return {one.name: _compare(scene, prepared, states, references, one, human_filter, reactive) for one in rules}
 
 
-def human_scores(scene: CachedScene, prepared: PreparedScene, protocol: Protocol) -> dict[str, float] | None:
+def human_scores(
+    scene: CachedScene, prepared: PreparedScene, protocol: Protocol, reactive: ReactiveScene | None = None
+) -> dict[str, float] | None:
     """Sub-scores of the human driver alone, as the human filter sees them; None for a synthetic scene.
+
+    With `reactive`, the traffic reacts to the human.
 
     The filter's run gives the scorer no history, so history comfort is 1; alone in its batch, the human also has
     ego progress 1.
@@ -155,6 +169,8 @@ def human_scores(scene: CachedScene, prepared: PreparedScene, protocol: Protocol
     if scene.human_poses is None or scene.synthetic:
         return None
     states = simulate(scene.ego_state, to_reference_poses(scene, scene.human_poses[None], HUMAN_INTERVAL_S))
+    if reactive is not None:
+        prepared = react_to(prepared, reactive, states)
     scores = score_proposals(prepared, states, protocol)
     human = {name: float(value[0]) for name, value in scores.values.items()}
     human[metrics.HISTORY_COMFORT.name] = 1.0
@@ -171,6 +187,7 @@ def _compare(
     references: Float,
     rules: Protocol,
     human_filter: bool | None,
+    reactive: ReactiveScene | None,
 ) -> PlanScores:
     reference, _, _ = _run_kernel(prepared, references[rules.devkit][None], rules.devkit, False)
     reference_progress = reference[:, Column.PROGRESS]
@@ -183,7 +200,7 @@ def _compare(
     values[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
     forgiven: tuple[str, ...] = ()
     if rules.human_filter if human_filter is None else human_filter:
-        forgiven = _forgiven(human_scores(scene, prepared, rules), rules)
+        forgiven = _forgiven(human_scores(scene, prepared, rules, reactive), rules)
     shown = {name: np.ones_like(value) if name in forgiven else value for name, value in values.items()}
     scored = shown if rules.filter_enters_score or not rules.human_filter else values
     return PlanScores(

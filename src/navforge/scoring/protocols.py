@@ -38,6 +38,11 @@ class Protocol:
         return tuple(metric for metric in self.metrics if metric.kind == "weighted")
 
     @property
+    def reactive_traffic(self) -> bool:
+        """Whether the benchmark can be scored with reactive traffic."""
+        return self.devkit is Devkit.V2
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Column names of `metrics`."""
         return tuple(metric.name for metric in self.metrics)
