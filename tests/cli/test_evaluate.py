@@ -83,11 +83,11 @@ def test_a_failed_scene_blocks_the_score(
     original = pool.score_plans
     seen: list[str] = []
 
-    def first_fails(scene, *rest):  # type: ignore[no-untyped-def]
+    def first_fails(scene, *rest, **more):  # type: ignore[no-untyped-def]
         seen.append(scene.token)
         if len(seen) == 1:
             raise RuntimeError("broken polygon")
-        return original(scene, *rest)
+        return original(scene, *rest, **more)
 
     monkeypatch.setattr(pool, "score_plans", first_fails)
     assert evaluate("agent=constant_velocity") == 2

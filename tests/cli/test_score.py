@@ -97,10 +97,10 @@ def test_a_failed_scene_leaves_no_table(
     assert score(tokens) == 0
     original = pool.score_plans
 
-    def sometimes(scene, *rest):  # type: ignore[no-untyped-def]
+    def sometimes(scene, *rest, **more):  # type: ignore[no-untyped-def]
         if scene.token == tokens[7]:
             raise RuntimeError("broken polygon")
-        return original(scene, *rest)
+        return original(scene, *rest, **more)
 
     monkeypatch.setattr(pool, "score_plans", sometimes)
     assert score(tokens) == 2

@@ -65,6 +65,30 @@ def test_rows_and_aggregate_are_the_official_ones(
     assert {"score", "ego_progress"} <= set(compared)
 
 
+@pytest.mark.parametrize("name", ["constant_velocity", "human"])
+def test_reactive_table_is_the_official_one(
+    realdata: Path, evaluations: dict[str, Evaluation], split: Split, cache: MetricCache, name: str
+) -> None:
+    official = read_official(realdata / "golden" / "v2" / f"official_{name}_agent_reactive.csv")
+    plans = evaluations[name].trajectories
+    table = score_split(plans, split, cache, ("epdms_v2",), traffic="reactive", workers=1)
+    assert table.meta.traffic == "reactive"
+    assert disagreements(table.of("epdms_v2"), official, 1e-4).rows() == []
+    found = summary.summarise(table, resamples=100)["epdms_v2"]
+    assert {c: found[c].mean for c in official.means} == pytest.approx(official.means, abs=1e-4)
+    replayed = evaluations[name].table.of("epdms_v2")
+    assert not table.of("epdms_v2")["score"].equals(replayed["score"]), "the two kinds of traffic differ"
+
+
+def test_reactive_traffic_takes_one_trajectory_per_scene_and_a_v2_protocol(
+    singles: tuple[Trajectories, dict[str, np.ndarray]], split: Split, cache: MetricCache
+) -> None:
+    with pytest.raises(ConfigError, match="16 trajectories per scene"):
+        score_split(singles[0], split, cache, ("epdms_v2",), traffic="reactive", workers=1)
+    with pytest.raises(ConfigError, match="pdms_v1 has no reactive traffic"):
+        score_split(singles[0], split, cache, ("pdms_v1", "epdms_v2"), traffic="reactive", workers=1)
+
+
 def test_table_survives_the_disk(tmp_path: Path, evaluations: dict[str, Evaluation]) -> None:
     table = evaluations["human"].table
     tables.write(tmp_path / "scores.parquet", table)
@@ -176,10 +200,10 @@ def test_failed_scenes_are_all_named_and_nothing_is_returned(
     original = pool.score_plans
     broken = {split.tokens[3], split.tokens[25]}
 
-    def sometimes(scene, *rest):  # type: ignore[no-untyped-def]
+    def sometimes(scene, *rest, **more):  # type: ignore[no-untyped-def]
         if scene.token in broken:
             raise ZeroDivisionError("no area")
-        return original(scene, *rest)
+        return original(scene, *rest, **more)
 
     monkeypatch.setattr(pool, "score_plans", sometimes)
     with pytest.raises(ScenesFailedError, match="2 of 38 scenes failed") as raised:

@@ -120,7 +120,7 @@ def test_rows_edited_behind_the_metadata_are_noticed(tmp_path: Path, make_table:
 def test_missing_scenes_are_said(make_table: MakeTable) -> None:
     meta = make_table().meta
     assert meta.complete
-    assert meta.coverage() == "12 scenes of split tiny (0123456789abcdef)"
+    assert meta.coverage() == "12 scenes of split tiny (0123456789abcdef), traffic log_replay"
     partial = dataclasses.replace(meta, missing=3, missing_hash="f" * 16)
     assert not partial.complete
     assert partial.coverage().startswith("9 of 12 scenes of split tiny")

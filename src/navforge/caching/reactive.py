@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -16,7 +17,7 @@ from navforge.maps.schema import Layer
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.scene import ObjectType
 from navforge.metric_cache.tracks import FrameObjects
-from navforge.simulation.reactive_kernels import RADIUS_M, first_come
+from navforge.simulation.kernels_reactive import RADIUS_M, first_come
 
 Float = NDArray[np.float64]
 
@@ -103,7 +104,7 @@ def _places(road_map: Map, pose: Float) -> _Places:
     count = len(pose)
     edge: list[LaneEdge | None] = [None] * count
     progress, nearest = np.zeros(count), np.zeros((count, 3))
-    points = shapely.points(pose[:, :2])
+    points: Any = shapely.points(pose[:, :2])
     lanes = road_map.layer(Layer.LANE)
     vehicle, row = lanes.rows_containing_each(points)
     on_road = np.zeros(count, dtype=np.bool_)
@@ -175,8 +176,7 @@ def _target_speeds(edges: list[LaneEdge]) -> Float:
 
 
 def _near(edges: list[LaneEdge], pose: Float, ego_state: Float) -> NDArray[np.bool_]:
-    """Whether followers may be within the radius at the first step; there they stand on the lane without its last
-    segment."""
+    """Whether followers may be within the radius at the first step, on their lane without its last segment."""
     ends = np.array([edge.path[max(len(edge.path) - 2, 0), :2] for edge in edges]).reshape(-1, 2)
     distance = [np.hypot(*(xy - ego_state[: State.HEADING]).T) for xy in (pose[:, :2], ends)]
     return np.minimum(*distance) <= RADIUS_M + _RADIUS_SLACK_M

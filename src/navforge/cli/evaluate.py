@@ -17,6 +17,8 @@ from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official
 from navforge.evaluation.score import SWITCH, open_cache, parse_protocols
 from navforge.evaluation.tables import subscores
+from navforge.scoring.protocols import protocol
+from navforge.scoring.traffic import LOG_REPLAY, TRAFFIC, check_traffic
 
 SELF_CHECK = True
 SCORES, PLANS, RESULT, FAILURES = "scores.parquet", "plans.npz", "summary.json", "failures.json"
@@ -33,6 +35,11 @@ class Config:
     protocol: str = key("epdms_v2", "pdms_v1, epdms_v2 or epdms_v2_before_fix; several separated by commas")
     out: Path = key(help=f"folder for {SCORES}, {PLANS} and {RESULT}")
     human_filter: str = key("auto", "forgive what the human also fails; auto: the protocol's own rule", choices=SWITCH)
+    traffic: str = key(
+        LOG_REPLAY,
+        "what others do: log_replay, or reactive: vehicles react to the plan (v2 protocols)",
+        choices=TRAFFIC,
+    )
     blank_camera: bool = key(False, "show a planner black images: what does it get from its cameras?")
     official: Path | None = key(None, "result table (CSV) of the official devkit to print beside ours")
     data: DataConfig = key(DataConfig, "where logs and sensor files are")
@@ -42,8 +49,8 @@ class Config:
     workers: int = key(0, "processes that score; 0: one per CPU", low=0)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for an unknown protocol or agent."""
-        parse_protocols(self.protocol)
+        """Raise ConfigError for an unknown protocol or agent, or traffic the protocol does not have."""
+        check_traffic(self.traffic, map(protocol, parse_protocols(self.protocol)))
         agents.check_name(self.agent, self.checkpoint, blank_camera=self.blank_camera)
 
 
@@ -75,6 +82,7 @@ def execute(config: Config) -> Evaluation:
             cache,
             parse_protocols(config.protocol),
             human_filter=config.human_filter,
+            traffic=config.traffic,
             allow_missing=config.allow_missing,
             workers=config.workers,
         )

@@ -17,6 +17,8 @@ from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.score import SWITCH, open_cache, parse_protocols, score_split
 from navforge.evaluation.tables import ScoreTable
+from navforge.scoring.protocols import protocol
+from navforge.scoring.traffic import LOG_REPLAY, TRAFFIC, check_traffic
 
 SELF_CHECK = True
 
@@ -32,6 +34,11 @@ class Config:
     )
     protocol: str = key("epdms_v2", "pdms_v1, epdms_v2 or epdms_v2_before_fix; several separated by commas")
     human_filter: str = key("auto", "forgive what the human also fails; auto: the protocol's own rule", choices=SWITCH)
+    traffic: str = key(
+        LOG_REPLAY,
+        "what others do: log_replay, or reactive: vehicles react to the plan (v2 protocols)",
+        choices=TRAFFIC,
+    )
     extended_comfort: str = key(
         "auto",
         "compare trajectory n of a scene with n of the scene before; auto: if there is one trajectory per scene",
@@ -43,8 +50,8 @@ class Config:
     workers: int = key(0, "processes; 0: one per CPU", low=0)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for an unknown protocol or an `out` that is no Parquet file."""
-        parse_protocols(self.protocol)
+        """Raise ConfigError for an unknown protocol, traffic it does not have, or an `out` that is no Parquet file."""
+        check_traffic(self.traffic, map(protocol, parse_protocols(self.protocol)))
         if self.out.suffix != ".parquet":
             raise ConfigError(f"out: expected a path ending in .parquet, got {str(self.out)!r}")
 
@@ -62,6 +69,7 @@ def run(config: Config) -> None:
             cache,
             parse_protocols(config.protocol),
             human_filter=config.human_filter,
+            traffic=config.traffic,
             extended_comfort=config.extended_comfort,
             allow_missing=config.allow_missing,
             workers=config.workers,

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from navforge.evaluation.intervals import Interval
 from navforge.evaluation.summary import ProtocolSummary, compare, summarise
-from navforge.evaluation.tables import ScoreTable, subscores
+from navforge.evaluation.tables import ScoreTable, one_traffic, subscores
 from navforge.scoring.protocols import protocol
 
 EDGES = (0.0, 1e-9, 0.25, 0.5, 0.75, 0.9, 1.0 + 1e-9)
@@ -45,6 +45,7 @@ def claim(tables: dict[str, ScoreTable], first: str, second: str, name: str, wor
 
 def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
     """Mean score with both intervals and mean sub-scores in points (0 to 100), one row per agent."""
+    one_traffic(tables.values())
     rules = protocol(name)
     shorts = {metric.name: metric.short for metric in (*rules.metrics, *filter(None, [rules.two_frame]))}
     table = Table(
@@ -90,7 +91,7 @@ def claims_table(claims: Sequence[Claim]) -> Table:
 
 def distribution_table(tables: dict[str, ScoreTable], name: str) -> Table:
     """Share of scenes per range of the score, one row per agent, with mean and quartiles."""
-    title = f"share of scenes by score, {name}"
+    title = f"share of scenes by score, {name}, traffic {one_traffic(tables.values())}"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for head in ("agent", *BINS, "mean", "quartiles"):
         table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)

@@ -12,6 +12,7 @@ from navforge.evaluation.score import score_split
 from navforge.evaluation.tables import ScoreTable
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.store import MetricCache
+from navforge.scoring.traffic import LOG_REPLAY
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ def evaluate_agent(
     protocols: tuple[str, ...],
     *,
     human_filter: str = "auto",
+    traffic: str = LOG_REPLAY,
     allow_missing: bool = False,
     workers: int = 0,
 ) -> Evaluation:
@@ -42,6 +44,7 @@ def evaluate_agent(
         cache: metric cache of the split (`evaluation.score.open_cache`).
         protocols: names of the rules.
         human_filter: auto (each protocol's own rule), on or off.
+        traffic: log_replay or reactive.
         allow_missing: leave out scenes the cache lacks; they count as missing in the table.
         workers: processes that score; 0 means one per CPU.
 
@@ -55,8 +58,8 @@ def evaluate_agent(
         cache,
         protocols,
         human_filter=human_filter,
-        agent=agent.name,
-        checkpoint=agent.fingerprint,
+        traffic=traffic,
+        agent=(agent.name, agent.fingerprint),
         allow_missing=allow_missing,
         workers=workers,
     )

@@ -22,6 +22,7 @@ from navforge.scoring import aggregate
 from navforge.scoring.engine import PlanScores, score_plans
 from navforge.scoring.extended_comfort import previous_scenes, two_frame_extended_comfort
 from navforge.scoring.protocols import protocol
+from navforge.scoring.traffic import LOG_REPLAY
 from navforge.simulation.selfcheck import check
 
 
@@ -34,6 +35,8 @@ class Rules:
     """None: each protocol's own rule."""
     extended_comfort: bool
     """Pair trajectory n of a scene with trajectory n of the scene before, where the protocol asks for it."""
+    traffic: str = LOG_REPLAY
+    """log_replay or reactive."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +127,7 @@ def score_log(item: LogItem) -> LogScores:
                 item.interval_s,
                 item.rules.protocols,
                 item.rules.human_filter,
+                traffic=item.rules.traffic,
             )
             states = next(iter(plans.values())).states
             extended = None

@@ -12,6 +12,7 @@ from navforge.evaluation.tables import ScoreTable, TableMeta, missing_hash
 from navforge.evaluation.trajectories import Trajectories, listing
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.protocols import PROTOCOLS, protocol
+from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic
 
 SWITCH = ("auto", "on", "off")
 _SWITCHES = {"auto": None, "on": True, "off": False}
@@ -51,8 +52,8 @@ def score_split(
     *,
     human_filter: str = "auto",
     extended_comfort: str = "auto",
-    agent: str | None = None,
-    checkpoint: str | None = None,
+    traffic: str = LOG_REPLAY,
+    agent: tuple[str, str | None] | None = None,
     allow_missing: bool = False,
     workers: int = 0,
 ) -> ScoreTable:
@@ -67,15 +68,22 @@ def score_split(
         extended_comfort: whether trajectory n of a scene and trajectory n of the scene before are plans of one
             planner, as extended comfort needs. auto: yes for one trajectory per scene, no for several, which are
             alternatives to each other (a vocabulary, say) and follow no previous plan.
-        agent: name of who planned, for the metadata.
-        checkpoint: fingerprint of the weights behind it, for the metadata.
+        traffic: log_replay, or reactive: vehicles react to each plan, which takes one trajectory per scene.
+        agent: name of who planned and fingerprint of the weights behind it, for the metadata.
         allow_missing: leave out scenes the cache lacks; they count as missing in the table.
         workers: processes; 0 means one per CPU.
 
     Raises:
+        ConfigError: reactive traffic for a protocol without it, or for several trajectories per scene.
         DataError: a trajectory of no scene of the split, or of one the cache lacks.
         ScenesFailedError: some scenes could not be scored.
     """
+    check_traffic(traffic, map(protocol, protocols))
+    if traffic == REACTIVE and trajectories.per_scene != 1:
+        raise ConfigError(
+            f"traffic=reactive: there are {trajectories.per_scene} trajectories per scene, but reactive traffic "
+            "answers one plan; give one trajectory per scene, or use traffic=log_replay"
+        )
     log_of = {token: log for log, tokens in split.logs.items() for token in tokens}
     strangers = [token for token in trajectories.tokens if token not in log_of]
     if strangers:
@@ -88,6 +96,7 @@ def score_split(
         protocols=protocols,
         human_filter=_SWITCHES[human_filter],
         extended_comfort=trajectories.per_scene == 1 if paired is None else paired,
+        traffic=traffic,
     )
     if allow_missing:
         trajectories = trajectories.only(set(cache.tokens))
@@ -102,11 +111,12 @@ def score_split(
         missing_hash=missing_hash(absent),
         missing_logs=len(split.missing_logs),
         human_filter=human_filter,
+        traffic=traffic,
         extended_comfort=rules.extended_comfort and any(protocol(name).two_frame for name in protocols),
         cache=cache.fingerprint,
         trajectories=trajectories.fingerprint,
-        agent=agent,
-        checkpoint=checkpoint,
+        agent=None if agent is None else agent[0],
+        checkpoint=None if agent is None else agent[1],
         navforge=importlib.metadata.version("navforge"),
     )
     return ScoreTable(frame, meta)

@@ -14,7 +14,7 @@ from rich.table import Table
 from navforge.core.errors import DataError
 from navforge.evaluation import intervals
 from navforge.evaluation.intervals import Interval
-from navforge.evaluation.tables import ORDER, ScoreTable, subscores
+from navforge.evaluation.tables import ORDER, ScoreTable, one_traffic, subscores
 from navforge.scoring.protocols import protocol
 
 FEW_LOGS = 20
@@ -52,6 +52,7 @@ class ProtocolSummary:
 
     protocol: str
     human_filter: bool
+    traffic: str
     columns: tuple[ColumnSummary, ...]
 
     def __getitem__(self, column: str) -> ColumnSummary:
@@ -74,10 +75,11 @@ def summarise(table: ScoreTable, *, resamples: int = intervals.RESAMPLES) -> dic
     """
     if table.frame["index"].n_unique() > 1:
         raise DataError("the table has several trajectories per scene; a summary needs one plan per scene")
-    return {name: _protocol_summary(table.of(name), name, resamples) for name in table.meta.protocols}
+    traffic = table.meta.traffic
+    return {name: _protocol_summary(table.of(name), name, traffic, resamples) for name in table.meta.protocols}
 
 
-def _protocol_summary(rows: pl.DataFrame, name: str, resamples: int) -> ProtocolSummary:
+def _protocol_summary(rows: pl.DataFrame, name: str, traffic: str, resamples: int) -> ProtocolSummary:
     columns = []
     for column in (*subscores(name), "progress_m", "score"):
         defined = rows.filter(pl.col(column).is_not_null()).sort(ORDER)
@@ -91,15 +93,17 @@ def _protocol_summary(rows: pl.DataFrame, name: str, resamples: int) -> Protocol
                 by_scene=intervals.bootstrap(values, np.random.default_rng(SEED), resamples=resamples),
             )
         )
-    return ProtocolSummary(protocol=name, human_filter=bool(rows["human_filter"][0]), columns=tuple(columns))
+    filtered = bool(rows["human_filter"][0])
+    return ProtocolSummary(protocol=name, human_filter=filtered, traffic=traffic, columns=tuple(columns))
 
 
 def compare(first: ScoreTable, second: ScoreTable, name: str, column: str = "score") -> tuple[Interval, Interval]:
     """Mean of first - second over the scenes both scored, with its interval over logs and over scenes.
 
     Raises:
-        DataError: the tables do not cover the same scenes, or were filtered differently.
+        DataError: the tables do not cover the same scenes, or differ in filter or traffic.
     """
+    one_traffic((first, second))
     one, other = first.of(name), second.of(name)
     both = one.join(other, on=["token", "index"], how="inner", suffix="_other").sort(ORDER)
     both = both.drop_nulls([column, f"{column}_other"])
@@ -134,6 +138,7 @@ def to_json(table: ScoreTable, summaries: dict[str, ProtocolSummary], provenance
         "agent": meta["agent"],
         "fingerprints": {name: meta[name] for name in ("checkpoint", "cache", "trajectories")},
         "human_filter": meta["human_filter"],
+        "traffic": meta["traffic"],
         "extended_comfort": meta["extended_comfort"],
         "protocols": {name: _plain(summary) for name, summary in summaries.items()},
         "provenance": provenance,
@@ -169,7 +174,8 @@ def render(summaries: dict[str, ProtocolSummary], title: str, official: dict[str
         heads = ["column", "mean", "95 % over logs", "95 % over scenes", "scenes"]
         heads += ["official", "difference"] if official is not None else []
         rules = "human filter on" if summary.human_filter else "human filter off"
-        table = Table(title=f"{title}: {name}, {rules}", title_justify="left", title_style="bold")
+        heading = f"{title}: {name}, {rules}, traffic {summary.traffic}"
+        table = Table(title=heading, title_justify="left", title_style="bold")
         logs = summary.score.by_log.clusters
         if logs < FEW_LOGS:
             table.caption = f"only {logs} log(s): the intervals over logs are rough"

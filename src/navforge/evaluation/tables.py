@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, fingerprint
 from navforge.evaluation.trajectories import listing
 from navforge.scoring.protocols import protocol
+from navforge.scoring.traffic import LOG_REPLAY
 
 FORMAT = 1
 KEYS = ("token", "index", "protocol")
@@ -47,6 +49,8 @@ class TableMeta:
     """Logs the split asks for by name that were not on disk; how many scenes they hold may be unknown."""
     human_filter: str
     """auto (the protocol's own rule), on or off."""
+    traffic: str = LOG_REPLAY
+    """log_replay or reactive; tables from before there was a choice are of log replay."""
     extended_comfort: bool
     """Whether consecutive plans were paired where the protocol asks for it."""
     cache: str
@@ -69,12 +73,28 @@ class TableMeta:
         """The scenes behind the numbers, in words."""
         scored = self.split_scenes - self.missing
         if self.complete:
-            return f"{scored} scenes of split {self.split} ({self.split_hash})"
+            return f"{scored} scenes of split {self.split} ({self.split_hash}), traffic {self.traffic}"
         logs = f" and {self.missing_logs} logs" if self.missing_logs else ""
         return (
-            f"{scored} of {self.split_scenes} scenes of split {self.split} ({self.split_hash}); "
+            f"{scored} of {self.split_scenes} scenes of split {self.split} ({self.split_hash}), "
+            f"traffic {self.traffic}; "
             f"{self.missing} scenes (list {self.missing_hash}){logs} MISSING"
         )
+
+
+def one_traffic(tables: Iterable[ScoreTable]) -> str:
+    """The traffic that all tables were scored in.
+
+    Raises:
+        DataError: it differs.
+    """
+    found = sorted({table.meta.traffic for table in tables})
+    if len(found) != 1:
+        raise DataError(
+            f"the tables were scored in different traffic ({' and '.join(found)}) and cannot be compared; score all "
+            "with one value of traffic"
+        )
+    return found[0]
 
 
 @dataclass(frozen=True)

@@ -54,12 +54,8 @@ def quad_distance_squared(a, i, b, j):
     for e in range(CORNERS):
         f = (e + 1) % CORNERS
         for c in range(CORNERS):
-            from_b = segment_distance_squared(
-                a[i, e, 0], a[i, e, 1], a[i, f, 0], a[i, f, 1], b[j, c, 0], b[j, c, 1]
-            )
-            from_a = segment_distance_squared(
-                b[j, e, 0], b[j, e, 1], b[j, f, 0], b[j, f, 1], a[i, c, 0], a[i, c, 1]
-            )
+            from_b = segment_distance_squared(a[i, e, 0], a[i, e, 1], a[i, f, 0], a[i, f, 1], b[j, c, 0], b[j, c, 1])
+            from_a = segment_distance_squared(b[j, e, 0], b[j, e, 1], b[j, f, 0], b[j, f, 1], a[i, c, 0], a[i, c, 1])
             best = min(best, from_a, from_b)
     return best
 

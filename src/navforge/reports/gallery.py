@@ -23,6 +23,7 @@ from navforge.reports.figures import BEST, CHOSEN, HUMAN
 from navforge.reports.page import ScenePicture
 from navforge.reports.pictures import Plan, scene_picture
 from navforge.scoring.engine import score_plans
+from navforge.scoring.traffic import LOG_REPLAY
 from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
 
 HUMAN_INTERVAL_S = 0.5
@@ -105,6 +106,10 @@ def _plans(
     planner: Evaluated, choice: Choice, cached: CachedScene, protocol: str, vocabulary: Vocabulary | None
 ) -> Sequence[Plan]:
     """What is drawn in one scene: the planner's plan, the vocabulary's best entry, the human."""
+    if planner.table.meta.traffic != LOG_REPLAY:
+        raise DataError(
+            f"{planner.label} was scored with traffic={planner.table.meta.traffic}; pictures are of log replay"
+        )
     row = planner.table.of(protocol).filter(pl.col("token") == choice.token).row(0, named=True)
     if choice.token not in planner.trajectories.tokens:
         raise DataError(f"scene {choice.token}: {planner.label} has a score but no stored plan")

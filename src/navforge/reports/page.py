@@ -14,7 +14,7 @@ from navforge.core.errors import DataError
 from navforge.core.files import write_text
 from navforge.evaluation.intervals import Interval
 from navforge.evaluation.summary import ProtocolSummary, compare, summarise
-from navforge.evaluation.tables import ScoreTable
+from navforge.evaluation.tables import ScoreTable, one_traffic
 from navforge.reports.figures.curves import score_intervals
 from navforge.reports.figures.style import legend
 from navforge.scoring.metrics import EXTENDED_COMFORT, METRICS_V1, METRICS_V2
@@ -101,6 +101,7 @@ def render_report(data: ReportData) -> str:
     labels = [agent.label for agent in data.agents]
     if not labels or len(set(labels)) != len(labels):
         raise DataError(f"a report needs agents with different labels, got {', '.join(labels) or 'none'}")
+    one_traffic(agent.table for agent in data.agents)
     summaries = {agent.label: summarise(agent.table) for agent in data.agents}
     template = resources.files("navforge.reports").joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

@@ -4,7 +4,7 @@ Of the vehicles in the current frame those on a lane follow it to its end, as fa
 the intelligent driver model lets them; parked ones beside the lanes stand; all others vanish. Everything else is
 replayed as logged. Where the policy looks odd it is the devkit's, whose result is matched:
 
-- A vehicle never leaves the lane it starts on; the last vertex of the lane's baseline is cut off, and its end is a wall.
+- A vehicle never leaves the lane it starts on; the lane ends one vertex early, and its end is like a wall.
 - Red lights, pedestrians and parked vehicles are not seen.
 - The ego's rear axle is taken for the middle of its box.
 - Gaps are measured between areas that reach 1.5 s ahead, so that vehicles whose areas overlap have a gap of 0.
@@ -21,7 +21,7 @@ from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, State
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.scene import SCORED_STEPS, CachedScene, ObjectTracks, ObjectType
-from navforge.simulation.reactive_kernels import Followers, react, standing_free
+from navforge.simulation.kernels_reactive import Followers, react, standing_free
 
 Float = NDArray[np.float64]
 

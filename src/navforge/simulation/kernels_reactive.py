@@ -16,7 +16,7 @@ from navforge.geometry.compiled import kernel
 from navforge.geometry.convex import circles_gap, quad_distance_squared, quads_meet
 from navforge.geometry.kernels import boxes_overlap
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
-from navforge.simulation.lane_kernels import (
+from navforge.simulation.kernels_lane import (
     MOST_TRIMMED,
     clamped,
     lane_pieces,
@@ -152,9 +152,7 @@ def lane_areas(followers, origin):
     for a in range(count):
         first = followers.start[a]
         last = followers.start[a + 1] - 1
-        n = set_lane(
-            xy, first, last, direction, followers.half_width[a], n, quads, circle, piece_start
-        )
+        n = set_lane(xy, first, last, direction, followers.half_width[a], n, quads, circle, piece_start)
         _no_bounds(bounds, last)
         for k in range(last - 1, first - 1, -1):
             bounds[k] = bounds[k + 1]
@@ -188,9 +186,7 @@ def _areas_for(followers, piece_start):
         total += 3 + MOST_TRIMMED + piece_start[followers.start[a + 1] - 1] - piece_start[followers.start[a]]
     start[count] = total
     total += 1
-    return Areas(
-        np.empty((total, 4, 2)), np.empty((total, 3)), start, start.copy(), np.empty((count + 1, 4))
-    )
+    return Areas(np.empty((total, 4, 2)), np.empty((total, 3)), start, start.copy(), np.empty((count + 1, 4)))
 
 
 @kernel
@@ -234,8 +230,10 @@ def _add_cut(areas, i, lanes, arc, k, low, high, half_width):
 
 @kernel
 def _trim_end(areas, i, lanes, bend, forward, length, full, half_width, piece, spare):
-    """Trim the rectangle before the last bend of a stretch (or after its first), pieces `piece` and, from an earlier
-    trim, `spare:end`, where the stretch's end is too near for it."""
+    """Trim the rectangle next to the bend at an end of a stretch where that end is too near for it.
+
+    The rectangle is `piece` and, where it was trimmed before, all pieces from `spare` on.
+    """
     _, _, _, _, direction, xy = lanes
     if not reaches_past(direction, bend, length, half_width):
         return
@@ -284,9 +282,7 @@ def _add_stretch(areas, i, lanes, arc, first, last, low, high, half_width):
     _trim_end(areas, i, lanes, front, False, at_rear, full, half_width, after, areas.end[i])
     before = rear_piece if end - 1 == rear else between + piece_start[end - 1] - piece_start[rear] - 1
     full = at_rear if end - 1 == rear else arc[end] - arc[end - 1]
-    _trim_end(
-        areas, i, lanes, end, True, at_end, full, half_width, before, spare if before == after else areas.end[i]
-    )
+    _trim_end(areas, i, lanes, end, True, at_end, full, half_width, before, spare if before == after else areas.end[i])
 
 
 @kernel
@@ -502,12 +498,8 @@ def _faced_speed(a, step, progress, followers, lanes, areas, cut, seen, now, spe
 def standing_free(x, y, heading, half_length, half_width, count, present, shown):
     """Which standing boxes are shown at each step: those that meet no vehicle and no standing box shown before them.
 
-    Args:
-        x, y, heading: (T, N) of all boxes, the `count` moving ones first.
-        half_length, half_width: (N,)
-        count: number of moving boxes.
-        present: (count, T) moving boxes that exist.
-        shown: (N - count, T) is filled.
+    `x`, `y` and `heading` are (T, N), half lengths and widths (N,), of all boxes, the `count` moving ones first.
+    `present` (count, T) says which of those exist; `shown` (N - count, T) is filled.
     """
     wanted = np.zeros(x.shape[1], dtype=np.bool_)
     wanted[count:] = True

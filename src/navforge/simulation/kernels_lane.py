@@ -52,7 +52,7 @@ def vertex_after(arc, first, last, progress):
 
 @kernel
 def pose_along(lane, arc, first, last, progress, pose):
-    """Write x, y, heading at an arc length between the ends of the lane (V, 3), linear between vertices, into `pose`."""
+    """Write x, y, heading at an arc length within the lane (V, 3), linear between vertices, into `pose`."""
     if first == last:
         for c in range(3):
             pose[c] = lane[first, c]
@@ -195,14 +195,8 @@ def reaches_past(direction, bend, length, half_width):
 def trim_corner(quads, circle, n, x, y, direction, bend, forward, length, full, half_width):
     """The cap that trims a rectangle, and the sliver GEOS leaves of its corner, which becomes piece n.
 
-    Args:
-        x, y: the bend.
-        direction: unit vectors of the segments.
-        bend: vertex between the short segment at the end of the stretch and the rectangle's.
-        forward: whether the stretch ends after the bend, or starts before it.
-        length: of the short segment, m.
-        full: length of the rectangle, m.
-        half_width: of the stretch, m.
+    The vertex `bend` at (x, y) lies between the rectangle, `full` m long, and the short segment at the end of the
+    stretch, `length` m long. `forward` says whether the stretch ends after the bend or starts before it.
 
     Returns:
         Normal and offset of the half plane nx x + ny y <= c that holds the rectangle, and the next n.
