@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from navforge.geometry.compiled import kernel
 from navforge.geometry.convex import CORNERS, set_circle
 
@@ -26,8 +24,8 @@ CLOSING = 80.0 / 81.0
 """How far out GEOS closes the gap between offset lines that do not cross, as a share of the width."""
 SNAPPED_TURN = 1e-3
 """Below this turn GEOS closes the gap with one point."""
-MOST_TRIMMED = 6
-"""Pieces that trimming both ends of a stretch may add."""
+MOST_TRIMMED = 7
+"""Pieces that trimming both ends of a stretch may add, notes included."""
 
 
 @kernel
@@ -51,11 +49,11 @@ def vertex_after(arc, first, last, progress):
 
 
 @kernel
-def pose_along(lane, arc, first, last, progress, pose):
-    """Write x, y, heading at an arc length within the lane (V, 3), linear between vertices, into `pose`."""
+def pose_along(lane, arc, first, last, progress, out, row):
+    """Write x, y, heading at an arc length within the lane (V, 3), linear between vertices, into `out[row]`."""
     if first == last:
         for c in range(3):
-            pose[c] = lane[first, c]
+            out[row, c] = lane[first, c]
     else:
         k = vertex_after(arc, first, last, progress)
         if k - 1 > first and arc[k - 1] == progress:
@@ -64,8 +62,8 @@ def pose_along(lane, arc, first, last, progress, pose):
         along = progress - arc[k - 1]
         span = arc[k] - arc[k - 1]
         for c in range(3):
-            pose[c] = (lane[k, c] - lane[k - 1, c]) / span * along + lane[k - 1, c]
-    pose[2] = principal(pose[2])
+            out[row, c] = (lane[k, c] - lane[k - 1, c]) / span * along + lane[k - 1, c]
+    out[row, 2] = principal(out[row, 2])
 
 
 @kernel
@@ -248,34 +246,46 @@ def trim_corner(quads, circle, n, x, y, direction, bend, forward, length, full, 
 
 @kernel
 def trim(quads, circle, n, spare, nx, ny, limit):
-    """Cut piece n down to the half plane nx x + ny y <= limit; a fifth corner needs piece `spare`. Returns the next."""
-    corner = np.empty((CORNERS + 1, 2))
+    """Cut piece n down to the half plane nx x + ny y <= limit; a fifth corner needs piece `spare`. Returns the next.
+
+    Pieces `spare` and `spare + 1` serve as notes.
+    """
     count = 0
     for e in range(CORNERS):
         f = (e + 1) % CORNERS
         here = nx * quads[n, e, 0] + ny * quads[n, e, 1] - limit
         there = nx * quads[n, f, 0] + ny * quads[n, f, 1] - limit
         if here <= 0.0:
-            corner[count] = quads[n, e]
+            _note(quads, spare, count, quads[n, e, 0], quads[n, e, 1])
             count += 1
         if (here < 0.0 < there) or (there < 0.0 < here):
             share = here / (here - there)
-            for c in range(2):
-                corner[count, c] = quads[n, e, c] + share * (quads[n, f, c] - quads[n, e, c])
+            x = quads[n, e, 0] + share * (quads[n, f, 0] - quads[n, e, 0])
+            y = quads[n, e, 1] + share * (quads[n, f, 1] - quads[n, e, 1])
+            _note(quads, spare, count, x, y)
             count += 1
     if count < 3:
         return spare
     for c in range(CORNERS):
-        quads[n, c] = corner[min(c, count - 1)]
+        kept = min(c, count - 1)
+        _note(quads, n, c, quads[spare, kept, 0], quads[spare, kept, 1])
     set_circle(circle, quads, n)
     if count <= CORNERS:
         return spare
-    quads[spare, 0] = corner[3]
-    quads[spare, 1] = corner[4]
-    quads[spare, 2] = corner[0]
-    quads[spare, 3] = corner[0]
+    # corners 3, 4, 0
+    _note(quads, spare, 2, quads[spare, 0, 0], quads[spare, 0, 1])
+    _note(quads, spare, 0, quads[spare, 3, 0], quads[spare, 3, 1])
+    _note(quads, spare, 1, quads[spare + 1, 0, 0], quads[spare + 1, 0, 1])
+    _note(quads, spare, 3, quads[spare, 2, 0], quads[spare, 2, 1])
     set_circle(circle, quads, spare)
     return spare + 1
+
+
+@kernel
+def _note(quads, n, corner, x, y):
+    """Write a corner, counted on into the next piece."""
+    quads[n + corner // CORNERS, corner % CORNERS, 0] = x
+    quads[n + corner // CORNERS, corner % CORNERS, 1] = y
 
 
 @kernel

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.geometry.compiled import kernel
-from navforge.geometry.convex import circles_gap, quad_distance_squared, quads_meet
+from navforge.geometry.convex import CORNERS, circles_gap, quad_distance_squared, quads_meet
 from navforge.geometry.kernels import boxes_overlap
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
 from navforge.simulation.kernels_lane import (
@@ -66,6 +66,25 @@ class Followers(NamedTuple):
     half_width: Float
     pose: Float
     """(A, 3) pose at which a vehicle is seen before it first moves."""
+
+
+class Lanes(NamedTuple):
+    """The areas of all lanes in a frame about `origin`, in the order of `Followers`; `kernels_lane`."""
+
+    origin: Float
+    """(2,) global frame."""
+    xy: Float
+    """(V, 2)"""
+    direction: Float
+    """(V, 2) unit vector of the segment from each vertex to the next."""
+    quads: Float
+    """(P, 4, 2)"""
+    circle: Float
+    """(P, 3)"""
+    piece_start: NDArray[np.int64]
+    """(V,) first piece of each segment; at the last vertex of a lane one past its last piece."""
+    bounds: Float
+    """(V, 4) x min, y min, x max, y max of the lane from each vertex on."""
 
 
 class Areas(NamedTuple):
@@ -128,37 +147,31 @@ def _overlap(x, y, heading, half_length, half_width, i, j):
     )  # fmt: skip
 
 
-@kernel
-def lane_areas(followers, origin):
-    """Pieces of the lanes' areas about `origin` (2,), where those of a segment start, and bounds from a segment on.
-
-    Returns:
-        (P, 4, 2) pieces, (P, 3) circles, (V,) first piece of each segment, (V, 4) bounds of a segment and all that
-        follow on the lane, (V, 2) unit vectors of the segments, (V, 2) vertices.
-    """
-    xy = followers.lane[:, :2] - origin
-    count = len(followers.start) - 1
+@kernel(allocates=True)
+def lane_areas(lane, start, half_width, origin):
+    """The areas of all lanes; arguments as in `Followers`, `origin` (2,) as in `Lanes`."""
+    xy = np.ascontiguousarray(lane[:, :2]) - origin
     direction = np.zeros_like(xy)
     pieces = 0
-    for a in range(count):
-        last = followers.start[a + 1] - 1
-        set_directions(xy, followers.start[a], last, direction)
-        pieces += lane_pieces(followers.start[a], last, direction)
-    quads = np.empty((pieces, 4, 2))
+    for a in range(len(start) - 1):
+        set_directions(xy, start[a], start[a + 1] - 1, direction)
+        pieces += lane_pieces(start[a], start[a + 1] - 1, direction)
+    quads = np.empty((pieces, CORNERS, 2))
     circle = np.empty((pieces, 3))
     piece_start = np.zeros(len(xy), dtype=np.int64)
     bounds = np.empty((len(xy), 4))
     n = 0
-    for a in range(count):
-        first = followers.start[a]
-        last = followers.start[a + 1] - 1
-        n = set_lane(xy, first, last, direction, followers.half_width[a], n, quads, circle, piece_start)
+    for a in range(len(start) - 1):
+        first = start[a]
+        last = start[a + 1] - 1
+        n = set_lane(xy, first, last, direction, half_width[a], n, quads, circle, piece_start)
         _no_bounds(bounds, last)
         for k in range(last - 1, first - 1, -1):
-            bounds[k] = bounds[k + 1]
+            for side in range(4):
+                bounds[k, side] = bounds[k + 1, side]
             for piece in range(piece_start[k], piece_start[k + 1]):
                 widen(bounds, k, quads, piece)
-    return quads, circle, piece_start, bounds, direction, xy
+    return Lanes(origin, xy, direction, quads, circle, piece_start, bounds)
 
 
 @kernel
@@ -174,19 +187,17 @@ def _bounds_apart(a, i, b, j):
     return a[i, 0] > b[j, 2] or a[i, 2] < b[j, 0] or a[i, 1] > b[j, 3] or a[i, 3] < b[j, 1]
 
 
-@kernel
-def _areas_for(followers, piece_start):
+def areas_for(followers: Followers, lanes: Lanes) -> Areas:
     """Room for the area of every vehicle and, last, of the ego."""
-    count = len(followers.start) - 1
-    start = np.empty(count + 1, dtype=np.int64)
-    total = 0
-    for a in range(count):
-        start[a] = total
-        # the box, the rectangles of the cut segments at both ends, everything between, and what trimming adds
-        total += 3 + MOST_TRIMMED + piece_start[followers.start[a + 1] - 1] - piece_start[followers.start[a]]
-    start[count] = total
-    total += 1
-    return Areas(np.empty((total, 4, 2)), np.empty((total, 3)), start, start.copy(), np.empty((count + 1, 4)))
+    first, last = followers.start[:-1], followers.start[1:] - 1
+    # the box, the rectangles of the cut segments at both ends, everything between, and what trimming adds
+    room = 3 + MOST_TRIMMED + lanes.piece_start[last] - lanes.piece_start[first]
+    start = np.concatenate([[0], np.cumsum(room)])
+    return _areas(start, int(start[-1]) + 1)
+
+
+def _areas(start: NDArray[np.int64], room: int) -> Areas:
+    return Areas(np.empty((room, CORNERS, 2)), np.empty((room, 3)), start, start.copy(), np.empty((len(start), 4)))
 
 
 @kernel
@@ -204,8 +215,11 @@ def _add_copies(areas, i, lanes, low, high):
     """Append pieces `low:high` of the lanes to area i."""
     n = areas.end[i]
     for piece in range(low, high):
-        areas.quads[n] = lanes[0][piece]
-        areas.circle[n] = lanes[1][piece]
+        for c in range(CORNERS):
+            areas.quads[n, c, 0] = lanes.quads[piece, c, 0]
+            areas.quads[n, c, 1] = lanes.quads[piece, c, 1]
+        for c in range(3):
+            areas.circle[n, c] = lanes.circle[piece, c]
         n += 1
     areas.end[i] = n
 
@@ -215,7 +229,8 @@ def _add_cut(areas, i, lanes, arc, k, low, high, half_width):
     """Append the rectangle over segment k between arc lengths `low` and `high` to area i."""
     if high <= low:
         return
-    _, _, _, _, direction, xy = lanes
+    direction = lanes.direction
+    xy = lanes.xy
     n = areas.end[i]
     ux = direction[k, 0]
     uy = direction[k, 1]
@@ -234,7 +249,8 @@ def _trim_end(areas, i, lanes, bend, forward, length, full, half_width, piece, s
 
     The rectangle is `piece` and, where it was trimmed before, all pieces from `spare` on.
     """
-    _, _, _, _, direction, xy = lanes
+    direction = lanes.direction
+    xy = lanes.xy
     if not reaches_past(direction, bend, length, half_width):
         return
     n = areas.end[i]
@@ -253,7 +269,7 @@ def _add_stretch(areas, i, lanes, arc, first, last, low, high, half_width):
 
     Beyond an end of the lane, the whole segment at that end stands for it, as in nuPlan's `trim_path`.
     """
-    piece_start = lanes[2]
+    piece_start = lanes.piece_start
     front = vertex_after(arc, first, last, low)
     if front > last:
         _add_copies(areas, i, lanes, piece_start[last - 1], piece_start[last - 1] + 1)
@@ -286,14 +302,15 @@ def _add_stretch(areas, i, lanes, arc, first, last, low, high, half_width):
 
 
 @kernel
-def _set_footprint(areas, a, followers, lanes, pose, origin, progress, speed):
+def _set_footprint(areas, a, followers, lanes, now, progress, speed):
     """Make area a the vehicle's box and its lane from its rear to what it covers within the headway."""
     arc = followers.arc
     first = followers.start[a]
     last = followers.start[a + 1] - 1
     half_length = followers.half_length[a]
     half_width = followers.half_width[a]
-    _set_single(areas, a, pose[0] - origin[0], pose[1] - origin[1], pose[2], half_length, half_width)
+    origin = lanes.origin
+    _set_single(areas, a, now[a, 0] - origin[0], now[a, 1] - origin[1], now[a, 2], half_length, half_width)
     if first == last:
         return
     low = clamped(progress - half_length, arc, first, last)
@@ -317,12 +334,14 @@ def _lane_meets(a, segment, done, cut, followers, lanes, areas, other):
 
     `cut` holds the first pieces of the way on `segment`, and those that stand for piece `done` of the lane.
     """
-    quads, circle, piece_start, bounds, _, _ = lanes
+    quads = lanes.quads
+    circle = lanes.circle
+    piece_start = lanes.piece_start
     if not _bounds_apart(cut.bounds, 0, areas.bounds, other):
         for n in range(cut.end[0]):
             if _pieces_meet(cut.quads, cut.circle, n, areas, other):
                 return True
-    if _bounds_apart(bounds, segment, areas.bounds, other):
+    if _bounds_apart(lanes.bounds, segment, areas.bounds, other):
         return False
     last = followers.start[a + 1] - 1
     low_x = areas.bounds[other, 0]
@@ -382,64 +401,82 @@ def _below(bounds, i, j):
     return bounds[i, 1] + bounds[i, 3] < bounds[j, 1] + bounds[j, 3]
 
 
-@kernel
-def react(followers, ego, origin, pose, speed, present):
-    """Move the followers for as many steps as `pose` has, given the ego's states.
+def react(followers: Followers, lanes: Lanes, ego: Float) -> tuple[Float, Float, NDArray[np.bool_]]:
+    """Move the followers, given the ego's states.
 
     Args:
         followers: before the first step.
+        lanes: `lane_areas` of their lanes.
         ego: (T, 11) states; step t + 1 of the traffic sees state t. As in the devkit, the ego's rear axle serves as
             the centre of its box.
-        origin: (2,) a point near the scene, m.
-        pose: (A, T, 3) is filled with x, y, heading; row 0 is where the first step starts from.
-        speed: (A, T) is filled, m/s.
-        present: (A, T) is filled: False from where a vehicle left the radius.
+
+    Returns:
+        (A, T, 3) x, y, heading (row 0 is where the first step starts from), (A, T) speed, and (A, T) whether the
+        vehicle is still within the radius.
+    """
+    count, steps = len(followers.progress), len(ego)
+    pose = np.empty((count, steps, 3))
+    speed = np.empty((count, steps))
+    present = np.empty((count, steps), dtype=np.bool_)
+    cut = _areas(np.zeros(1, dtype=np.int64), 2 + MOST_TRIMMED)
+    there = np.ones(count + 1, dtype=np.bool_)
+    now = np.empty((count, 3))
+    progress = followers.progress.copy()
+    drive(followers, lanes, areas_for(followers, lanes), cut, ego, progress, now, there, pose, speed, present)
+    return pose, speed, present
+
+
+@kernel
+def drive(followers, lanes, areas, cut, ego, progress, now, there, pose, speed, present):
+    """Fill `pose`, `speed` and `present` (`react`); the other arrays are room to work in.
+
+    `progress` (A,) and `there` (A + 1,), the ego last, hold the start; `now` (A, 3) will hold poses.
     """
     count = len(followers.start) - 1
-    lanes = lane_areas(followers, origin)
-    areas = _areas_for(followers, lanes[2])
-    room = 2 + MOST_TRIMMED
-    none = np.zeros(1, dtype=np.int64)
-    cut = Areas(np.empty((room, 4, 2)), np.empty((room, 3)), none, none.copy(), np.empty((1, 4)))
-    progress = followers.progress.copy()
-    now = np.empty((count, 3))
-    there = np.ones(count + 1, dtype=np.bool_)
+    origin = lanes.origin
     for a in range(count):
-        first = followers.start[a]
-        last = followers.start[a + 1] - 1
-        pose_along(followers.lane, followers.arc, first, last, clamped(progress[a], followers.arc, first, last), now[a])
-        pose[a, 0] = now[a]
+        _place(a, followers, progress, now)
+        _keep(a, 0, now, pose)
         speed[a, 0] = followers.speed[a]
         present[a, 0] = True
-        seen_at = followers.pose[a]
-        _set_single(
-            areas, a, seen_at[0] - origin[0], seen_at[1] - origin[1], seen_at[2],
-            followers.half_length[a], followers.half_width[a],
-        )  # fmt: skip
+        x = followers.pose[a, 0] - origin[0]
+        y = followers.pose[a, 1] - origin[1]
+        _set_single(areas, a, x, y, followers.pose[a, 2], followers.half_length[a], followers.half_width[a])
     for step in range(1, pose.shape[1]):
-        seen = ego[step - 1]
+        x = ego[step - 1, X]
+        y = ego[step - 1, Y]
         _set_single(
-            areas, count, seen[X] - origin[0], seen[Y] - origin[1], seen[HEADING],
+            areas, count, x - origin[0], y - origin[1], ego[step - 1, HEADING],
             0.5 * EGO_LENGTH_M, 0.5 * EGO_WIDTH_M,
         )  # fmt: skip
         for a in range(count):
-            if math.hypot(now[a, 0] - seen[X], now[a, 1] - seen[Y]) > RADIUS_M:
+            if math.sqrt((now[a, 0] - x) ** 2 + (now[a, 1] - y) ** 2) > RADIUS_M:
                 there[a] = False
             present[a, step] = there[a]
         for a in range(count):
+            speed[a, step] = 0.0
             if there[a]:
-                old = speed[a, step - 1]
-                new = _faced_speed(a, step, progress[a], followers, lanes, areas, cut, seen, now, speed, there)
-                progress[a] += STEP_S * old
+                new = _faced_speed(a, step, progress[a], followers, lanes, areas, cut, ego, now, speed, there)
+                progress[a] += STEP_S * speed[a, step - 1]
                 speed[a, step] = new
-                first = followers.start[a]
-                last = followers.start[a + 1] - 1
-                at = clamped(progress[a], followers.arc, first, last)
-                pose_along(followers.lane, followers.arc, first, last, at, now[a])
-                _set_footprint(areas, a, followers, lanes, now[a], origin, progress[a], new)
-            else:
-                speed[a, step] = 0.0
-            pose[a, step] = now[a]
+                _place(a, followers, progress, now)
+                _set_footprint(areas, a, followers, lanes, now, progress[a], new)
+            _keep(a, step, now, pose)
+
+
+@kernel
+def _place(a, followers, progress, now):
+    """Write the pose of vehicle a into row a of `now`."""
+    first = followers.start[a]
+    last = followers.start[a + 1] - 1
+    at = clamped(progress[a], followers.arc, first, last)
+    pose_along(followers.lane, followers.arc, first, last, at, now, a)
+
+
+@kernel
+def _keep(a, step, now, pose):
+    for c in range(3):
+        pose[a, step, c] = now[a, c]
 
 
 @kernel
@@ -449,7 +486,7 @@ def _set_way(cut, lanes, arc, first, last, progress, half_width):
     Returns:
         The segment, and the piece of the lane for which trimmed ones in `cut` stand (-1 for none).
     """
-    piece_start = lanes[2]
+    piece_start = lanes.piece_start
     cut.end[0] = 0
     at = clamped(progress, arc, first, last)
     ahead = vertex_after(arc, first, last, at)
@@ -458,7 +495,7 @@ def _set_way(cut, lanes, arc, first, last, progress, half_width):
     done = -1
     _add_cut(cut, 0, lanes, arc, segment, low, arc[segment + 1], half_width)
     length = arc[segment + 1] - low
-    if segment + 1 < last and reaches_past(lanes[4], segment + 1, length, half_width):
+    if segment + 1 < last and reaches_past(lanes.direction, segment + 1, length, half_width):
         done = piece_start[segment + 1]
         n = cut.end[0]
         _add_copies(cut, 0, lanes, done, done + 1)
@@ -471,7 +508,7 @@ def _set_way(cut, lanes, arc, first, last, progress, half_width):
 
 
 @kernel
-def _faced_speed(a, step, progress, followers, lanes, areas, cut, seen, now, speed, there):
+def _faced_speed(a, step, progress, followers, lanes, areas, cut, ego, now, speed, there):
     """Speed of vehicle a after this step, given whoever is ahead on its lane."""
     arc = followers.arc
     first = followers.start[a]
@@ -485,8 +522,8 @@ def _faced_speed(a, step, progress, followers, lanes, areas, cut, seen, now, spe
     if leader == NOBODY:  # the end of the lane is like a wall
         return next_speed(old, followers.target[a], arc[last] - progress - followers.half_length[a], 0.0)
     if leader == len(followers.start) - 1:
-        lead_speed = math.hypot(seen[VX], seen[VY])
-        heading = seen[HEADING]
+        lead_speed = math.sqrt(ego[step - 1, VX] ** 2 + ego[step - 1, VY] ** 2)
+        heading = ego[step - 1, HEADING]
     else:
         lead_speed = speed[leader, step] if leader < a else speed[leader, step - 1]
         heading = now[leader, 2]
@@ -494,7 +531,7 @@ def _faced_speed(a, step, progress, followers, lanes, areas, cut, seen, now, spe
     return next_speed(old, followers.target[a], gap, lead_speed)
 
 
-@kernel
+@kernel(allocates=True)
 def standing_free(x, y, heading, half_length, half_width, count, present, shown):
     """Which standing boxes are shown at each step: those that meet no vehicle and no standing box shown before them.
 

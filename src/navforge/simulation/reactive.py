@@ -21,7 +21,7 @@ from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, State
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.scene import SCORED_STEPS, CachedScene, ObjectTracks, ObjectType
-from navforge.simulation.kernels_reactive import Followers, react, standing_free
+from navforge.simulation.kernels_reactive import Followers, Lanes, lane_areas, react, standing_free
 
 Float = NDArray[np.float64]
 
@@ -35,8 +35,8 @@ class ReactiveScene:
 
     token: str
     followers: Followers
-    origin: Float
-    """(2,) current position of the ego."""
+    lanes: Lanes
+    """Areas of the followers' lanes about the ego's current position."""
     replayed: ObjectTracks
     """All objects: the current frame at step 0, and what is no vehicle as logged at the steps after it. The first rows
     are the objects of the current frame."""
@@ -58,10 +58,12 @@ def prepare_reactive(scene: CachedScene) -> ReactiveScene:
             f"scene {scene.token} of log {scene.log_name} holds no start of reactive traffic; build its metric cache "
             "with navforge cache"
         )
+    followers = followers_of(start)
+    origin = scene.ego_state[: State.HEADING].copy()
     return ReactiveScene(
         token=scene.token,
-        followers=followers_of(start),
-        origin=scene.ego_state[: State.HEADING].copy(),
+        followers=followers,
+        lanes=lane_areas(followers.lane, followers.start, followers.half_width, origin),
         replayed=_replayed(start, scene.objects_v2),
         follower=start.follower,
         standing=start.standing,
@@ -84,12 +86,7 @@ def simulate_traffic(reactive: ReactiveScene, states: Float) -> ObjectTracks:
     states = np.ascontiguousarray(states, dtype=np.float64)
     if states.shape != (SCORED_STEPS, STATE_SIZE) or not np.isfinite(states).all():
         raise DataError(f"the ego's states must be ({SCORED_STEPS}, {STATE_SIZE}) finite numbers, got {states.shape}")
-    count = len(reactive.follower)
-    pose = np.empty((count, SCORED_STEPS, 3))
-    speed = np.empty((count, SCORED_STEPS))
-    present = np.empty((count, SCORED_STEPS), dtype=np.bool_)
-    react(reactive.followers, states, reactive.origin, pose, speed, present)
-    return _with_vehicles(reactive, pose, speed, present)
+    return _with_vehicles(reactive, *react(reactive.followers, reactive.lanes, states))
 
 
 def followers_of(start: ReactiveStart) -> Followers:
@@ -184,7 +181,7 @@ def _with_vehicles(
 def _shown(reactive: ReactiveScene, pose: Float, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(S, 40) at which steps a standing vehicle has its place to itself."""
     rows = np.concatenate([reactive.follower, reactive.standing])
-    boxes = pose[rows, 1:].transpose(2, 1, 0) - np.array([*reactive.origin, 0.0])[:, None, None]
+    boxes = pose[rows, 1:].transpose(2, 1, 0) - np.array([*reactive.lanes.origin, 0.0])[:, None, None]
     x, y, heading = (np.ascontiguousarray(part) for part in boxes)
     half = 0.5 * reactive.replayed.extent[rows]
     shown = np.empty((len(reactive.standing), SCORED_STEPS - 1), dtype=np.bool_)
