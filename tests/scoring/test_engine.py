@@ -315,7 +315,7 @@ def test_the_order_of_objects_does_not_matter() -> None:
     scene, plans = random_scene(rng), random_plans(rng, 40)
     objects = scene.objects_v2
     order = rng.permutation(len(objects.token))
-    shuffled = replace(objects, **{name: getattr(objects, name)[order] for name in objects.__slots__})
+    shuffled = replace(objects, **{name: getattr(objects, name)[order] for name in objects.__dataclass_fields__})
     here, there = run(scene, plans, interval=0.1), run(replace(scene, objects_v2=shuffled), plans, interval=0.1)
     for column in here.values:
         np.testing.assert_array_equal(there.values[column], here.values[column])
