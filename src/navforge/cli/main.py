@@ -27,6 +27,7 @@ VERBS = {
     "cache": "build the metric cache of a split: what scoring needs of every scene, one file per log; resumes",
     "score": "score any trajectories (an npz file) by the benchmark's rules: one row per scene and trajectory",
     "vocab": "cluster a split's human trajectories into a vocabulary (.npy)",
+    "vocab report": "what a vocabulary can do: limits, distance to human trajectories, oracle scores; draws it",
     "teach": "score a vocabulary on a split into a teacher store; resumes",
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
     "preflight": "what train would refuse, why, and the remedy: for the same keys, or a batch script (script=FILE)",

@@ -103,9 +103,8 @@ def render_report(data: ReportData) -> str:
         raise DataError(f"a report needs agents with different labels, got {', '.join(labels) or 'none'}")
     one_traffic(agent.table for agent in data.agents)
     summaries = {agent.label: summarise(agent.table) for agent in data.agents}
-    template = resources.files("navforge.reports").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(template).render(
+    return render(
+        "page.html.j2",
         data=data,
         coverage=_coverage(data.agents),
         tables=[_score_table(data.agents, summaries, name) for name in _protocols(data.agents, data.headline)],
@@ -115,6 +114,14 @@ def render_report(data: ReportData) -> str:
         legend=legend(),
         scenes=[_scene(item) for item in data.scenes],
     )
+
+
+def render(template: str, **values: object) -> str:
+    """A template of this folder, filled; the style sheet of all pages is `css` in it."""
+    folder = resources.files("navforge.reports")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    found = environment.from_string(folder.joinpath(template).read_text(encoding="utf-8"))
+    return found.render(css=folder.joinpath("page.css").read_text(encoding="utf-8"), **values)
 
 
 @dataclass(frozen=True)
@@ -235,8 +242,8 @@ def _scene(scene: ScenePicture) -> dict[str, object]:
         "log": scene.log_name,
         "reason": scene.reason,
         "protocol": scene.protocol,
-        "bev": _embedded(scene.bev, f"BEV of scene {scene.token}"),
-        "camera": None if scene.camera is None else _embedded(scene.camera, f"camera of scene {scene.token}"),
+        "bev": embedded(scene.bev, f"BEV of scene {scene.token}"),
+        "camera": None if scene.camera is None else embedded(scene.camera, f"camera of scene {scene.token}"),
         "columns": [(SHORT.get(name, name), name.replace("_", " ")) for name in columns],
         "rows": [
             (label, f"{100 * score:.1f}", [_share(parts.get(name)) for name in columns])
@@ -249,7 +256,7 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f}"
 
 
-def _embedded(image: bytes, what: str) -> str:
+def embedded(image: bytes, what: str) -> str:
     """A data URI."""
     for magic, kind in ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg")):
         if image.startswith(magic):

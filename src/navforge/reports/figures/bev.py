@@ -63,7 +63,7 @@ def draw_bev(
     _draw_ego(axes, view, around)
     _draw_trajectories(axes, trajectories)
     _draw_scale(axes)
-    return _png(figure)
+    return to_png(figure)
 
 
 def reach_of(trajectories: Sequence[Trajectory]) -> float:
@@ -203,7 +203,7 @@ def _nose(pose: Points, length: float) -> Points:
     return np.array([pose[:2] + 0.2 * forward, pose[:2] + 0.95 * forward])
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
     """The figure with 256 colours, which is a third of the size and looks the same."""
     raw = io.BytesIO()
     figure.savefig(raw, format="png", dpi=100, facecolor=figure.get_facecolor())

@@ -1,27 +1,20 @@
-"""Learning curves from the `metrics.csv` that Lightning's CSV logger writes, and intervals of scores, as SVG.
-
-The SVG takes its text colour from the page around it, so that it reads on light and dark ground.
-"""
+"""Learning curves from the `metrics.csv` that Lightning's CSV logger writes, and intervals of scores, as SVG."""
 
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from navforge.core.errors import DataError
 from navforge.reports.figures.style import SERIES
+from navforge.reports.figures.svg import INK, plain, to_svg
 
-_INK = "#123456"
-"""Stands for the page's text colour until the SVG is written."""
 _STAGES = ("train", "val", "valid", "validation", "test")
 _CLOCKS = ("step", "epoch", "seconds")
 """Columns that say when, not how well."""
@@ -95,10 +88,10 @@ def learning_curves(path: Path | str) -> str:
             axes.plot(
                 curve.steps, curve.values, color=color, linewidth=1.3, marker=marker, markersize=2.6, label=curve.stage
             )
-        axes.set_title(name, fontsize=9, loc="left", fontweight="bold", color=_INK)
-        _plain(axes)
+        axes.set_title(name, fontsize=9, loc="left", fontweight="bold", color=INK)
+        plain(axes)
         if any(curve.stage for curve in curves):
-            axes.legend(fontsize=7, frameon=False, labelcolor=_INK)
+            axes.legend(fontsize=7, frameon=False, labelcolor=INK)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
     for axes in grid[-1]:
@@ -117,37 +110,15 @@ def score_intervals(rows: Sequence[tuple[str, float, float | None, float | None]
             axes.plot([low, high], [row, row], color=color, linewidth=5, alpha=0.35, solid_capstyle="butt")
         axes.plot([mean], [row], marker="o", markersize=6, color=color)
         axes.annotate(
-            f"{mean:.1f}", (mean, row), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=8, color=_INK
+            f"{mean:.1f}", (mean, row), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=8, color=INK
         )
-        axes.axhline(row, color=_INK, alpha=0.08, linewidth=0.8, zorder=0)
+        axes.axhline(row, color=INK, alpha=0.08, linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(rows)), [row[0] for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.6)
-    _plain(axes)
+    plain(axes)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0, labelsize=9)
     return to_svg(figure, "scores")
-
-
-def to_svg(figure: Figure, salt: str) -> str:
-    """The figure as an `<svg>` element, the same text on every run."""
-    out = io.StringIO()
-    with rc_context({"svg.hashsalt": salt, "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure.patch.set_alpha(0.0)
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    return text.replace(_INK, "currentColor").strip()
-
-
-def _plain(axes: Axes) -> None:
-    axes.patch.set_alpha(0.0)
-    axes.tick_params(labelsize=7, colors=_INK, labelcolor=_INK)
-    axes.xaxis.label.set_color(_INK)
-    axes.grid(True, color=_INK, alpha=0.12, linewidth=0.6)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_INK)
-        spine.set_alpha(0.5)
 
 
 def _split(column: str) -> tuple[str, str]:

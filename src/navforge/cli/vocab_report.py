@@ -1,0 +1,138 @@
+"""`navforge vocab report FILE`: what a vocabulary can do: limits, distance to human trajectories, oracle scores."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from navforge.core import provenance
+from navforge.core.config import key
+from navforge.core.errors import ConfigError
+from navforge.core.files import write_json
+from navforge.core.parallel import progress
+from navforge.data.paths import DataConfig
+from navforge.data.splits import Split, load_split
+from navforge.metric_cache.store import MetricCache
+from navforge.reports.vocabulary_page import worst_scenes, write_vocabulary_page
+from navforge.reports.vocabulary_tables import Section, sections
+from navforge.vocabulary.harvest import human_trajectories
+from navforge.vocabulary.oracle import Oracle, losses, oracle
+from navforge.vocabulary.report import HumanComparison, VocabularyReport
+from navforge.vocabulary.teacher import SCORE, TeacherStore
+from navforge.vocabulary.vocabulary import Vocabulary
+
+POSITIONAL = ("vocabulary",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Keys of `navforge vocab report`."""
+
+    vocabulary: Path = key(help="vocabulary file (.npy)")
+    split: str | None = key(
+        None, "folder of logs or scene-filter YAML: compare with its human trajectories; none: do not", none="none"
+    )
+    store: Path | None = key(None, "teacher store of the vocabulary: tell the oracle; none: do not", none="none")
+    cache: Path | None = key(
+        None, "metric cache of the store: draw the worst scenes; none: name them only", none="none"
+    )
+    out: Path | None = key(
+        None, "folder of report.html and report.json; auto: the vocabulary's name with .report", none="auto"
+    )
+    scenes: int = key(12, "worst scenes that are named and drawn", low=0)
+    allow_missing: bool = key(False, "go on when scenes of the split are not on disk")
+    workers: int = key(0, "processes that read logs; 0 one per CPU", low=0)
+    data: DataConfig = key(DataConfig)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a cache that would not be used."""
+        if self.cache is not None and self.store is None:
+            raise ConfigError("cache: the worst scenes are known from a teacher store; give store=FOLDER too")
+
+    @property
+    def folder(self) -> Path:
+        """Where the report goes."""
+        return self.vocabulary.with_suffix(".report") if self.out is None else self.out
+
+
+def run(config: Config) -> None:
+    """Print the tables and write the page and the numbers."""
+    report, cache = _measure(config)
+    pictures = () if cache is None else worst_scenes(report, cache)
+    write_json(config.folder / "report.json", report.to_dict())
+    write_vocabulary_page(config.folder / "report.html", report, worst=pictures, provenance=_provenance(config))
+    provenance.record(config.folder, config, name="report")
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=120, highlight=False)
+    console.print(Text(f"{config.vocabulary}: {report.vocabulary.size} entries", style="bold"))
+    for section in sections(report):
+        _print(console, section)
+    for line in report.left_out:
+        console.print(f"left out: {line}", style="yellow", markup=False)
+    console.print(f"\n{config.folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _measure(config: Config) -> tuple[VocabularyReport, MetricCache | None]:
+    """The report, and the metric cache if one is given; what does not fit is refused before any work."""
+    vocabulary = Vocabulary.load(config.vocabulary)
+    store = None if config.store is None else TeacherStore.open(config.store, vocabulary)
+    cache = None if config.cache is None else MetricCache.open(config.cache)
+    split = None
+    if config.split is not None:
+        split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    found = None if store is None else _oracle(store, split, cache)
+    report = VocabularyReport(
+        name=config.vocabulary.name,
+        vocabulary=vocabulary,
+        human=None if split is None else _human(split, vocabulary, config),
+        oracle=found,
+        store="" if store is None else store.fingerprint,
+        losses=losses(store, found, found.worst(config.scenes).tolist())
+        if store is not None and found is not None
+        else (),
+    )
+    return report, cache
+
+
+def _human(split: Split, vocabulary: Vocabulary, config: Config) -> HumanComparison:
+    poses = human_trajectories(split, config.data, workers=config.workers)
+    return HumanComparison(split.name, split.tokens, poses, vocabulary)
+
+
+def _oracle(store: TeacherStore, split: Split | None, cache: MetricCache | None) -> Oracle:
+    """Of the split's scenes, or else of all in the store."""
+    tokens = store.tokens if split is None else split.tokens
+    store.require(
+        tokens=tokens,
+        columns=(SCORE,),
+        protocol=store.protocol,
+        cache=None if cache is None else cache.fingerprint,
+    )
+    with progress("oracle", len(tokens)) as bar:
+        return oracle(store, tokens, step=lambda done: bar.update(bar.task_ids[0], completed=done))
+
+
+def _print(console: Console, section: Section) -> None:
+    console.print(Text(f"\n{section.title}", style="bold"))
+    if section.note:
+        console.print(Text(section.note, style="bright_black"))
+    table = Table(box=None, pad_edge=False, header_style="bright_black")
+    for place, head in enumerate(section.heads):
+        table.add_column(head, justify="right" if place else "left", overflow="fold")
+    for row in section.rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _provenance(config: Config) -> tuple[tuple[str, str], ...]:
+    facts = provenance.collect()
+    given = {"vocabulary": config.vocabulary, "split": config.split, "teacher store": config.store}
+    return (
+        ("navforge", f"{facts['navforge']}, commit {facts['git']['commit']}"),
+        *((name, str(value)) for name, value in given.items() if value is not None),
+        ("written", facts["written"]),
+    )
