@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from navforge.scoring import aggregate
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import Protocol
 from navforge.vocabulary import taught
-from navforge.vocabulary.packing import UNIT16
+from navforge.vocabulary.packing import UNIT16, RowLayout
 from navforge.vocabulary.shards import Row, merge, shard_path, write_shard
 from navforge.vocabulary.taught import HALVES, Entries
 from navforge.vocabulary.teacher import FORMAT
@@ -67,17 +68,31 @@ def repeated_store(out: Path, vocabulary: Vocabulary, scenes: int, rules: Protoc
         rows.append(Row(row=row, rounding=taught.rounding(row, entries, rules, layout), best=1.0, mean=0.5))
     tokens = [f"{number:016x}" for number in range(scenes)]
     logs = {f"log_{part}": tuple(tokens[part::4]) for part in range(4)}
-    columns = {name: {"encoding": encoding.name, "bits": encoding.bits} for name, encoding in layout.columns}
-    header = {
+    for log, held in logs.items():
+        write_shard(shard_path(out, log), "made", ((t, rows[n % different]) for n, t in enumerate(held)))
+    merge(out, _header(vocabulary, scenes, rules, layout), logs, layout.row_bytes)
+
+
+def store_of(out: Path, vocabulary: Vocabulary, rules: Protocol, scenes: dict[str, Entries]) -> None:
+    """A store of these scenes, by token."""
+    layout = taught.layout(rules, vocabulary.size, UNIT16)
+    rows = []
+    for token, entries in scenes.items():
+        row = taught.pack(entries, rules, layout)
+        rounded = taught.rounding(row, entries, rules, layout)
+        rows.append((token, Row(row=row, rounding=rounded, best=1.0, mean=0.5)))
+    write_shard(shard_path(out, "log"), "made", rows)
+    merge(out, _header(vocabulary, len(scenes), rules, layout), {"log": tuple(scenes)}, layout.row_bytes)
+
+
+def _header(vocabulary: Vocabulary, scenes: int, rules: Protocol, layout: RowLayout) -> dict[str, Any]:
+    return {
         "fingerprint": "made",
         "format": FORMAT,
         "fingerprints": {"vocabulary": vocabulary.fingerprint, "cache": "cafe", "split": "some"},
         "protocol": rules.name,
         "taught": True,
-        "columns": columns,
+        "columns": {name: {"encoding": encoding.name, "bits": encoding.bits} for name, encoding in layout.columns},
         "scenes": scenes,
         "entries": vocabulary.size,
     }
-    for log, held in logs.items():
-        write_shard(shard_path(out, log), "made", ((t, rows[n % different]) for n, t in enumerate(held)))
-    merge(out, header, logs, layout.row_bytes)

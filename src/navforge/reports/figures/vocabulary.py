@@ -28,6 +28,8 @@ CELL_M = 0.5
 MOST_DOTS = 3000
 """Scatter plots show so many trajectories, evenly taken."""
 SPEED_BIN_MPS = 1.0
+LEAST_M = 1e-3
+"""Errors below are drawn as this: their axis is logarithmic."""
 FEWEST = 5
 """Trajectories a bin needs for a quantile to be drawn."""
 VOCABULARY, HUMANS = style.SERIES[0], style.HUMAN.color
@@ -170,12 +172,12 @@ def error_by_speed(found: Quantisation, speed: NDArray[np.float64], top_speed: f
     left.set_ylim(bottom=0.0)
     left.set_xlim(left=0.0)
     for values, color, label in ((found.ade, VOCABULARY, "average"), (found.fde, style.SERIES[1], "after 4 s")):
-        ordered = np.sort(values)
+        ordered = np.maximum(np.sort(values), LEAST_M)
         right.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=color, linewidth=1.6, label=label)
     right.set_xlabel("displacement error (m), log", fontsize=8)
     right.set_ylabel("share of trajectories below", fontsize=8)
     right.set_xscale("log")
-    right.set_xlim(left=max(1e-3, float(np.quantile(found.ade, 0.01))))
+    right.set_xlim(left=max(LEAST_M, float(np.quantile(found.ade, 0.01))))
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for axes in (left, right):
         plain(axes)
