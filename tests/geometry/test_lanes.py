@@ -26,6 +26,7 @@ from navforge.geometry.lanes import (
     bits,
     inverted,
     lane,
+    lane_space,
     lanes_at,
     larger,
     load,
@@ -161,6 +162,8 @@ def test_aligned_arrays_begin_at_a_line_of_the_cache() -> None:
         array = aligned(count)
         assert (array.shape, array.dtype, array.ctypes.data % ALIGNMENT) == ((count,), np.float64, 0)
         array[:] = 1.0
+    space = lane_space(3, 5)
+    assert (space.shape, space.ctypes.data % ALIGNMENT, space.flags.c_contiguous) == ((3, 5, WIDTH), 0, True)
 
 
 def test_the_stack_of_a_function_with_lanes_is_aligned() -> None:

@@ -251,6 +251,12 @@ def aligned(count):
     return buffer[skipped : skipped + count]
 
 
+@kernel(allocates=True)
+def lane_space(rows, steps):
+    """Work space (rows, steps, 8) for one block of proposals, `aligned`."""
+    return aligned(rows * steps * WIDTH).reshape(rows, steps, WIDTH)
+
+
 def load(array: Any, i: int, j: int, k: int) -> Any:
     """Lanes `array[i, j, k : k + 8]`."""
     return array[i, j, lanes_at(k)]

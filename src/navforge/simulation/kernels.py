@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from navforge.geometry.compiled import kernel
-from navforge.geometry.lanes import WIDTH, aligned, lanes_at, larger, select, smaller
+from navforge.geometry.lanes import WIDTH, lane_space, lanes_at, larger, select, smaller
 from navforge.geometry.trigonometry import sincos, tan_small, wrap
 from navforge.geometry.vehicle import WHEEL_BASE_M
 from navforge.simulation.interpolation import fill_start, interpolate
@@ -272,8 +272,8 @@ def simulate_plans(ego_state, knots, sampling, factors, states):
     """Simulate plans: states (CHANNELS, 41, N) written, global frame."""
     start = np.empty(START_SIZE)
     fill_start(ego_state, start)
-    work = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
-    block = aligned(STATE_ROWS * STEPS * WIDTH).reshape(STATE_ROWS, STEPS, WIDTH)
+    work = lane_space(WORK_ROWS, WORK_STEPS)
+    block = lane_space(STATE_ROWS, STEPS)
     for first in range(0, states.shape[2], WIDTH):
         simulate_block(knots[first // WIDTH], lanes_at(0), sampling, start, factors, work, lanes_at(0), block)
         copy_states(block, first, states)
@@ -284,8 +284,8 @@ def simulate_references(ego_state, references, factors, states):
     """Simulate reference poses (N, 41, 3): states (CHANNELS, 41, N) written, in their frame."""
     start = np.empty(START_SIZE)
     fill_start(ego_state, start)
-    work = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
-    block = aligned(STATE_ROWS * STEPS * WIDTH).reshape(STATE_ROWS, STEPS, WIDTH)
+    work = lane_space(WORK_ROWS, WORK_STEPS)
+    block = lane_space(STATE_ROWS, STEPS)
     last = references.shape[0] - 1
     for first in range(0, references.shape[0], WIDTH):
         for i in range(WIDTH):
@@ -304,7 +304,7 @@ def interpolate_plans(origin, knots, sampling, references):
         ego_state[channel] = origin[channel]
     start = np.empty(START_SIZE)
     fill_start(ego_state, start)
-    work = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
+    work = lane_space(WORK_ROWS, WORK_STEPS)
     for first in range(0, references.shape[0], WIDTH):
         interpolate(knots[first // WIDTH], lanes_at(0), sampling, start, work, lanes_at(0))
         for i in range(min(WIDTH, references.shape[0] - first)):
