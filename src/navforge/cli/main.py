@@ -29,6 +29,7 @@ VERBS = {
     "vocab": "cluster a split's human trajectories into a vocabulary (.npy)",
     "vocab report": "what a vocabulary can do: limits, distance to human trajectories, oracle scores; draws it",
     "teach": "score a vocabulary on a split into a teacher store; resumes",
+    "teach-task": "one task of a job array; batch scripts of teach call it",
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
     "preflight": "what train would refuse, why, and the remedy: for the same keys, or a batch script (script=FILE)",
     "train": "train a planner (agent=NAME) into a run folder; resumes",
@@ -45,7 +46,7 @@ VERBS = {
     "demo": "the whole road on an embedded world: town, cache, teach, train, evaluate, report; resumes",
 }
 """Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, `a-b` in `cli/a_b.py`."""
-HIDDEN = ("rank",)
+HIDDEN = ("rank", "teach-task")
 """Verbs that are not for people."""
 
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from navforge.core import provenance
+from navforge.core import parallel, provenance, ray_pool
 from navforge.core.config import key
+from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
+from navforge.launch import teaching
+from navforge.launch.cluster import read_profile
 from navforge.scoring.protocols import PROTOCOLS, protocol
-from navforge.vocabulary.teach import teach
+from navforge.vocabulary.teach import Plan, Runner, finish, make, plan
 from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 SELF_CHECK = True
+
+_ONLY_FOR = {"cluster": "slurm", "cpus": "slurm", "wait": "slurm", "ray_address": "ray"}
+"""Keys that only one executor reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +38,31 @@ class Config:
         "forgive entries what the human driver also fails; auto: where the protocol does",
         choices=("auto", "on", "off"),
     )
+    progress_bits: int = key(16, "width of ego progress in the store", choices=(8, 16), unit="bits")
     allow_missing: bool = key(False, "go on when scenes of the split are not on disk")
-    progress_bits: int = key(16, "bits of ego progress", choices=(8, 16), unit="bits")
-    workers: int = key(0, "processes; 0 one per CPU", low=0)
+    executor: str = key(
+        "local",
+        "who scores: processes of this machine, a Ray cluster, a Slurm job array",
+        choices=("local", "ray", "slurm"),
+    )
+    workers: int = key(0, "processes at once, with Slurm per task; 0 one per CPU", low=0)
+    ray_address: str | None = key(None, "running Ray cluster (auto, HOST:PORT); null: one of this machine alone")
+    cluster: Path | None = key(None, "cluster profile (YAML, see clusters/), for executor=slurm")
+    tasks: int = key(16, "tasks of the job array at most, for executor=slurm", low=1)
+    cpus: int | None = key(
+        None, "CPUs of a task, for executor=slurm; auto: a GPU's share of a node", none="auto", low=1
+    )
+    wait: bool = key(True, "wait for the job array and join its shards; off: submit only, for executor=slurm")
     data: DataConfig = key(DataConfig)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if a key of another executor is given, or none for Slurm."""
+        given = {"cluster": self.cluster, "cpus": self.cpus, "ray_address": self.ray_address, "wait": not self.wait}
+        for name, value in given.items():
+            if value and self.executor != _ONLY_FOR[name]:
+                raise ConfigError(f"{name}: only for executor={_ONLY_FOR[name]}; give that too or drop it")
+        if self.executor == "slurm" and self.cluster is None:
+            raise ConfigError("cluster: executor=slurm needs a profile: cluster=FILE.yaml (see docs/clusters.md)")
 
 
 def run(config: Config) -> None:
@@ -42,7 +70,7 @@ def run(config: Config) -> None:
     vocabulary = Vocabulary.load(config.vocabulary)
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     filtered = protocol(config.protocol).human_filter if config.human_filter == "auto" else config.human_filter == "on"
-    store = teach(
+    made = plan(
         vocabulary,
         split,
         config.cache,
@@ -50,9 +78,17 @@ def run(config: Config) -> None:
         protocol_name=config.protocol,
         human_filter=filtered,
         progress_bits=config.progress_bits,
-        workers=config.workers,
     )
-    provenance.record(config.out, config, name="teach")
+    if not made.finished:
+        if config.executor == "slurm":
+            if not _make_shards_on_slurm(made, config):
+                return
+            finish(made)
+        else:
+            make(made, _runner(config))
+        provenance.record(config.out, config, name="teach")
+    store = TeacherStore.open(config.out, vocabulary)
+    store.check()
     print(describe(store))
 
 
@@ -66,3 +102,29 @@ def describe(store: TeacherStore) -> str:
         f"{len(store) * store.layout.row_bytes / 1e6:.1f} MB, {bits} bits per entry, ego progress to "
         f"{header['rounding']['ego_progress']:.1e}, score to {header['rounding']['score']:.1e}"
     )
+
+
+def _runner(config: Config) -> Runner:
+    if config.executor == "ray":
+        return partial(ray_pool.run, address=config.ray_address, workers=config.workers, label="teaching")
+    return partial(parallel.run, workers=config.workers, label="teaching")
+
+
+def _make_shards_on_slurm(made: Plan, config: Config) -> bool:
+    """Make what is missing; whether all is there now."""
+    assert config.cluster is not None
+    profile = read_profile(config.cluster)
+    job = teaching.running_job(made)
+    if job is not None:
+        print(f"job {job} makes the shards already", flush=True)
+    if job is None and (missing := made.missing()):
+        cpus = config.cpus or profile.cpus_per_rank
+        job = teaching.submit(made, missing, profile, tasks=config.tasks, cpus=cpus, workers=config.workers)
+        print(f"job {job}: {len(missing)} logs; its files: {teaching.folder_of(made.out)}", flush=True)
+    if job is None:
+        return True
+    if not config.wait:
+        print(f"{made.out}: job {job} makes the shards; the same command, later, waits for it and joins them")
+        return False
+    teaching.wait(made, job)
+    return True

@@ -33,9 +33,20 @@ class JobFacts:
     """Whether ranks train on GPUs; if not, none are taken."""
 
     def __post_init__(self) -> None:
-        for name, path in (("out", self.folder), ("working directory", self.directory)):
-            if not path.is_absolute() or re.search(r'[\n"\\]', str(path)):
-                raise ConfigError(f'{name}: {path}: expected an absolute path without ", \\ and line breaks for Slurm')
+        check_paths(out=self.folder, working_directory=self.directory)
+
+
+def check_paths(**paths: Path) -> None:
+    """Raise ConfigError unless Slurm can be told these paths."""
+    for name, path in paths.items():
+        if not path.is_absolute() or re.search(r'[\n"\\]', str(path)):
+            raise ConfigError(f'{name}: {path}: expected an absolute path without ", \\ and line breaks for Slurm')
+
+
+def where(profile: ClusterProfile) -> list[str]:
+    """Options that say which part of the cluster a job goes to."""
+    choices = {"partition": profile.partition, "account": profile.account, "qos": profile.qos}
+    return [f"--{option}={value}" for option, value in choices.items() if value is not None]
 
 
 def batch_script(facts: JobFacts, profile: ClusterProfile) -> str:
@@ -73,11 +84,9 @@ def _check(facts: JobFacts, profile: ClusterProfile) -> None:
 def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
     log = str(facts.folder / "logs" / "job-").replace("%", "%%") + "%j.log"
     name = re.sub(r"[^\w.-]", "-", facts.folder.name)
-    choices = {"partition": profile.partition, "account": profile.account, "qos": profile.qos}
-    where = [f"--{option}={value}" for option, value in choices.items() if value is not None]
     return [
-        _block("", [f"--job-name={name}", *where, f'--chdir="{facts.directory}"']),
-        _block(
+        directive_block("", [f"--job-name={name}", *where(profile), f'--chdir="{facts.directory}"']),
+        directive_block(
             "One task per GPU: a task is a rank. CPUs and memory are the share of the node these GPUs are."
             if facts.gpus
             else "A task is a rank. Training is on CPUs (train.accelerator=cpu): no GPU is taken.",
@@ -89,7 +98,7 @@ def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
                 f"--mem={profile.job_memory_gb(facts.devices)}G",
             ],
         ),
-        _block(
+        directive_block(
             f"{profile.signal_lead_s} s before the limit the ranks (not this script) get SIGUSR1: they write a "
             f"checkpoint and\n# end with status {REQUEUE_ME}. With --requeue a node failure starts the job again.",
             [
@@ -98,12 +107,23 @@ def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
                 "--requeue",
             ],
         ),
-        _block("A job that starts again keeps its log.", [f'--output="{log}"', "--open-mode=append"]),
-        *([_block("sbatch_options of the cluster profile.", profile.sbatch_options)] if profile.sbatch_options else []),
+        directive_block("A job that starts again keeps its log.", [f'--output="{log}"', "--open-mode=append"]),
+        *(
+            [directive_block("sbatch_options of the cluster profile.", profile.sbatch_options)]
+            if profile.sbatch_options
+            else []
+        ),
     ]
 
 
-def _block(comment: str, options: list[str] | tuple[str, ...]) -> str:
+def further_options(profile: ClusterProfile) -> list[str]:
+    """The block of the profile's own options, if it has any."""
+    comment = "sbatch_options of the cluster profile."
+    return [directive_block(comment, profile.sbatch_options)] if profile.sbatch_options else []
+
+
+def directive_block(comment: str, options: list[str] | tuple[str, ...]) -> str:
+    """`#SBATCH` lines under a comment."""
     lines = [f"#SBATCH {option}" for option in options]
     return "\n".join([*([f"# {comment}"] if comment else []), *lines, ""])
 

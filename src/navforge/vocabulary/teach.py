@@ -1,7 +1,7 @@
 """Score every vocabulary entry on every scene of a split into a `TeacherStore`; resumable, shard by shard.
 
 `plan` says what is to be made, `teach_log` makes one shard of it, anywhere and in any order, `finish` joins them.
-`teach` does all three with a runner: something that applies a function to items and tells what became of each
+`make` does the last two with a runner: something that applies a function to items and tells what became of each
 (`core.parallel.run`, `core.ray_pool.run`). Nothing of the result depends on who made which shard.
 """
 
@@ -168,9 +168,8 @@ def teach(
     human_filter: bool,
     progress_bits: int = 16,
     workers: int = 0,
-    runner: Runner | None = None,
 ) -> TeacherStore:
-    """Make the store, or finish one that was interrupted; a finished one that fits is opened as it is.
+    """Make the store on this machine, or finish one that was interrupted; a finished one that fits is opened as it is.
 
     Args:
         vocabulary: the entries.
@@ -180,8 +179,7 @@ def teach(
         protocol_name: whose sub-scores.
         human_filter: forgive what the human driver also fails (scores exactly 0).
         progress_bits: 8 or 16, width of ego progress.
-        workers: processes on this machine; 0 one per CPU.
-        runner: who makes the shards; None: processes on this machine.
+        workers: processes; 0 one per CPU.
 
     Raises:
         DataError: `out` holds a store of something else, scenes are not in the cache, or a log failed.
@@ -196,11 +194,25 @@ def teach(
         progress_bits=progress_bits,
     )
     if not made.finished:
-        run = runner or partial(parallel.run, workers=workers, label="teaching")
-        (out / FAILURES).unlink(missing_ok=True)
-        check_failures(made, run(partial(teach_log, work=made.work), made.missing()))
-        finish(made)
+        make(made, partial(parallel.run, workers=workers, label="teaching"))
     return TeacherStore.open(out, vocabulary)
+
+
+def make(made: Plan, runner: Runner) -> None:
+    """Make the shards that are missing and join all.
+
+    Raises:
+        DataError: a log failed; the others are kept, and `FAILURES` tells all causes.
+    """
+    (made.out / FAILURES).unlink(missing_ok=True)
+    failures = [
+        {"log": outcome.item[0], "error": outcome.error, "traceback": outcome.traceback}
+        for outcome in runner(partial(teach_log, work=made.work), made.missing())
+        if not outcome.ok
+    ]
+    if failures:
+        raise failed(made, failures)
+    finish(made)
 
 
 def teach_log(item: Item, work: Work) -> None:
@@ -220,17 +232,6 @@ def teach_log(item: Item, work: Work) -> None:
     wanted = set(tokens)
     scenes = {s.token: s for s in MetricCache.open(Path(work.cache)).load_log(log_name) if s.token in wanted}
     write_shard(path, work.key, _rows([scenes[token] for token in tokens], work, layout))
-
-
-def check_failures(made: Plan, outcomes: Iterable[Outcome[Item, None]]) -> None:
-    """Take all outcomes; if any log failed, write `FAILURES` and raise DataError naming the first."""
-    failures = [
-        {"log": outcome.item[0], "error": outcome.error, "traceback": outcome.traceback}
-        for outcome in outcomes
-        if not outcome.ok
-    ]
-    if failures:
-        raise failed(made, failures)
 
 
 def failed(made: Plan, failures: list[dict[str, Any]]) -> DataError:
