@@ -37,12 +37,14 @@ def savgol_rows(
     return start_rows, weights
 
 
+@cache
 def savgol_matrix(count: int, window: int, polynomial: int, derivative: int = 0, step: float = 1.0) -> Float:
     """The same filter as a dense (count, count) matrix."""
     start, weights = savgol_rows(count, window, polynomial, derivative, step)
     matrix = np.zeros((count, count))
     for i in range(count):
         matrix[i, start[i] : start[i] + weights.shape[1]] = weights[i]
+    matrix.flags.writeable = False
     return matrix
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.metric_cache.scene import MapLayer, MapPolygons
-from navforge.scoring.arrays import AreaArrays, PolygonArrays
+from navforge.scoring.arrays import Area, AreaArrays, PolygonArrays
 from navforge.scoring.kernels_area import (
     CLASSES,
     RASTER_ALL_TEST,
@@ -15,12 +15,18 @@ from navforge.scoring.kernels_area import (
     fill_raster,
     fill_stripes,
 )
-from navforge.scoring.prepare_polygons import MARGIN_M, any_of, prepare_polygons
+from navforge.scoring.kernels_prepare import fill_members
+from navforge.scoring.prepare_polygons import MARGIN_M, WRITABLE, prepare_polygons
 
 Float = NDArray[np.float64]
 
-DRIVABLE_LAYERS = (MapLayer.ROADBLOCK, MapLayer.INTERSECTION, MapLayer.CARPARK_AREA)
-LANE_LAYERS = (MapLayer.LANE, MapLayer.LANE_CONNECTOR)
+LAYERS = {
+    Area.DRIVABLE: (MapLayer.ROADBLOCK, MapLayer.INTERSECTION, MapLayer.CARPARK_AREA),
+    Area.ON_ROUTE: (MapLayer.LANE, MapLayer.LANE_CONNECTOR),
+    Area.INTERSECTION: (MapLayer.INTERSECTION,),
+    Area.LANE: (MapLayer.LANE, MapLayer.LANE_CONNECTOR),
+}
+"""Layers of each class; of those of `Area.ON_ROUTE` the polygons that the route uses."""
 BIN_SIDE_M = 8.0
 BIN_COUNT = 32
 RASTER_SIDE_M = 0.5
@@ -31,20 +37,15 @@ RASTER_COLUMNS, RASTER_ROWS = (
     round((high - low) / RASTER_SIDE_M) for low, high in zip(RASTER_LOW_M, RASTER_HIGH_M, strict=True)
 )
 RASTER_GRID = np.array([*RASTER_LOW_M, RASTER_SIDE_M])
+_CLASSES_OF_LAYER = np.array(
+    [sum(1 << area for area, layers in LAYERS.items() if layer in layers) for layer in MapLayer], dtype=np.uint8
+)
 
 
 def prepare_areas(polygons: MapPolygons, origin: Float, *, raster: bool) -> AreaArrays:
     """Map polygons by class (`scoring.arrays.Area`), binned and rasterised."""
     shapes = prepare_polygons(polygons.xy, polygons.ring_start, polygons.polygon_start, origin)
-    lane = any_of(polygons.layer, LANE_LAYERS)
-    classes = (
-        any_of(polygons.layer, DRIVABLE_LAYERS),
-        lane & polygons.on_route,
-        polygons.layer == MapLayer.INTERSECTION,
-        lane,
-    )
-    members = np.concatenate([np.flatnonzero(chosen) for chosen in classes]).astype(np.int32)
-    member_start = np.concatenate([[0], np.cumsum([chosen.sum() for chosen in classes])]).astype(np.int32)
+    members, member_start = find_members(polygons)
     bin_low = -0.5 * BIN_SIDE_M * BIN_COUNT
     bin_grid = np.array([bin_low, bin_low, BIN_SIDE_M])
     bin_start = np.zeros(CLASSES * BIN_COUNT * BIN_COUNT + 1, dtype=np.int32)
@@ -67,6 +68,16 @@ def prepare_areas(polygons: MapPolygons, origin: Float, *, raster: bool) -> Area
         columns,
         1.0 / RASTER_SIDE_M,
     )
+
+
+def find_members(polygons: MapPolygons) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """`members` and `member_start` of `AreaArrays`."""
+    layer = np.require(polygons.layer, np.uint8, WRITABLE)
+    on_route = np.require(polygons.on_route, np.bool_, WRITABLE)
+    start = np.empty(len(Area) + 1, dtype=np.int32)
+    members = np.empty(len(Area) * len(layer), dtype=np.int32)
+    count = fill_members(layer, on_route, _CLASSES_OF_LAYER, int(Area.ON_ROUTE), start, members)
+    return members[:count], start
 
 
 def find_stripes(
