@@ -164,6 +164,26 @@ def test_far_turned_headings_are_wrapped() -> None:
     np.testing.assert_allclose(simulate(moving(), turned), simulate(moving(), plans), atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1e3, 1e10, 1e20, 1e100, 1e307])
+def test_absurd_headings_are_headings(size: float) -> None:
+    plans = knots_of(12, 40, 8, 0.5)
+    plans[..., 2] = np.random.default_rng(13).uniform(-size, size, (40, 8))
+    states = drive(global_ego(), START_US, prepare_plans(plans, 0.5))
+    assert np.isfinite(states).all()
+    assert (np.abs(states[..., State.STEERING_ANGLE]) <= np.pi / 3).all()
+
+
+@pytest.mark.parametrize("size", [1e5, 1e10, 1e100, 1e150, 1e155, 1e200, 1e307])
+def test_the_last_step_tells_whether_a_simulation_stayed_finite(size: float) -> None:
+    """Scoring looks at no other."""
+    plans = np.random.default_rng(14).normal(size=(60, 8, 3))
+    plans[:20, :, :2] *= size / 10.0
+    plans[20:40, 3, :2] *= size / 10.0
+    plans[40:, -1, 0] *= size / 10.0
+    finite = np.isfinite(drive(global_ego(), START_US, prepare_plans(plans, 0.5)))
+    np.testing.assert_array_equal(finite[:, -1, : State.VELOCITY_X + 1].all(axis=1), finite.all(axis=(1, 2)))
+
+
 def test_no_plans() -> None:
     assert drive(moving(), START_US, prepare_plans(np.empty((0, 8, 3)), 0.5)).shape == (0, 41, 11)
     assert simulate(moving(), np.empty((0, 41, 3))).shape == (0, 41, 11)

@@ -119,12 +119,12 @@ def fill_knots(poses, knots):
             turns = 0.0
             for t in range(poses.shape[1]):
                 heading = poses[plan, t, 2]
-                turn = heading - before
-                if abs(turn) >= math.pi:
-                    short = (turn + math.pi) % TWO_PI - math.pi
-                    if short == -math.pi and turn > 0.0:
-                        short = math.pi
-                    turns += short - turn
+                if abs(heading) > math.pi:
+                    heading = (heading + math.pi) % TWO_PI - math.pi
+                if heading - before > math.pi:
+                    turns -= TWO_PI
+                elif heading - before < -math.pi:
+                    turns += TWO_PI
                 knots[block, X, t, i] = poses[plan, t, 0]
                 knots[block, Y, t, i] = poses[plan, t, 1]
                 knots[block, HEADING, t, i] = heading + turns
