@@ -30,6 +30,8 @@ VERBS = {
     "vocab report": "what a vocabulary can do: limits, distance to human trajectories, oracle scores; draws it",
     "teach": "score a vocabulary on a split into a teacher store; resumes",
     "teach-task": "one task of a job array; batch scripts of teach call it",
+    "import-teacher": "a published teacher table (a pickle: GTRS, Hydra-MDP) as a teacher store",
+    "export-teacher": "a teacher store as the pickled table that public code loads",
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
     "preflight": "what train would refuse, why, and the remedy: for the same keys, or a batch script (script=FILE)",
     "train": "train a planner (agent=NAME) into a run folder; resumes",

@@ -13,9 +13,10 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.launch import teaching
 from navforge.launch.cluster import read_profile
+from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import PROTOCOLS, protocol
 from navforge.vocabulary.teach import Plan, Runner, finish, make, plan
-from navforge.vocabulary.teacher import TeacherStore
+from navforge.vocabulary.teacher import SCORE, TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 SELF_CHECK = True
@@ -96,11 +97,15 @@ def describe(store: TeacherStore) -> str:
     """Size, oracle and rounding of a store in words."""
     header = store.header
     bits = sum(about["bits"] for about in header["columns"].values())
+    scores = "" if header["oracle"] is None else f"oracle {header['oracle']:.4f}, mean {header['mean_score']:.4f}; "
+    rounding = [
+        f"{name.replace('_', ' ')} to {header['rounding'][name]:.1e}"
+        for name in (EGO_PROGRESS.name, SCORE)
+        if name in header["rounding"]
+    ]
     return (
         f"{store.path}: {header['entries']} entries on {len(store)} scenes of {header['split']}, {store.protocol}; "
-        f"oracle {header['oracle']:.4f}, mean entry {header['mean_score']:.4f}; "
-        f"{len(store) * store.layout.row_bytes / 1e6:.1f} MB, {bits} bits per entry, ego progress to "
-        f"{header['rounding']['ego_progress']:.1e}, score to {header['rounding']['score']:.1e}"
+        f"{scores}{len(store) * store.layout.row_bytes / 1e6:.1f} MB, {bits} bits per entry, {', '.join(rounding)}"
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from navforge.core.errors import DataError
 from navforge.data.pickled_arrays import ArrayType, Dtype, FromBuffer, Guard, PickledArray, Reconstruct, Scalar
 
-_DAMAGE = (
+DAMAGE = (
     pickle.UnpicklingError,
     EOFError,
     AttributeError,
@@ -30,6 +30,7 @@ _DAMAGE = (
     RuntimeError,
     SystemError,
 )
+"""What unpickling raises where a file is damaged."""
 _PLAIN = frozenset({str, int, float, bool, bytes, bytearray, complex, type(None)})
 _PLAIN_DTYPES = frozenset("biufcSU")
 _STOOD_IN = frozenset({PickledArray, tuple})
@@ -47,12 +48,12 @@ def load(path: Path | str) -> Any:
     """
     try:
         with open(path, "rb") as file:
-            return _settled(_Unpickler(file, Path(path)).load(), path)
+            return settled(_Unpickler(file, Path(path)).load(), path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except DataError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{path} is no complete pickle of plain values ({type(error).__name__}: {error})") from error
 
 
@@ -117,26 +118,35 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 }
 
 
+def admitted(module_name: str, global_name: str, path: Path) -> Any:
+    """The guard that stands for a global of a pickle.
+
+    Raises:
+        DataError: the global is none of those that arrays and plain values need.
+    """
+    guard = _ADMITTED.get((module_name, global_name))
+    if guard is None:
+        raise DataError(
+            f"{path}: refused: the pickle names {module_name}.{global_name}; logs and tables may hold numpy arrays and "
+            "plain Python values only"
+        )
+    return guard
+
+
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: Any, path: Path) -> None:
         super().__init__(file)
         self._path = path
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        admitted = _ADMITTED.get((module_name, global_name))
-        if admitted is None:
-            raise DataError(
-                f"{self._path}: refused: the pickle names {module_name}.{global_name}; logs may hold numpy arrays and "
-                "plain Python values only"
-            )
-        return admitted
+        return admitted(module_name, global_name, self._path)
 
     def persistent_load(self, pid: Any) -> Any:
         raise DataError(f"{self._path}: refused: the pickle refers to outside storage ({str(pid)[:80]})")
 
 
-def _settled(root: Any, path: Path | str) -> Any:
-    """The value with arrays in the places kept for them; any value that is not plain data is refused.
+def settled(root: Any, path: Path | str) -> Any:
+    """An unpickled value with arrays in the places kept for them; any value that is not plain data is refused.
 
     Iterative, because a hostile pickle may nest deeply; nested tuples, which must be made anew, raise RecursionError.
     """
