@@ -134,7 +134,7 @@ def test_plans_scored_alone(realdata: Path, navsim_files: Path, index: int) -> N
 
 def agent_scores(realdata: Path, index: int, agent: str, name: str) -> PlanScores:
     scene, prepared, v2, _ = case(realdata, index)
-    return score_plans(scene, v2[f"{agent}_poses"][None], 0.5, [name], prepared=prepared)[name]
+    return score_plans(scene, v2[f"{agent}_poses"][None], 0.5, [name], prepared=prepared, with_states=True)[name]
 
 
 @pytest.mark.parametrize("agent", ["cv", "human"])
@@ -142,6 +142,7 @@ def agent_scores(realdata: Path, index: int, agent: str, name: str) -> PlanScore
 def test_agent_rows(realdata: Path, index: int, agent: str) -> None:
     _, _, v2, v1 = case(realdata, index)
     scores = agent_scores(realdata, index, agent, "epdms_v2")
+    assert scores.states is not None
     np.testing.assert_allclose(scores.states[0], v2[f"{agent}_replay_states"][1], atol=EXACT)
     row = dict(zip(v2["row_fields"], v2[f"{agent}_replay_row"], strict=True))
     for column, values in scores.values.items():
@@ -184,7 +185,9 @@ def test_official_tables(realdata: Path, agent: str, title: str) -> None:
         extended = None
         if before >= 0:
             gap = (scene.time_us - scenes[before].time_us) * 1e-6
-            extended = two_frame_extended_comfort(row.states, rows[before].states, gap)
+            now, then = row.states, rows[before].states
+            assert now is not None and then is not None
+            extended = two_frame_extended_comfort(now, then, gap)
             assert extended[0] == float(stored["two_frame_extended_comfort"])
         else:
             assert stored["two_frame_extended_comfort"] == ""

@@ -128,14 +128,15 @@ def score_log(item: LogItem) -> LogScores:
                 item.rules.protocols,
                 item.rules.human_filter,
                 traffic=item.rules.traffic,
+                with_states=item.rules.extended_comfort,
             )
             states = next(iter(plans.values())).states
             extended = None
-            if item.rules.extended_comfort and last is not None and last[0] == before[i]:
+            if states is not None and last is not None and last[0] == before[i]:
                 gap_s = (scene.time_us - scenes[last[0]].time_us) * 1e-6
                 extended = two_frame_extended_comfort(states, last[1], gap_s)
             frames += [_rows(scene, name, scores, extended, item.rules) for name, scores in plans.items()]
-            last = (i, states) if item.rules.extended_comfort else None
+            last = (i, states) if states is not None else None
         except Exception as error:  # the scene boundary: recorded with its token, refused by the caller
             cause = f"{type(error).__name__}: {error}"
             failures.append(Failure(scene.token, item.log_name, cause, traceback.format_exc()))

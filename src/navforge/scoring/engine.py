@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,16 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE
 from navforge.metric_cache.scene import CachedScene, Devkit
-from navforge.scoring import aggregate, metrics
+from navforge.scoring import aggregate, kernels_plans, metrics
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.kernels import COLUMNS, Column, score_states
 from navforge.scoring.prepare import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
 from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic, react_to
-from navforge.simulation.plans import to_reference_poses
+from navforge.simulation.plans import Plans, prepare_plans, sampling
 from navforge.simulation.reactive import ReactiveScene, prepare_reactive
-from navforge.simulation.rollout import simulate
-from navforge.simulation.tracker import STEPS
+from navforge.simulation.rollout import drive, simulate
+from navforge.simulation.tracker import STEPS, speed_factors
 
 Float = NDArray[np.float64]
 
@@ -78,8 +79,9 @@ class PlanScores:
     """(N,) first step of an at-fault collision, -1 if none."""
     ttc_step: NDArray[np.int16]
     """(N,) first step that violates time to collision, -1 if none."""
-    states: Float
-    """(N, 41, 11) simulated states, global frame; `scoring.extended_comfort` compares those of consecutive scenes."""
+    states: Float | None
+    """(N, 41, 11) simulated states, global frame, if asked for; `scoring.extended_comfort` compares those of
+    consecutive scenes."""
 
 
 def score_proposals(
@@ -97,16 +99,12 @@ def score_proposals(
         DataError: wrong shape, or the scene has too few frames for the protocol.
     """
     rules = _protocol(protocol)
-    result, events, ego_areas = _run_kernel(prepared, states, rules.devkit, with_areas)
-    values = _sub_scores(result, rules)
-    progress = result[:, Column.PROGRESS].copy()
-    gates = aggregate.gate(values, rules)
-    best = float((progress * gates).max()) if len(progress) else 0.0
-    values[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
+    result, events, ego_areas = _score_states(prepared, states, rules.devkit, with_areas)
+    values = _scored_together(result, rules)
     return ProposalScores(
         protocol=rules.name,
         values=values,
-        progress_m=progress,
+        progress_m=result[:, Column.PROGRESS].copy(),
         score=aggregate.score(values, rules),
         collision_step=events[:, 0].copy(),
         ttc_step=events[:, 1].copy(),
@@ -116,24 +114,28 @@ def score_proposals(
 
 def score_plans(
     scene: CachedScene,
-    poses: Float,
+    poses: Float | Plans,
     interval_s: float,
     protocols: Sequence[Protocol | str],
     human_filter: bool | None = None,
     prepared: PreparedScene | None = None,
     traffic: str = LOG_REPLAY,
+    *,
+    with_states: bool = False,
 ) -> dict[str, PlanScores]:
     """Simulate and score plans of one scene, each against the PDM-Closed reference alone.
 
     Args:
         scene: the cached scene.
-        poses: (N, T, 3) plans in the ego frame, the current pose left out.
+        poses: (N, T, 3) plans in the ego frame, the current pose left out; or what `simulation.plans.prepare_plans`
+            made of them, which spares that work where the same plans are scored in many scenes.
         interval_s: time between poses.
-        protocols: rules, or their names; the plans are simulated once for all.
+        protocols: rules, or their names; plans are scored once for all protocols of a release.
         human_filter: forgive what the human driver also fails; None: where the protocol's benchmark does. A synthetic
             scene has no human driver and is never filtered.
         prepared: `prepare(scene)`, if the caller has it already.
         traffic: log_replay, or reactive, which answers a single plan (`scoring.traffic`).
+        with_states: also return the simulated states.
 
     Returns:
         By protocol name.
@@ -144,16 +146,20 @@ def score_plans(
     """
     rules = [_protocol(chosen) for chosen in protocols]
     check_traffic(traffic, rules)
-    states = simulate(scene.ego_state, to_reference_poses(scene, poses, interval_s))
+    plans = poses if isinstance(poses, Plans) else prepare_plans(poses, interval_s)
+    if plans.interval_s != interval_s:
+        raise DataError(f"these plans were prepared for poses {plans.interval_s} s apart, not {interval_s} s")
+    devkits = list(dict.fromkeys(one.devkit for one in rules))
     if prepared is None:
-        devkits = {one.devkit for one in rules}
-        prepared = prepare(scene, devkits=devkits, raster=len(states) >= RASTER_FROM_PROPOSALS)
-    references = simulate(scene.ego_state, scene.pdm_reference_input)
+        prepared = prepare(scene, devkits=devkits, raster=len(plans) >= RASTER_FROM_PROPOSALS)
     reactive = None
     if traffic == REACTIVE:
         reactive = prepare_reactive(scene)
-        prepared = react_to(prepared, reactive, states)
-    return {one.name: _compare(scene, prepared, states, references, one, human_filter, reactive) for one in rules}
+        prepared = react_to(prepared, reactive, drive(scene.ego_state, scene.time_us, plans))
+    states = np.empty((STATE_SIZE, STEPS, len(plans) if with_states else 0))
+    runs = {devkit: _run(scene, prepared, plans, devkit, states) for devkit in devkits}
+    shown = states.transpose(2, 1, 0) if with_states else None
+    return {one.name: _compare(scene, prepared, runs[one.devkit], shown, one, human_filter, reactive) for one in rules}
 
 
 def human_scores(
@@ -168,11 +174,11 @@ def human_scores(
     """
     if scene.human_poses is None or scene.synthetic:
         return None
-    states = simulate(scene.ego_state, to_reference_poses(scene, scene.human_poses[None], HUMAN_INTERVAL_S))
+    plans = prepare_plans(scene.human_poses[None], HUMAN_INTERVAL_S)
     if reactive is not None:
-        prepared = react_to(prepared, reactive, states)
-    scores = score_proposals(prepared, states, protocol)
-    human = {name: float(value[0]) for name, value in scores.values.items()}
+        prepared = react_to(prepared, reactive, drive(scene.ego_state, scene.time_us, plans))
+    result, _ = _score_plans(scene, prepared, plans, protocol.devkit, np.empty((STATE_SIZE, STEPS, 0)))
+    human = {name: float(value[0]) for name, value in _scored_together(result, protocol).items()}
     human[metrics.HISTORY_COMFORT.name] = 1.0
     return human
 
@@ -180,19 +186,33 @@ def human_scores(
 HUMAN_INTERVAL_S = 0.5
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """Kernel results of the plans and of the reference of one scene, under the rules of one release."""
+
+    result: Float
+    events: NDArray[np.int16]
+    reference: Float
+
+
+def _run(scene: CachedScene, prepared: PreparedScene, plans: Plans, devkit: Devkit, states: Float) -> _Run:
+    result, events = _score_plans(scene, prepared, plans, devkit, states)
+    reference = simulate(scene.ego_state, scene.pdm_reference_input[devkit][None])
+    return _Run(result=result, events=events, reference=_score_states(prepared, reference, devkit, False)[0])
+
+
 def _compare(
     scene: CachedScene,
     prepared: PreparedScene,
-    states: Float,
-    references: Float,
+    run: _Run,
+    states: Float | None,
     rules: Protocol,
     human_filter: bool | None,
     reactive: ReactiveScene | None,
 ) -> PlanScores:
-    reference, _, _ = _run_kernel(prepared, references[rules.devkit][None], rules.devkit, False)
+    result, events, reference = run.result, run.events, run.reference
     reference_progress = reference[:, Column.PROGRESS]
     reference_best = float((reference_progress * aggregate.gate(_sub_scores(reference, rules), rules))[0])
-    result, events, _ = _run_kernel(prepared, states, rules.devkit, False)
     values = _sub_scores(result, rules)
     progress = result[:, Column.PROGRESS].copy()
     gates = aggregate.gate(values, rules)
@@ -225,9 +245,41 @@ def _forgiven(human: dict[str, float] | None, rules: Protocol) -> tuple[str, ...
     return () if human is None else tuple(name for name in rules.columns if human[name] == 0.0)
 
 
-def _run_kernel(
+def _score_plans(
+    scene: CachedScene, prepared: PreparedScene, plans: Plans, devkit: Devkit, states: Float
+) -> tuple[Float, NDArray[np.int16]]:
+    """Kernel results of plans; `states` (11, 41, N) receives the simulated states, (11, 41, 0) does not.
+
+    Raises:
+        DataError: a plan that leads to states that are not finite.
+    """
+    result = np.empty((len(plans), COLUMNS))
+    events = np.empty((len(plans), 2), dtype=np.int16)
+    stopped = kernels_plans.score_plans(
+        prepared.ego_state,
+        plans.knots,
+        sampling(plans, scene.time_us),
+        speed_factors(),
+        _scene_arrays(prepared, devkit),
+        devkit is Devkit.V2,
+        TTC_LAST_STEP[devkit],
+        result,
+        events,
+        states,
+    )
+    if stopped != kernels_plans.ALL_FINITE:
+        raise DataError(f"a simulated state of proposal {stopped} is not finite (NaN or infinite)")
+    return result, events
+
+
+def _score_states(
     prepared: PreparedScene, states: Float, devkit: Devkit, with_areas: bool
 ) -> tuple[Float, NDArray[np.int16], NDArray[np.bool_]]:
+    """Kernel results of simulated states (N, 41, 11).
+
+    Raises:
+        DataError: states of a wrong shape or not finite.
+    """
     states = np.asarray(states, dtype=np.float64)
     if states.ndim != 3 or states.shape[1:] != (STEPS, STATE_SIZE):
         raise DataError(f"states must have shape (N, {STEPS}, {STATE_SIZE}), got {states.shape}")
@@ -238,12 +290,9 @@ def _run_kernel(
     result = np.empty((count, COLUMNS))
     events = np.empty((count, 2), dtype=np.int16)
     ego_areas = np.zeros((count if with_areas else 0, STEPS, 3), dtype=np.bool_)
-    x, y, heading = prepared.ego_state[:3]
-    frame = np.array([x, y, np.cos(heading), np.sin(heading)])
-    traffic, comfort = prepared.traffic_of(devkit), prepared.comfort[devkit]
     score_states(
         np.ascontiguousarray(states.transpose(2, 1, 0)),
-        (frame, prepared.areas, prepared.path, traffic, prepared.lights, comfort),
+        _scene_arrays(prepared, devkit),
         devkit is Devkit.V2,
         TTC_LAST_STEP[devkit],
         result,
@@ -251,6 +300,24 @@ def _run_kernel(
         ego_areas,
     )
     return result, events, ego_areas
+
+
+def _scene_arrays(prepared: PreparedScene, devkit: Devkit) -> tuple[Any, ...]:
+    """What the kernels take as a scene."""
+    x, y, heading = prepared.ego_state[:3]
+    frame = np.array([x, y, np.cos(heading), np.sin(heading)])
+    traffic, comfort = prepared.traffic_of(devkit), prepared.comfort[devkit]
+    return frame, prepared.areas, prepared.path, traffic, prepared.lights, comfort
+
+
+def _scored_together(result: Float, rules: Protocol) -> dict[str, Float]:
+    """(N,) sub-scores by column name, ego progress normalised over the batch."""
+    values = _sub_scores(result, rules)
+    progress = result[:, Column.PROGRESS]
+    gates = aggregate.gate(values, rules)
+    best = float((progress * gates).max()) if len(progress) else 0.0
+    values[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
+    return values
 
 
 def _sub_scores(result: Float, rules: Protocol) -> dict[str, Float]:

@@ -54,7 +54,7 @@ def contains(areas, p, x, y):
     of the coordinate, rounding included, so no edge that reaches the point's coordinate is missed.
     """
     bounds = areas.polygons.bounds
-    if x <= bounds[p, 0] or x >= bounds[p, 2] or y <= bounds[p, 1] or y >= bounds[p, 3]:
+    if not (bounds[p, 0] < x < bounds[p, 2] and bounds[p, 1] < y < bounds[p, 3]):
         return False
     across = areas.stripe_axis[p]
     along = 1 - across
@@ -102,8 +102,8 @@ def cell_of(areas, x, y):
 @kernel
 def cell_at(areas, column, row):
     """Cell of a point given in cells from the raster's lower corner."""
-    column = math.floor(smaller(larger(column, 0.0), areas.raster_columns - 1.0))
-    row = math.floor(smaller(larger(row, 0.0), areas.raster_rows - 1.0))
+    column = math.floor(smaller(larger(0.0, column), areas.raster_columns - 1.0))
+    row = math.floor(smaller(larger(0.0, row), areas.raster_rows - 1.0))
     return row * areas.raster_columns + column
 
 
