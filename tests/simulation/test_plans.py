@@ -126,9 +126,24 @@ def test_knots_are_unwrapped_and_padded() -> None:
     assert prepared.knots.ctypes.data % ALIGNMENT == 0
     knots = prepared.knots.transpose(1, 2, 0, 3).reshape(3, 8, 16)
     headings = np.unwrap(np.concatenate([np.zeros((11, 1)), plans[..., 2]], axis=1), axis=1)[:, 1:]
-    np.testing.assert_allclose(knots[2, :, :11].T, headings, atol=1e-14)
-    np.testing.assert_array_equal(knots[:2, :, :11], plans[..., :2].transpose(2, 1, 0))
+    assert sorted(prepared.order) == list(range(11))
+    np.testing.assert_allclose(knots[2, :, :11].T, headings[prepared.order], atol=1e-14)
+    np.testing.assert_array_equal(knots[:2, :, :11], plans[prepared.order, :, :2].transpose(2, 1, 0))
     np.testing.assert_array_equal(knots[..., 11:], np.repeat(knots[..., 10:11], 5, axis=2))
+
+
+def test_plans_that_end_near_each_other_share_a_block() -> None:
+    rng = np.random.default_rng(3)
+    corners = np.array([[0.0, 0.0], [30.0, -20.0], [30.0, 20.0], [-8.0, 5.0]])
+    plans = np.zeros((32, 8, 3))
+    owner = rng.permutation(np.repeat(np.arange(4), 8))
+    plans[..., :2] = (corners[owner] + rng.uniform(0.1, 0.9, (32, 2)))[:, None]
+    prepared = prepare_plans(plans, 0.5)
+    blocks = owner[prepared.order].reshape(4, 8)
+    assert (blocks == blocks[:, :1]).all()
+    np.testing.assert_array_equal(prepared.as_given(prepared.order), np.arange(32))
+    few = prepare_plans(plans[:8], 0.5)
+    np.testing.assert_array_equal(few.order, np.arange(8))
 
 
 def test_read_only_and_float32_plans_compile_nothing_new() -> None:

@@ -152,7 +152,8 @@ def test_a_proposal_at_a_time_gives_the_same_bits() -> None:
     for n in range(count):
         kernels.simulate_block(knots, n, sampling(plans, START_US), start, speed_factors(), work, n, states)
     lanes = drive(ego, START_US, plans)
-    np.testing.assert_array_equal(states[: kernels.CHANNELS].transpose(2, 1, 0), lanes)
+    found = states[: kernels.CHANNELS].transpose(2, 1, 0)[:count]
+    np.testing.assert_array_equal(plans.as_given(found), lanes)
     np.testing.assert_allclose(states[kernels.COS], np.cos(states[kernels.HEADING]), rtol=0, atol=3e-16)
     np.testing.assert_allclose(states[kernels.SIN], np.sin(states[kernels.HEADING]), rtol=0, atol=3e-16)
 

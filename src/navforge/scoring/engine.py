@@ -268,8 +268,10 @@ def _score_plans(
         states,
     )
     if stopped != kernels_plans.ALL_FINITE:
-        raise DataError(f"a simulated state of proposal {stopped} is not finite (NaN or infinite)")
-    return result, events
+        raise DataError(f"a simulated state of proposal {plans.order[stopped]} is not finite (NaN or infinite)")
+    if states.shape[2] > 0:
+        states[...] = plans.as_given(states.T).T
+    return plans.as_given(result), plans.as_given(events)
 
 
 def _score_states(

@@ -55,14 +55,14 @@ def drive(ego_state: Float, time_us: int, plans: Plans) -> Float:
         plans: `plans.prepare_plans`.
 
     Returns:
-        (N, 41, 11) states in the global frame, as `simulate` returns them.
+        (N, 41, 11) states in the global frame, as given by `simulate`.
 
     Raises:
         DataError: an ego state of a wrong shape or not finite.
     """
     states = np.empty((STATE_SIZE, STEPS, len(plans)))
     simulate_plans(_checked_ego(ego_state), plans.knots, sampling(plans, time_us), speed_factors(), states)
-    return states.transpose(2, 1, 0)
+    return plans.as_given(states.transpose(2, 1, 0))
 
 
 def _checked_ego(ego_state: Float) -> Float:
