@@ -21,7 +21,7 @@ _intrinsic: Any = intrinsic  # as typed by numba, calls would need its typing co
 
 def lowest(mask: int) -> int:
     """Position of the lowest set bit; `mask` is not 0."""
-    return (mask & -mask).bit_length() - 1
+    return int(mask & -mask).bit_length() - 1
 
 
 def marked(codes: Any, row: int, n: int, pattern: int) -> int:

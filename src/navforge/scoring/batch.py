@@ -1,198 +1,117 @@
-"""Prepared scenes side by side in one piece of memory, so that one launch scores many of them, on CPU or GPU.
-
-Every array of `scoring.arrays` is laid behind that of the scene before; `start` says where each scene begins. Whatever
-a scene's arrays refer to by number (rings, members, boxes) stays counted from the scene's own beginning. `scene_of`
-gives a scene's named tuples back as slices, in compiled code for CPU and CUDA alike.
-"""
+"""Scenes prepared to be scored together, any number of times, on CPU and GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from typing import Any, NamedTuple, get_type_hints
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 from numpy.typing import NDArray
 
-from navforge.core.errors import DataError
-from navforge.scoring.arrays import AreaArrays, ComfortArrays, LightArrays, PathArrays, TrafficArrays
+from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.scoring import protocols as protocols_module
+from navforge.scoring.against_reference import forgiven_columns, reference_gated
+from navforge.scoring.batch_arrays import BatchArrays, Layout, SceneArrays, join_scenes
+from navforge.scoring.batch_cpu import score_batch_on_cpu, score_references_on_cpu
+from navforge.scoring.prepare import PreparedScene, prepare
+from navforge.scoring.protocols import Protocol
 
-ALIGNMENT = 256
-"""Bytes at which arrays of a batch begin, as GPUs read best."""
-
-
-class SceneArrays(NamedTuple):
-    """What kernels read of one scene under the rules of one release."""
-
-    origin: NDArray[np.float64]
-    """(3,) pose in the global frame; the arrays are in its frame."""
-    areas: AreaArrays
-    path: PathArrays
-    traffic: TrafficArrays
-    lights: LightArrays
-    comfort: ComfortArrays
+Float = NDArray[np.float64]
+HUMAN_INTERVAL_S = 0.5
 
 
-class BatchArrays(NamedTuple):
-    """Arrays of S scenes."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SceneBatch:
+    """S scenes prepared under the rules of one release, side by side in one piece of memory."""
 
-    start: NDArray[np.int64]
-    """(fields, S + 1) by field in the order of `leaves`: scene s has items start[f, s] .. start[f, s + 1] - 1."""
-    scenes: SceneArrays
-    """Each array those of all scenes, joined along the first axis; a number per scene is an array (S,)."""
+    tokens: tuple[str, ...]
+    devkit: Devkit
+    arrays: BatchArrays
+    layout: Layout
+    memory: NDArray[np.uint8]
+    reference_results: Float
+    """(`Column`, S) raw results of the PDM-Closed references."""
+    human_results: Float
+    """(`Column`, S) raw results of the human drivers; meaningless where there is none."""
+    has_human: NDArray[np.bool_]
+    """(S,) whether the scene has a human driver; synthetic scenes have none."""
+    resident: dict[Any, Any] = field(default_factory=dict)
+    """What a GPU holds of this batch, by device."""
 
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return len(self.tokens)
 
-def scene_of(batch: BatchArrays, s: int) -> SceneArrays:
-    """The named tuples of scene s; its arrays are slices of the batch's. Callable from compiled code."""
-    counter = iter(range(_field_count(SceneArrays)))
-    return _slices(batch.scenes, batch.start, s, counter)
-
-
-def _slices(joined: Any, start: NDArray[np.int64], s: int, counter: Iterator[int]) -> Any:
-    members = []
-    for member, is_number in zip(joined, _numbers(type(joined)), strict=True):
-        if isinstance(member, tuple):
-            members.append(_slices(member, start, s, counter))
-        else:
-            field = next(counter)
-            members.append(member[s] if is_number else member[start[field, s] : start[field, s + 1]])
-    return type(joined)(*members)
-
-
-@overload(scene_of, target="generic")
-def _overload_scene_of(batch, s):
-    """The same as an expression over all fields, made from the type."""
-    names: dict[str, Any] = {}
-    expression = _expression(batch.types[1], "batch.scenes", iter(range(_field_count(SceneArrays))), names)
-    exec(f"def implementation(batch, s):\n    return {expression}\n", names)
-    return names["implementation"]
+    def yardsticks(self, rules: Protocol) -> tuple[Float, dict[str, NDArray[np.bool_]]]:
+        """What plans are compared with: the reference's gated progress (S, 1), m, and what humans fail, by column."""
+        reference_m = reference_gated(self.reference_results, rules)
+        failed = forgiven_columns(self.human_results, rules)
+        return reference_m[:, None], {name: (self.has_human & fails)[:, None] for name, fails in failed.items()}
 
 
-def _expression(kind: types.NamedTuple, path: str, counter: Iterator[int], names: dict[str, Any]) -> str:
-    members = []
-    named = kind.instance_class
-    for name, member, is_number in zip(kind.fields, kind.types, _numbers(named), strict=True):
-        if isinstance(member, types.NamedTuple):
-            members.append(_expression(member, f"{path}.{name}", counter, names))
-        else:
-            field = next(counter)
-            items = "s" if is_number else f"batch.start[{field}, s] : batch.start[{field}, s + 1]"
-            members.append(f"{path}.{name}[{items}]")
-    names[named.__name__] = named
-    return f"{named.__name__}({', '.join(members)})"
+def prepare_batch(
+    scenes: Sequence[CachedScene],
+    protocol: Protocol | str = "epdms_v2",
+    *,
+    prepared: Sequence[PreparedScene] | None = None,
+    raster: bool = True,
+    threads: int | None = None,
+) -> SceneBatch:
+    """Prepare scenes to be scored together, and score their references and human drivers once.
 
-
-@cache
-def _numbers(named: type) -> tuple[bool, ...]:
-    """Which fields of a named tuple are plain numbers."""
-    return tuple(hint in (int, float, bool) for hint in get_type_hints(named).values())
-
-
-@cache
-def _field_count(named: type) -> int:
-    hints = get_type_hints(named).values()
-    return sum(_field_count(hint) if hasattr(hint, "_fields") else 1 for hint in hints)
-
-
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any, bool]]:
-    """(path, array or number, whether a number) of every field of nested named tuples, depth first."""
-    for name, member, is_number in zip(value._fields, value, _numbers(type(value)), strict=True):
-        if isinstance(member, tuple):
-            yield from leaves(member, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", member, is_number
-
-
-class Field(NamedTuple):
-    """Where one array of a batch lies in its memory."""
-
-    offset: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
-
-
-class Layout(NamedTuple):
-    """Where all arrays of a batch lie in its memory, `start` first."""
-
-    fields: tuple[Field, ...]
-    size: int
-    """Bytes."""
-
-
-def layout_of(scenes: Sequence[SceneArrays]) -> tuple[Layout, NDArray[np.int64]]:
-    """Layout of a batch of these scenes, and its `start`.
+    Args:
+        scenes: at least one.
+        protocol: the batch serves this protocol and others of its release.
+        prepared: `prepare(scene)` of each, if the caller has them already.
+        raster: see `prepare`.
+        threads: CPU threads; None: all this process may use.
 
     Raises:
-        DataError: no scenes, or arrays that cannot be joined.
+        ConfigError: no protocol has that name.
+        DataError: no scenes, or a scene that lacks what the protocol needs.
     """
-    if not scenes:
-        raise DataError("a batch needs at least one scene")
-    columns = list(zip(*(leaves(scene) for scene in scenes), strict=True))
-    start = np.zeros((len(columns), len(scenes) + 1), dtype=np.int64)
-    kinds: list[tuple[tuple[int, ...], np.dtype[Any]]] = [(start.shape, start.dtype)]
-    for f, column in enumerate(columns):
-        path, first, is_number = column[0]
-        if is_number:
-            start[f] = np.arange(len(scenes) + 1)
-            kinds.append(((len(scenes),), np.asarray(first).dtype))
-            continue
-        np.cumsum([len(member) for _, member, _ in column], out=start[f, 1:])
-        rests = {member.shape[1:] for _, member, _ in column if len(member)} or {first.shape[1:]}
-        dtypes = {member.dtype for _, member, _ in column}
-        if len(rests) > 1 or len(dtypes) > 1:
-            raise DataError(
-                f"scenes of a batch differ in the shape or type of {path}: {sorted(map(str, rests | dtypes))}; prepare "
-                "them alike, or score them in batches of their own"
-            )
-        kinds.append(((int(start[f, -1]), *rests.pop()), dtypes.pop()))
-    fields, offset = [], 0
-    for shape, dtype in kinds:
-        fields.append(Field(offset, shape, dtype))
-        offset += -(-fields[-1].size // ALIGNMENT) * ALIGNMENT
-    return Layout(tuple(fields), offset), start
+    rules = protocols_module.protocol(protocol) if isinstance(protocol, str) else protocol
+    devkit = rules.devkit
+    if prepared is None:
+        prepared = [prepare(scene, devkits=[devkit], raster=raster) for scene in scenes]
+    arrays, layout, memory = join_scenes(
+        [scene_arrays(one, scene.time_us, devkit) for one, scene in zip(prepared, scenes, strict=True)]
+    )
+    references = np.stack([scene.pdm_reference_input[devkit] for scene in scenes])
+    humans = [None if scene.synthetic else scene.human_poses for scene in scenes]
+    steps = max((len(poses) for poses in humans if poses is not None), default=1)
+    human_poses = np.zeros((len(scenes), steps, 3))
+    for s, poses in enumerate(humans):
+        if poses is not None:
+            human_poses[s] = poses
+    human_results, _ = score_batch_on_cpu(arrays, devkit, human_poses, HUMAN_INTERVAL_S, threads=threads)
+    return SceneBatch(
+        tokens=tuple(scene.token for scene in scenes),
+        devkit=devkit,
+        arrays=arrays,
+        layout=layout,
+        memory=memory,
+        reference_results=score_references_on_cpu(arrays, devkit, references, threads=threads).T.copy(),
+        human_results=human_results[:, 0].T.copy(),
+        has_human=np.array([poses is not None for poses in humans]),
+    )
 
 
-def fill(scenes: Sequence[SceneArrays], layout: Layout, start: NDArray[np.int64], memory: NDArray[np.uint8]) -> None:
-    """Write a batch into memory of `layout.size` bytes."""
-    arrays = [_view(memory, field) for field in layout.fields]
-    arrays[0][:] = start
-    for target, column in zip(arrays[1:], zip(*(leaves(scene) for scene in scenes), strict=True), strict=True):
-        if column[0][2]:
-            target[:] = [number for _, number, _ in column]
-        elif len(target):
-            np.concatenate([member for _, member, _ in column if len(member)], out=target)
-
-
-def _view(memory: NDArray[np.uint8], field: Field) -> NDArray[Any]:
-    return memory[field.offset : field.offset + field.size].view(field.dtype).reshape(field.shape)
-
-
-def arrays_in(layout: Layout, view: Callable[[Field], Any]) -> BatchArrays:
-    """The named tuples of a batch, `view` giving each array of its memory, on whatever device."""
-    remaining = iter([view(field) for field in layout.fields])
-    start = next(remaining)
-    return BatchArrays(start, _nested(SceneArrays, remaining))
-
-
-def _nested(named: Any, remaining: Iterator[Any]) -> Any:
-    hints = get_type_hints(named).values()
-    return named(*[_nested(hint, remaining) if hasattr(hint, "_fields") else next(remaining) for hint in hints])
-
-
-def join_scenes(scenes: Sequence[SceneArrays]) -> tuple[BatchArrays, Layout, NDArray[np.uint8]]:
-    """Arrays, layout and memory of a batch.
+def scene_arrays(prepared: PreparedScene, time_us: int, devkit: Devkit) -> SceneArrays:
+    """What kernels read of a scene under the rules of a release.
 
     Raises:
-        DataError: no scenes, or arrays that cannot be joined.
+        DataError: the scene's log ends too early for that release.
     """
-    layout, start = layout_of(scenes)
-    memory = np.empty(layout.size, dtype=np.uint8)
-    fill(scenes, layout, start, memory)
-    return arrays_in(layout, lambda field: _view(memory, field)), layout, memory
+    x, y, heading = prepared.ego_state[:3]
+    return SceneArrays(
+        prepared.ego_state,
+        np.array([x, y, np.cos(heading), np.sin(heading)]),
+        time_us,
+        prepared.areas,
+        prepared.path,
+        prepared.traffic_of(devkit),
+        prepared.lights,
+        prepared.comfort[devkit],
+    )

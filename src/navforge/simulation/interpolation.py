@@ -114,18 +114,23 @@ def fill_knots(poses, knots):
     last = poses.shape[0] - 1
     for block in range(knots.shape[0]):
         for i in range(WIDTH):
-            plan = min(block * WIDTH + i, last)
-            before = 0.0
-            turns = 0.0
-            for t in range(poses.shape[1]):
-                heading = poses[plan, t, 2]
-                if abs(heading) > math.pi:
-                    heading = (heading + math.pi) % TWO_PI - math.pi
-                if heading - before > math.pi:
-                    turns -= TWO_PI
-                elif heading - before < -math.pi:
-                    turns += TWO_PI
-                knots[block, X, t, i] = poses[plan, t, 0]
-                knots[block, Y, t, i] = poses[plan, t, 1]
-                knots[block, HEADING, t, i] = heading + turns
-                before = heading
+            fill_plan(poses, min(block * WIDTH + i, last), knots, block, i)
+
+
+@kernel
+def fill_plan(poses, plan, knots, block, i):
+    """Write one plan of `fill_knots` as number i of a block."""
+    before = 0.0
+    turns = 0.0
+    for t in range(poses.shape[1]):
+        heading = poses[plan, t, 2]
+        if abs(heading) > math.pi:
+            heading = (heading + math.pi) % TWO_PI - math.pi
+        if heading - before > math.pi:
+            turns -= TWO_PI
+        elif heading - before < -math.pi:
+            turns += TWO_PI
+        knots[block, X, t, i] = poses[plan, t, 0]
+        knots[block, Y, t, i] = poses[plan, t, 1]
+        knots[block, HEADING, t, i] = heading + turns
+        before = heading

@@ -6,27 +6,17 @@ from numba import njit
 
 from navforge.core.errors import DataError
 from navforge.metric_cache.scene import Devkit
-from navforge.scoring.batch import SceneArrays, join_scenes, leaves, scene_of
-from navforge.scoring.prepare import PreparedScene, prepare
+from navforge.scoring.batch import scene_arrays
+from navforge.scoring.batch_arrays import SceneArrays, join_scenes, leaves, scene_of
+from navforge.scoring.prepare import prepare
 from tests.scoring.scenes import Sketch, random_scene
-
-
-def arrays(prepared: PreparedScene, devkit: Devkit = Devkit.V2) -> SceneArrays:
-    return SceneArrays(
-        prepared.ego_state[:3].copy(),
-        prepared.areas,
-        prepared.path,
-        prepared.traffic[devkit],
-        prepared.lights,
-        prepared.comfort[devkit],
-    )
 
 
 def scenes(count: int) -> list[SceneArrays]:
     rng = np.random.default_rng(3)
     empty = Sketch().scene()  # no polygons, objects or lights
     made = [random_scene(rng) for _ in range(count)]
-    return [arrays(prepare(scene)) for scene in [made[0], empty, *made[1:]]]
+    return [scene_arrays(prepare(scene), scene.time_us, Devkit.V2) for scene in [made[0], empty, *made[1:]]]
 
 
 @njit

@@ -1,0 +1,183 @@
+"""Scores as a library: trajectories of many scenes in, sub-scores and scores out, in arrays of the same kind.
+
+`score` takes NumPy arrays and torch tensors on CPU or GPU. On a GPU nothing leaves it: tensors are read where they lie,
+scenes stay on it after the first call, and results are tensors on torch's current stream. torch is imported only for
+tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navforge.core.errors import DataError
+from navforge.metric_cache.scene import CachedScene
+from navforge.scoring import aggregate
+from navforge.scoring import protocols as protocols_module
+from navforge.scoring.against_reference import compare
+from navforge.scoring.batch import SceneBatch, prepare_batch
+from navforge.scoring.batch_cpu import score_batch_on_cpu
+from navforge.scoring.kernels import Column
+from navforge.scoring.protocols import Protocol
+
+Array = Any
+"""A NumPy array or a torch tensor."""
+
+HORIZON_S = 4.0
+USUAL_STEPS = (8, 40)
+MIN_INTERVAL_S = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scores:
+    """Scores of N trajectories in each of S scenes; arrays of the kind and on the device of the trajectories."""
+
+    protocol: str
+    values: dict[str, Array]
+    """(S, N) float64 sub-scores by column name, after the human filter where it applies."""
+    score: Array
+    """(S, N) float64, without extended comfort, which needs two scenes."""
+    progress_m: Array
+    """(S, N) float64 raw progress along the centreline, m."""
+    collision_step: Array
+    """(S, N) int16 first step of an at-fault collision, -1 if none."""
+    ttc_step: Array
+    """(S, N) int16 first step that violates time to collision, -1 if none."""
+
+
+def score(
+    scenes: SceneBatch | Sequence[CachedScene],
+    trajectories: Array,
+    protocol: Protocol | str = "epdms_v2",
+    *,
+    interval_s: float | None = None,
+    human_filter: bool | None = None,
+    threads: int | None = None,
+) -> Scores:
+    """Simulate and score trajectories, each compared with its scene's PDM-Closed reference alone.
+
+    A trajectory's score does not depend on the others it is scored with, and equals that of `engine.score_plans` and
+    of `navforge evaluate` (but for extended comfort) bit for bit, on CPU and GPU.
+
+    Args:
+        scenes: S scenes; prepared once by `prepare_batch` if they are scored more than once.
+        trajectories: (S, N, T, 3) x, y, heading in the ego frame of each scene, m and rad, the current pose left out.
+            NumPy array or torch tensor on CPU or a CUDA device (other CUDA arrays become tensors); taken as float64.
+        protocol: the rules, or their name.
+        interval_s: time between poses; None: 4 s / T, for which T must be 8 or 40.
+        human_filter: forgive what the human driver also fails; None: where the protocol's benchmark does.
+        threads: CPU threads; None: all this process may use. Scores do not depend on it. No meaning on a GPU.
+
+    Raises:
+        ConfigError: no protocol has that name.
+        DataError: wrong shapes, poses that are not finite, scenes that lack what the protocol needs.
+    """
+    rules = protocols_module.protocol(protocol) if isinstance(protocol, str) else protocol
+    batch = scenes if isinstance(scenes, SceneBatch) else prepare_batch(scenes, rules)
+    if batch.devkit is not rules.devkit:
+        raise DataError(
+            f"these scenes were prepared for the rules of release {batch.devkit.name.lower()}, protocol {rules.name} "
+            f"follows {rules.devkit.name.lower()}; prepare them with prepare_batch(scenes, {rules.name!r})"
+        )
+    poses, as_given = _poses(trajectories)
+    _check(poses, batch)
+    interval = _interval(poses.shape[2], interval_s)
+    on_gpu = not isinstance(poses, np.ndarray)
+    if on_gpu:
+        from navforge.scoring.batch_cuda import score_batch_on_gpu  # noqa: PLC0415 (a machine without a GPU needs none)
+
+        results, events, reference_m, forgiven = score_batch_on_gpu(batch, rules, poses, interval)
+    else:
+        results, events = _on_cpu(batch, poses, interval, threads)
+        reference_m, forgiven = batch.yardsticks(rules)
+    _check_driven(results[int(Column.PROGRESS)], batch)
+    with_filter = rules.human_filter if human_filter is None else human_filter
+    compared = compare(results, reference_m, forgiven if with_filter else {}, rules)
+    return Scores(
+        protocol=rules.name,
+        values={name: as_given(value) for name, value in compared.values.items()},
+        score=as_given(compared.score),
+        progress_m=as_given(results[int(Column.PROGRESS)]),
+        collision_step=as_given(events[0]),
+        ttc_step=as_given(events[1]),
+    )
+
+
+def _on_cpu(batch: SceneBatch, poses: Array, interval_s: float, threads: int | None) -> tuple[Array, Array]:
+    """Raw results (`Column`, S, N) and events (2, S, N)."""
+    scenes, count, steps, _ = poses.shape
+    results, events = score_batch_on_cpu(
+        batch.arrays, batch.devkit, poses.reshape(scenes * count, steps, 3), interval_s, threads=threads
+    )
+    return np.ascontiguousarray(np.moveaxis(results, -1, 0)), np.ascontiguousarray(np.moveaxis(events, -1, 0))
+
+
+def _poses(trajectories: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Trajectories as float64 in C order, NumPy's unless they are on a GPU, and how to give back such arrays."""
+    if hasattr(trajectories, "__cuda_array_interface__"):
+        import torch  # noqa: PLC0415 (only for tensors)
+
+        return torch.as_tensor(trajectories).detach().to(torch.float64).contiguous(), lambda array: array
+    if hasattr(trajectories, "detach"):
+        import torch  # noqa: PLC0415
+
+        return _as_float64(trajectories.detach().cpu().numpy()), torch.from_numpy
+    return _as_float64(trajectories), lambda array: array
+
+
+def _as_float64(array: Array) -> NDArray[np.float64]:
+    return np.require(array, np.float64, ["C", "W"])  # kernels would be compiled anew for read-only arrays
+
+
+def _interval(steps: int, interval_s: float | None) -> float:
+    if interval_s is None:
+        if steps not in USUAL_STEPS:
+            raise DataError(
+                f"the interval between the {steps} poses of a trajectory is not known; give interval_s (it is assumed "
+                f"to be {HORIZON_S:g} s / T only for T in {USUAL_STEPS})"
+            )
+        return HORIZON_S / steps
+    if not (np.isfinite(interval_s) and interval_s >= MIN_INTERVAL_S):
+        raise DataError(f"the interval between poses must be at least {MIN_INTERVAL_S} s, got {interval_s}")
+    return float(interval_s)
+
+
+def _check(poses: Array, batch: SceneBatch) -> None:
+    """Raise `DataError` on trajectories of a wrong shape, or with poses that are not finite."""
+    if poses.ndim != 4 or poses.shape[3] != 3 or poses.shape[2] == 0:
+        raise DataError(
+            f"trajectories must have shape (S, N, T, 3), poses x, y, heading, with T > 0; got {tuple(poses.shape)}"
+        )
+    if poses.shape[0] != len(batch):
+        raise DataError(f"there are {len(batch)} scenes, but trajectories for {poses.shape[0]}")
+    bad = _first_not_finite(poses)
+    if bad is not None:
+        scene, trajectory, pose, _ = bad
+        raise DataError(
+            f"trajectory {trajectory} of scene {scene} ({batch.tokens[scene]}) has a pose that is not finite: pose "
+            f"{pose} is {[float(value) for value in poses[scene, trajectory, pose]]}"
+        )
+
+
+def _check_driven(progress_m: Array, batch: SceneBatch) -> None:
+    """Raise `DataError` on a trajectory whose simulation overflowed."""
+    bad = _first_not_finite(progress_m)
+    if bad is not None:
+        scene, trajectory = bad
+        raise DataError(
+            f"trajectory {trajectory} of scene {scene} ({batch.tokens[scene]}) lies so far off that its simulation "
+            "overflows: its poses must be in metres and radians, in the ego frame"
+        )
+
+
+def _first_not_finite(array: Array) -> tuple[int, ...] | None:
+    """Index of the first number that is not finite."""
+    finite = aggregate.library_of(array).isfinite(array)
+    if bool(finite.all()):
+        return None
+    finite = finite if isinstance(finite, np.ndarray) else finite.cpu().numpy()
+    return tuple(int(i) for i in np.argwhere(~finite)[0])
