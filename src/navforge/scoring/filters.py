@@ -32,6 +32,8 @@ def savgol_rows(
     for i in range(count):
         weights[i] = _weights(window, polynomial, derivative, centre[i] - start[i]) / step**derivative
     start_rows = start.astype(np.int32)
+    start_rows.flags.writeable = False
+    weights.flags.writeable = False
     return start_rows, weights
 
 

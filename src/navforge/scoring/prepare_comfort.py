@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ def prepare_comfort_v2(ego_state: Float, history: Float) -> ComfortArrays:
     """History comfort: windows 8 (acceleration), 15 (jerk), 5 (yaw), accelerations at the box centre."""
     history = np.require(history, np.float64, WRITABLE).reshape(-1, len(State))
     count = len(history) + STEPS
-    acceleration = savgol_rows(count, 8, 2)
+    acceleration = _rows(count, 8, 2)
     lateral = np.zeros(count)
     lateral[: len(history)] = history[:, State.ACCELERATION_Y]
     lateral[len(history)] = ego_state[State.ACCELERATION_Y]
@@ -31,9 +33,9 @@ def prepare_comfort_v2(ego_state: Float, history: Float) -> ComfortArrays:
         _lateral_ok(lateral, savgol_matrix(count, 8, 2)),
         *acceleration,
         *acceleration,
-        *savgol_rows(count, 15, 2, 1, STEP_S),
-        *savgol_rows(count, 5, 2, 1, STEP_S),
-        *savgol_rows(count, 5, 3, 2, STEP_S),
+        *_rows(count, 15, 2, 1, STEP_S),
+        *_rows(count, 5, 2, 1, STEP_S),
+        *_rows(count, 5, 3, 2, STEP_S),
     )
 
 
@@ -46,12 +48,18 @@ def prepare_comfort_v1(ego_state: Float) -> ComfortArrays:
         np.empty((0, len(State))),
         0.0,
         _lateral_ok(lateral, savgol_matrix(STEPS, STEPS, 2)),
-        *savgol_rows(STEPS, STEPS, 2),
-        *savgol_rows(STEPS, 8, 2),
-        *savgol_rows(STEPS, STEPS, 2, 1, STEP_S),
-        *savgol_rows(STEPS, 5, 2, 1, STEP_S),
-        *savgol_rows(STEPS, 5, 3, 2, STEP_S),
+        *_rows(STEPS, STEPS, 2),
+        *_rows(STEPS, 8, 2),
+        *_rows(STEPS, STEPS, 2, 1, STEP_S),
+        *_rows(STEPS, 5, 2, 1, STEP_S),
+        *_rows(STEPS, 5, 3, 2, STEP_S),
     )
+
+
+def _rows(*filter_: Any) -> tuple[NDArray[np.int32], Float]:
+    """`savgol_rows`, copied: kernels would be compiled anew for read-only arrays."""
+    start, weights = savgol_rows(*filter_)
+    return start.copy(), weights.copy()
 
 
 def _lateral_ok(lateral: Float, smoothing: Float) -> bool:
