@@ -39,8 +39,6 @@ SHARDS = "shards"
 """Folder of what is finished of a store that is being made."""
 
 _NEEDED = ("fingerprint", "fingerprints", "entries", "scenes", "columns", "protocol", "taught", "shards", "tokens")
-_WINDOW = 1 << 16
-"""Linux maps up to so many bytes around a page that is touched."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ class TeacherStore:
             digest = hashlib.sha256()
             for place in range(row, row + about["scenes"]):
                 digest.update(self._map[place * size : (place + 1) * size])
-                self._let_go(place)
+                self._let_go()
             if digest.hexdigest() != about["sha256"]:
                 raise DataError(
                     f"teacher store {self.path}: {ROWS}: shard {name} (rows {row} to {row + about['scenes'] - 1}) has "
@@ -182,16 +180,17 @@ class TeacherStore:
                 "it again"
             ) from error
         finally:
-            self._let_go(place)
+            self._let_go()
         return {name: value.astype(np.float32, copy=False) for name, value in values.items()}
 
-    def _let_go(self, place: int) -> None:
-        """Unmap a row's pages; they stay in the page cache."""
+    def _let_go(self) -> None:
+        """Unmap the rows; they stay in the page cache.
+
+        All of them, because the kernel maps more around a byte that is touched than was asked for, how much more being
+        its own affair. What is not mapped costs nothing to unmap.
+        """
         if hasattr(mmap, "MADV_DONTNEED"):
-            size = self.layout.row_bytes
-            begin = place * size // _WINDOW * _WINDOW
-            end = min(-(-(place + 1) * size // _WINDOW) * _WINDOW, len(self._map))
-            self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def _places(self, tokens: tuple[str, ...] | list[str]) -> NDArray[np.intp]:
         """(T,) row of each token, -1 where the store has none."""
