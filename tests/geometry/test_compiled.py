@@ -83,3 +83,29 @@ def test_kernels_borrow_arrays() -> None:
 def test_kernels_that_allocate_must_say_so() -> None:
     with pytest.raises(NumbaError, match="Only accept returning of array passed"):
         made(3)
+
+
+def test_types_that_moved_recompile(tmp_path: Path) -> None:
+    """Numba's index of a function names the types of its arguments, and cannot be read where one is gone."""
+    package = tmp_path / "navforge"
+    (package / "geometry").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "geometry" / "__init__.py").write_text("")
+    shutil.copy(SOURCE / "geometry" / "compiled.py", package / "geometry")
+    pair = "from typing import NamedTuple\nclass Pair(NamedTuple):\n    first: float\n    second: float\n"
+    caller = (
+        "from navforge.geometry.compiled import kernel\n"
+        "from navforge.geometry.{module} import Pair\n"
+        "@kernel\n"
+        "def total(pair):\n"
+        "    return pair.first + pair.second\n"
+        "def doubled():\n"
+        "    return total(Pair(1.5, {second}))\n"
+    )
+    (package / "geometry" / "here.py").write_text(pair)
+    (package / "geometry" / "caller.py").write_text(caller.format(module="here", second=2.0))
+    assert run(tmp_path) == "3.5"
+    (package / "geometry" / "here.py").unlink()
+    (package / "geometry" / "there.py").write_text(pair)
+    (package / "geometry" / "caller.py").write_text(caller.format(module="there", second=3.0))
+    assert run(tmp_path) == "4.5"

@@ -51,7 +51,9 @@ def kernel_with(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     compiled = njit(cache=True, **options)(function)
     disk_cache = getattr(compiled, "_cache", None)  # none under NUMBA_DISABLE_JIT
     if disk_cache is not None:
-        disk_cache._cache_file._source_stamp = sources_fingerprint()
+        # Part of the version, which numba reads first: an index of other sources may name types that are gone, so that
+        # it cannot even be read to its own stamp.
+        disk_cache._cache_file._version += " " + sources_fingerprint()
     return compiled
 
 

@@ -4,7 +4,8 @@ Why: numba does not vectorise loops over proposals by itself (too many arrays th
 for vectors cannot run on CUDA. How: `Lanes` is a numba type whose value is LLVM's `<8 x double>`, `Mask` one of eight
 booleans. Arithmetic and comparisons on them are typed and lowered in `lane_types`, so a function written in plain
 arithmetic (`+ - * /`, comparisons, `abs`, `math.sqrt`, `math.floor`, `select`) compiles for `float64` and for `Lanes`
-alike, and for CUDA threads as it is: one source. Each lane gets the bits the scalar gets (IEEE operations, nothing contracted).
+alike, and for CUDA threads as it is: one source. Each lane gets the bits the scalar gets (IEEE operations, nothing
+contracted).
 An array `(..., proposal)` is read and written by the same expression, `array[row, t, n]`: with an integer `n` it is one
 number, with `n = lanes_at(first)` the eight numbers of proposals `first .. first + 7`. Numbers and booleans mix freely
 with lanes (each lane gets them). A branch that lanes may take differently is a `select`; what all lanes share, such as
