@@ -17,7 +17,7 @@ from navforge.data.splits import Split
 from navforge.scoring import aggregate
 from navforge.scoring.engine import score_plans
 from navforge.scoring.protocols import PROTOCOLS, Protocol, protocol
-from navforge.vocabulary import taught
+from navforge.vocabulary import shards, taught
 from navforge.vocabulary import teach as module
 from navforge.vocabulary.packing import UNIT16
 from navforge.vocabulary.taught import Entries
@@ -256,3 +256,44 @@ def test_teacher_scores_are_the_engine_s(realdata: Path, navsim_files: Path) -> 
             partial += ruled_out.sum()
             assert (row["ego_progress"][ruled_out] == 0.0).all()
     assert partial > 0
+
+
+def test_a_merge_that_is_interrupted_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = files(build(tmp_path / "whole").path)
+    out = tmp_path / "again"
+    for place in ("write_text", "write_json", "rmtree"):
+        target = shards.shutil if place == "rmtree" else shards
+        with monkeypatch.context() as power:
+            power.setattr(target, place, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                build(out)
+        assert (out / "header.json").exists() == (place == "rmtree")
+    FakeCache.read = []
+    build(out).check()
+    assert files(out) == whole and FakeCache.read == [] and not (out / "shards").exists()
+
+
+def test_a_shard_that_vanishes_before_the_merge_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = module.finish
+
+    def after_a_loss(made: module.Plan) -> None:
+        (tmp_path / "shards" / "log_b.shard").unlink()
+        finish(made)
+
+    monkeypatch.setattr(module, "finish", after_a_loss)
+    with pytest.raises(DataError, match=r"log_b\.shard is damaged"):
+        build(tmp_path)
+    assert not (tmp_path / "header.json").exists() and not (tmp_path / "rows.bin").exists()
+
+
+def test_a_worker_with_other_code_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
+    monkeypatch.setattr(module, "code_fingerprint", lambda packages: "other")
+    with pytest.raises(DataError, match="runs other code than the one that plans the store"):
+        module.teach_log(("log_b", LOGS["log_b"]), made.work)
+
+
+def test_eight_bits_and_sixteen_are_two_stores(tmp_path: Path) -> None:
+    build(tmp_path)
+    with pytest.raises(DataError, match="differs in columns"):
+        build(tmp_path, progress_bits=8)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -153,6 +154,7 @@ def plan(
     made = Plan(out, header, split.logs, work)
     if made.finished:
         _check_same(out, vocabulary, header)
+        shutil.rmtree(out / SHARDS, ignore_errors=True)  # left behind where the merge was killed at its very end
     else:
         vocabulary.save(_vocabulary_path(work))
     return made
