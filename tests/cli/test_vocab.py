@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from navforge.cli.main import main
+from navforge.vocabulary import clustering
 from navforge.vocabulary.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.xdist_group("real_cache")
@@ -28,6 +30,26 @@ def test_a_vocabulary_of_a_sample(data: list[str], tmp_path: Path, capsys) -> No
     assert about["trajectories"] == 20 and about["fingerprint"] == found.fingerprint
     assert main(["vocab", "split=real", f"out={out}", "size=30", "trajectories=20", *data]) == 2
     assert "20 of them distinct, cannot make 30 vocabulary entries" in capsys.readouterr().err
+
+
+def test_many_trajectories_take_the_exact_k_means(
+    data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clustering, "EXACT_FROM", 10)
+    told: list[tuple[str, int, int]] = []
+    exact = clustering.kmeans
+
+    def watched(*args: Any, step: Any, **options: Any) -> Any:
+        def both(*words: Any) -> None:
+            told.append(words)
+            step(*words)
+
+        return exact(*args, step=both, **options)
+
+    monkeypatch.setattr(clustering, "kmeans", watched)
+    assert main(["vocab", "split=real", f"out={tmp_path / 'v.npy'}", "size=8", *data]) == 0
+    assert Vocabulary.load(tmp_path / "v.npy").size == 8
+    assert ("seeds", 8, 8) in told and told[-1][0] == "rounds"
 
 
 def test_report_of_a_file_alone(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]

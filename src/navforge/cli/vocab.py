@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.progress import TaskID
+
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
@@ -73,17 +75,22 @@ def run(config: Config) -> None:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar with an ETA for each thing that `step(label, done, total)` is called with; the next ends the one before."""
+    """A bar with an ETA for each thing `step(label, done, total)` is told of; the next thing ends the one before."""
     with progress("clustering", 1) as bar:
-        tasks = {"clustering": bar.task_ids[0]}
+        whole = bar.task_ids[0]
+        tasks: dict[str, TaskID] = {}
+
+        def end() -> None:
+            for task in tasks.values():
+                bar.update(task, total=bar.tasks[bar.task_ids.index(task)].completed)
 
         def step(label: str, done: int, total: int) -> None:
             if label not in tasks:
-                for task in bar.task_ids:
-                    bar.update(task, total=bar.tasks[task].completed)
+                end()
+                bar.update(whole, visible=False)
                 tasks[label] = bar.add_task(label)
             bar.update(tasks[label], completed=done, total=total)
 
         yield step
-        for task in bar.task_ids:
-            bar.update(task, total=bar.tasks[task].completed)
+        bar.update(whole, completed=1)
+        end()
