@@ -29,7 +29,7 @@ def least_reaching(bound: float, scale: float) -> float:
     Rounding is monotone, so comparing with this number is comparing the rounded one with `bound`.
     """
     guess = bound * DECIMALS_SCALE / scale
-    low, high = guess - abs(guess) * 1e-6, guess + abs(guess) * 1e-6
+    low, high = guess - 1.0 / scale, guess + 1.0 / scale
     while np.nextafter(low, high) < high:
         middle = low + 0.5 * (high - low)
         if np.rint(middle * scale) / DECIMALS_SCALE >= bound:
