@@ -162,3 +162,24 @@ def test_track_twice_in_a_frame_elsewhere_jumps(numbers, x):
         assert len(found.token) == 0
     else:
         np.testing.assert_allclose(found.pose[0, [20, 25], 0], x)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_objects_near_bounds_are_all_that_come_there(seed):
+    rng = np.random.default_rng(seed)
+    seen = {}
+    for i in range(300):
+        numbers = np.flatnonzero(rng.uniform(size=9) < 0.4)
+        start, speed = rng.uniform(-100, 100, 2), rng.uniform(-20, 20, 2)
+        seen[f"o{i}"] = {n: (*(start + 0.5 * n * speed), rng.uniform(-3, 3), *speed) for n in numbers.tolist()}
+    objects = sightings(frames(seen))
+    bounds = np.array([-12.0, -7.0, 15.0, 20.0])
+    near, every = interpolate(objects.near(bounds), Devkit.V2), interpolate(objects, Devkit.V2)
+    rows = np.flatnonzero(np.isin(every.token, near.token))
+    assert 0 < len(rows) < len(every.token)
+    for name in ("token", "type", "extent", "pose", "velocity", "valid", "first_heading", "first_velocity"):
+        np.testing.assert_array_equal(getattr(near, name), getattr(every, name)[rows])
+    radius = 0.5 * np.hypot(*every.extent.T)[:, None]
+    x, y = every.pose[..., 0], every.pose[..., 1]
+    meets = (x + radius >= -12) & (x - radius <= 15) & (y + radius >= -7) & (y - radius <= 20) & every.valid
+    assert set(np.flatnonzero(meets.any(axis=1))) <= set(rows.tolist())

@@ -245,7 +245,7 @@ class LogFile:
 
 
 def _tracks(seen: Callable[[], ObjectFrames], devkit: Devkit) -> ObjectTracks:
-    return ObjectTracks.deferred(lambda: interpolate(seen(), devkit))
+    return ObjectTracks.deferred(lambda bounds: interpolate(seen() if bounds is None else seen().near(bounds), devkit))
 
 
 class _PolygonTable:

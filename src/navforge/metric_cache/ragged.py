@@ -20,7 +20,7 @@ def slices(start, rows):
     total = 0
     for row in rows:
         total += start[row + 1] - start[row]
-    number = np.empty(total, np.uint8)
+    number = np.empty(total, np.int64)
     element = np.empty(total, np.int64)
     at = 0
     for i in range(len(rows)):
@@ -66,3 +66,23 @@ def is_listed(values, listed):
                 out[i] = True
                 break
     return out
+
+
+@njit(cache=True)
+def polygons_near(xy, ring_start, polygon_start, bounds):
+    """Polygons whose bounds meet `bounds` (4,) low x, low y, high x, high y."""
+    rows = np.empty(len(polygon_start) - 1, np.int64)
+    count = 0
+    for p in range(len(rows)):
+        first = ring_start[polygon_start[p]]
+        last = ring_start[polygon_start[p + 1]]
+        left = below = right = above = True
+        for v in range(first, last):
+            left &= xy[v, 0] < bounds[0]
+            below &= xy[v, 1] < bounds[1]
+            right &= xy[v, 0] > bounds[2]
+            above &= xy[v, 1] > bounds[3]
+        if not (left or below or right or above):
+            rows[count] = p
+            count += 1
+    return rows[:count]

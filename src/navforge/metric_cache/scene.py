@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+from navforge.metric_cache.ragged import gather_polygons, polygons_near
 
 if TYPE_CHECKING:
     from navforge.metric_cache.reactive import ReactiveStart
@@ -89,6 +90,16 @@ class MapPolygons:
     on_route: NDArray[np.bool_]
     """(P,) lane or lane connector whose id is among the (corrected) route's lanes."""
 
+    def near(self, bounds: Float) -> MapPolygons:
+        """The polygons whose own bounds meet some bounds.
+
+        Args:
+            bounds: (4,) low x, low y, high x, high y, global frame.
+        """
+        rows = polygons_near(self.xy, self.ring_start, self.polygon_start, bounds)
+        rings = gather_polygons(rows, self.polygon_start, self.ring_start, self.xy)
+        return MapPolygons(*rings, self.layer[rows], self.fid[rows], self.on_route[rows])
+
 
 @dataclass(frozen=True)
 class ObjectTracks:
@@ -115,17 +126,30 @@ class ObjectTracks:
     """(O, 2) velocity at the first step that has the object, global frame."""
 
     @classmethod
-    def deferred(cls, make: Callable[[], ObjectTracks]) -> ObjectTracks:
-        """Tracks that `make` computes when the first of their arrays is read; an error of it is raised there."""
+    def deferred(cls, make: Callable[[Float | None], ObjectTracks]) -> ObjectTracks:
+        """Tracks that are computed when the first of their arrays is read; an error is raised there.
+
+        Args:
+            make: computes them all, or, with bounds, at least those that `near` asks for.
+        """
         tracks = cls.__new__(cls)
         tracks.__dict__["_make"] = make
         return tracks
+
+    def near(self, bounds: Float) -> ObjectTracks:
+        """These tracks, or, where they are yet to be computed, only those that may meet bounds.
+
+        Args:
+            bounds: (4,) low x, low y, high x, high y, global frame.
+        """
+        make = self.__dict__.get("_make")
+        return self if make is None else make(bounds)
 
     def __getattr__(self, name: str) -> Any:
         make = self.__dict__.get("_make")
         if make is None or name not in self.__dataclass_fields__:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        self.__dict__.update({part: getattr(made, part) for made in (make(),) for part in self.__dataclass_fields__})
+        self.__dict__.update(make(None).__getstate__())
         self.__dict__.pop("_make", None)
         return self.__dict__[name]
 

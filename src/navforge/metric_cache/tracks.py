@@ -16,12 +16,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+from navforge.metric_cache.ragged import slices
 from navforge.metric_cache.scene import Devkit, ObjectTracks
 
 Float = NDArray[np.float64]
 
 FRAME_INTERVAL_S = 0.5
 STEP_S = 0.1
+_NEAR_MARGIN_M = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,25 @@ class ObjectFrames:
     """(N, 2) vx, vy in the global frame; 0 for static classes."""
     frames: int
     """Number of key frames there are."""
+
+    def near(self, bounds: Float) -> ObjectFrames:
+        """Objects whose box may meet bounds at some time, between sightings included.
+
+        Args:
+            bounds: (4,) low x, low y, high x, high y, global frame.
+        """
+        rows = _near(self.start, self.pose, self.extent, bounds)
+        _, sighting = slices(self.start, rows)
+        return ObjectFrames(
+            token=self.token[rows],
+            type=self.type[rows],
+            extent=self.extent[rows],
+            start=np.cumsum(np.append(0, self.start[rows + 1] - self.start[rows])),
+            frame=self.frame[sighting],
+            pose=self.pose[sighting],
+            velocity=self.velocity[sighting],
+            frames=self.frames,
+        )
 
 
 def sightings(frames: Sequence[FrameObjects]) -> ObjectFrames:
@@ -189,6 +210,25 @@ def _group(track, count):
         order[cursor[o]] = i
         cursor[o] += 1
     return first[:objects], order, start
+
+
+@njit(cache=True)
+def _near(start, pose, extent, bounds):
+    """Objects that are, with their size, not beyond one and the same side of `bounds` in all sightings."""
+    rows = np.empty(len(start) - 1, np.int64)
+    count = 0
+    for o in range(len(rows)):
+        radius = 0.5 * (extent[o, 0] + extent[o, 1]) + _NEAR_MARGIN_M
+        left = below = right = above = True
+        for i in range(start[o], start[o + 1]):
+            left &= pose[i, 0] + radius < bounds[0]
+            below &= pose[i, 1] + radius < bounds[1]
+            right &= pose[i, 0] - radius > bounds[2]
+            above &= pose[i, 1] - radius > bounds[3]
+        if not (left or below or right or above):
+            rows[count] = o
+            count += 1
+    return rows[:count]
 
 
 @njit(cache=True)

@@ -20,6 +20,7 @@ from navforge.scoring import protocols as protocols_module
 from navforge.scoring.kernels import COLUMNS, Column, score_states
 from navforge.scoring.prepare import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
+from navforge.scoring.surroundings import lies_within, surroundings
 from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic, react_to
 from navforge.simulation.plans import Plans, prepare_plans, sampling
 from navforge.simulation.reactive import ReactiveScene, prepare_reactive
@@ -151,7 +152,11 @@ def score_plans(
         raise DataError(f"these plans were prepared for poses {plans.interval_s} s apart, not {interval_s} s")
     devkits = list(dict.fromkeys(one.devkit for one in rules))
     if prepared is None:
-        prepared = prepare(scene, devkits=devkits, raster=len(plans) >= RASTER_FROM_PROPOSALS)
+        few = len(plans) < RASTER_FROM_PROPOSALS
+        around = _around(scene, plans) if few else None
+        prepared = prepare(scene, devkits=devkits, raster=not few, around=around)
+    elif prepared.around is not None:
+        raise DataError(f"scene {scene.token}: plans need a scene prepared whole, without around=")
     reactive = None
     if traffic == REACTIVE:
         reactive = prepare_reactive(scene)
@@ -184,6 +189,16 @@ def human_scores(
 
 
 HUMAN_INTERVAL_S = 0.5
+
+
+def _around(scene: CachedScene, plans: Plans) -> Float | None:
+    """Bounds of what the scores of plans, reference and human driver can depend on; None where they have none."""
+    driven = [drive(scene.ego_state, scene.time_us, plans), simulate(scene.ego_state, scene.pdm_reference_input)]
+    if scene.human_poses is not None:
+        human = prepare_plans(scene.human_poses[None], HUMAN_INTERVAL_S)
+        driven.append(drive(scene.ego_state, scene.time_us, human))
+    states = np.concatenate(driven)
+    return surroundings(states) if np.isfinite(states).all() else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,6 +304,8 @@ def _score_states(
     if not np.isfinite(states).all():
         bad = next(n for n in range(count) if not np.isfinite(states[n]).all())
         raise DataError(f"a simulated state of proposal {bad} is not finite (NaN or infinite)")
+    if prepared.around is not None and not lies_within(surroundings(states), prepared.around):
+        raise DataError(f"scene {prepared.token} was prepared for other states, around which these do not stay")
     result = np.empty((count, COLUMNS))
     events = np.empty((count, 2), dtype=np.int16)
     ego_areas = np.zeros((count if with_areas else 0, STEPS, 3), dtype=np.bool_)

@@ -35,6 +35,8 @@ class PreparedScene:
     traffic: dict[Devkit, TrafficArrays]
     """By the rules of each release that the scene's frames allow."""
     comfort: dict[Devkit, ComfortArrays]
+    around: Float | None = None
+    """(4,) low x, low y, high x, high y, global frame: polygons and objects beyond are left out; None: all are here."""
 
     def traffic_of(self, devkit: Devkit) -> TrafficArrays:
         """Other road users by the rules of a release.
@@ -56,6 +58,7 @@ def prepare(
     devkits: Collection[Devkit] = tuple(Devkit),
     drop_overlapping: bool | None = None,
     raster: bool = True,
+    around: Float | None = None,
 ) -> PreparedScene:
     """Make a scene ready for `scoring.engine.score_proposals`.
 
@@ -68,6 +71,7 @@ def prepare(
             (v2's log replay drops them, v1.1 does not). PDM-Closed ignores them in both.
         raster: build the raster over the map; worth its few hundred microseconds from some ten proposals on. Scores
             are the same without it.
+        around: `surroundings.surroundings` of the states to be scored, if they are known: what lies beyond is left out.
 
     Raises:
         DataError: a centreline with less than two points.
@@ -78,8 +82,11 @@ def prepare(
         if devkit is Devkit.V1 and scene.objects_v1 is None:
             continue
         drop = devkit is Devkit.V2 if drop_overlapping is None else drop_overlapping
-        traffic[devkit] = prepare_traffic(scene.objects(devkit), origin, drop_overlapping=drop)
-    areas = prepare_areas(scene.polygons, origin, raster=raster)
+        objects = scene.objects(devkit)
+        near = objects if around is None else objects.near(around)
+        traffic[devkit] = prepare_traffic(near, origin, drop_overlapping=drop)
+    polygons = scene.polygons if around is None else scene.polygons.near(around)
+    areas = prepare_areas(polygons, origin, raster=raster)
     return PreparedScene(
         token=scene.token,
         ego_state=np.require(scene.ego_state, np.float64, WRITABLE),
@@ -93,4 +100,5 @@ def prepare(
             else prepare_comfort_v2(scene.ego_state, scene.history_states)
             for devkit in devkits
         },
+        around=around,
     )
