@@ -68,7 +68,8 @@ def test_vehicles_and_rows_are_the_official_ones(
     apart[:, 2] = np.angle(np.exp(1j * apart[:, 2]))
     np.testing.assert_allclose(apart, 0.0, atol=VEHICLES_M)
 
-    scores = score_plans(scene, plan, 0.5, ["epdms_v2"], traffic="reactive")["epdms_v2"]
+    scored = score_plans(scene, plan, 0.5, ["epdms_v2"], traffic="reactive", with_states=True)
+    scores = scored["epdms_v2"]
     np.testing.assert_allclose(scores.states[0], stored[f"{agent}_idm_states"][1], atol=EXACT)
     row = dict(zip(stored["row_fields"], stored[f"{agent}_idm_row"], strict=True))
     for column, values in scores.values.items():
