@@ -34,6 +34,8 @@ FEWEST = 5
 """Trajectories a bin needs for a quantile to be drawn."""
 VOCABULARY, HUMANS = style.SERIES[0], style.HUMAN.color
 _GREY = "#444b55"
+_BESIDE = "#8a8a8a"
+"""Grey that shows on light and dark ground."""
 
 
 def draw_fan(motion: Motion) -> bytes:
@@ -150,7 +152,7 @@ def error_by_speed(found: Quantisation, speed: NDArray[np.float64], top_speed: f
         found.ade[some],
         s=14 if few else 5,
         alpha=0.7 if few else 0.35,
-        color=style.SERIES[6],
+        color=_BESIDE,
         linewidths=0,
         rasterized=True,
     )
@@ -196,7 +198,7 @@ def oracle_scores(found: Oracle, entries: int) -> str:
     edges = np.linspace(0.0, 100.0, 41)
     for values, color, label in (
         (found.best, VOCABULARY, "best entry (oracle)"),
-        (found.mean, style.SERIES[6], "mean of all entries"),
+        (found.mean, _BESIDE, "mean of all entries"),
     ):
         share = np.histogram(100.0 * values, edges)[0] / len(values)
         left.stairs(share, edges, color=color, linewidth=1.4, label=f"{label}: {100 * values.mean():.1f}")
