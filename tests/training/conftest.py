@@ -90,8 +90,8 @@ def broken_images(reasons: dict[str, str]) -> None:
     read.read_camera = read_camera
 
 
-def fake_scores(scene: FakeScene, poses: np.ndarray, interval_s: float, rules: Any, **_: Any) -> Entries:
-    speed = poses[:, -1, 0] / 4
+def fake_scores(scene: FakeScene, plans: Any, rules: Any, **_: Any) -> Entries:
+    speed = np.linspace(0, 12, ENTRIES)
     good = (np.abs(speed - scene.speed) < 2).astype(float)
     return entries_of(dict.fromkeys(rules.columns, good), 4 * speed, 48.0, rules)
 

@@ -17,6 +17,7 @@ from navforge.data.splits import Split
 from navforge.scoring import aggregate
 from navforge.scoring.engine import score_plans
 from navforge.scoring.protocols import PROTOCOLS, Protocol, protocol
+from navforge.simulation.plans import prepare_plans
 from navforge.vocabulary import shards, taught
 from navforge.vocabulary import teach as module
 from navforge.vocabulary.packing import UNIT16
@@ -202,7 +203,7 @@ def test_values_are_the_engine_s_under_every_protocol(rules: Protocol, human_fil
     poses = np.stack([straight(40, 0.1, speed) for speed in (0.0, 2.0, 4.0, 8.0, 12.0)])
     scene = Sketch(polygons=[] if off_road else two_lane_road()).scene()
     truth = score_plans(scene, poses, 0.1, (rules,), human_filter)[rules.name]
-    row = read(score_entries(scene, poses, 0.1, rules, human_filter=human_filter), rules)
+    row = read(score_entries(scene, prepare_plans(poses, 0.1), rules, human_filter=human_filter), rules)
     assert set(row) == {*rules.columns, "score"}
     assert np.abs(row["score"] - truth.score).max() < 1e-5
     assert all(np.array_equal(row[n], truth.values[n]) for n in rules.columns if n != "ego_progress")
@@ -243,12 +244,12 @@ def test_teacher_scores_are_the_engine_s(realdata: Path, navsim_files: Path) -> 
         for name in ("epdms_v2", "pdms_v1"):
             rules = protocol(name)
             truth = score_plans(scene, poses, 0.1, (rules,), rules.human_filter)[name]
-            row = read(score_entries(scene, poses, 0.1, rules, human_filter=rules.human_filter), rules)
+            row = read(score_entries(scene, prepare_plans(poses, 0.1), rules, human_filter=rules.human_filter), rules)
             assert np.abs(row["score"] - truth.score).max() < 1e-5
             for column in rules.columns:
                 if column != "ego_progress":
                     assert np.array_equal(row[column], truth.values[column])
-            raw = score_entries(scene, poses, 0.1, rules, human_filter=False).unfiltered
+            raw = score_entries(scene, prepare_plans(poses, 0.1), rules, human_filter=False).unfiltered
             gates = np.prod([raw[metric.name] for metric in rules.multiplicative], axis=0)
             whole = gates == 1
             assert np.allclose(row["ego_progress"][whole], truth.values["ego_progress"][whole], atol=1e-5)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from navforge.core import parallel
 from navforge.core.errors import DataError
@@ -27,6 +26,7 @@ from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.engine import score_plans
 from navforge.scoring.protocols import Protocol, protocol
+from navforge.simulation.plans import Plans, prepare_plans
 from navforge.vocabulary import taught
 from navforge.vocabulary.packing import UNIT8, UNIT16, RowLayout
 from navforge.vocabulary.shards import Row, is_finished, merge, shard_path, write_shard
@@ -252,25 +252,23 @@ def finish(made: Plan) -> None:
     merge(made.out, made.header, made.logs, made.work.layout.row_bytes)
 
 
-def score_entries(
-    scene: CachedScene, poses: NDArray[np.float64], interval_s: float, rules: Protocol, *, human_filter: bool
-) -> Entries:
-    """What the engine says of plans (N, T, 3), ego frame, on one scene."""
-    plans = score_plans(scene, poses, interval_s, (rules,), human_filter)[rules.name]
+def score_entries(scene: CachedScene, plans: Plans, rules: Protocol, *, human_filter: bool) -> Entries:
+    """What the engine says of plans on one scene: the one place where teaching meets the engine."""
+    found = score_plans(scene, plans, plans.interval_s, (rules,), human_filter)[rules.name]
     return Entries(
-        unfiltered=plans.unfiltered,
-        forgiven=plans.forgiven,
-        progress_m=plans.progress_m,
-        reference_gated_m=plans.reference_gated_m,
-        score=plans.score,
+        unfiltered=found.unfiltered,
+        forgiven=found.forgiven,
+        progress_m=found.progress_m,
+        reference_gated_m=found.reference_gated_m,
+        score=found.score,
     )
 
 
 def _rows(scenes: list[CachedScene], work: Work, layout: RowLayout) -> Iterator[tuple[str, Row]]:
-    poses, rules = _poses(_vocabulary_path(work), work.vocabulary), work.rules
+    plans, rules = _plans(_vocabulary_path(work), work.vocabulary), work.rules
     for scene in scenes:
         try:
-            entries = score_entries(scene, poses, INTERVAL_S, rules, human_filter=work.human_filter)
+            entries = score_entries(scene, plans, rules, human_filter=work.human_filter)
             row = taught.pack(entries, rules, layout)
             lost = taught.rounding(row, entries, rules, layout)
         except Exception as error:
@@ -286,12 +284,12 @@ def _vocabulary_path(work: Work) -> Path:
 
 
 @cache
-def _poses(path: Path, made_with: str) -> NDArray[np.float64]:
-    """(N, 40, 3) the entries, read once per process."""
+def _plans(path: Path, made_with: str) -> Plans:
+    """The entries as the engine wants them, made once per process."""
     vocabulary = Vocabulary.load(path)
     if vocabulary.fingerprint != made_with:
         raise DataError(f"{path} was replaced by another vocabulary; run the same command again")
-    return vocabulary.poses.astype(np.float64)
+    return prepare_plans(vocabulary.poses.astype(np.float64), INTERVAL_S)
 
 
 def _header(
