@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from navforge.geometry.bits import MASK_STEPS
 from navforge.geometry.compiled import kernel
-from navforge.geometry.lanes import WIDTH, aligned, all_lanes, bits, lane, lanes_at
+from navforge.geometry.lanes import WIDTH, aligned, all_lanes, bits, lane, lane_space, lanes_at
 from navforge.geometry.trigonometry import sincos
 from navforge.scoring.kernels_area import ON_ROUTE, box_leaves_drivable, in_area, in_multiple_lanes
 from navforge.scoring.kernels_comfort import SERIES_ROWS, comfortable
@@ -87,9 +87,9 @@ class Work(NamedTuple):
 def work_space(steps, history):
     """Fresh `Work`."""
     return Work(
-        aligned(STATE_ROWS * steps * WIDTH).reshape(STATE_ROWS, steps, WIDTH),
-        aligned(MOTION_ROWS * steps * WIDTH).reshape(MOTION_ROWS, steps, WIDTH),
-        aligned(SERIES_ROWS * (history + steps) * WIDTH).reshape(SERIES_ROWS, history + steps, WIDTH),
+        lane_space(STATE_ROWS, steps),
+        lane_space(MOTION_ROWS, steps),
+        lane_space(SERIES_ROWS, history + steps),
         np.empty((CODE_ROWS, WIDTH), dtype=np.int64),
         np.zeros((CODE_ROWS, WIDTH, MASK_STEPS), dtype=np.uint8),
         np.empty((SEEN_ROWS, WIDTH), dtype=np.int64),

@@ -7,18 +7,21 @@ to window w + k, because a look-ahead takes as many steps as a window has.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from navforge.geometry.bits import lowest
 from navforge.geometry.compiled import kernel
 from navforge.geometry.folding import row_maxima, row_minima
-from navforge.geometry.lanes import WIDTH, aligned, bits, lane, lanes_at, larger, smaller
+from navforge.geometry.lanes import WIDTH, aligned, bits, lane, lane_space, lanes_at, larger, smaller
 from navforge.scoring.arrays import MAX_TRAFFIC_STEPS, WINDOW_STEPS
 from navforge.scoring.kernels_motion import CENTER_X, CENTER_Y, COS, HALF_LENGTH, HALF_WIDTH, SIN, SPEED
+from navforge.simulation.tracker import STEP_S, STEPS
 
-STEP_S = 0.1
+Float = NDArray[np.float64]
+
 LOOK_AHEADS = 4
 LOOK_AHEAD_STEPS = WINDOW_STEPS
 LOOK_AHEAD_S = LOOK_AHEAD_STEPS * STEP_S
@@ -26,7 +29,6 @@ LOOK_AHEAD_S = LOOK_AHEAD_STEPS * STEP_S
 # Rows of bounds; the last four are bounds of the way of one look-ahead.
 LOW_X, LOW_Y, HIGH_X, HIGH_Y, WAY_LOW_X, WAY_LOW_Y, WAY_HIGH_X, WAY_HIGH_Y = range(8)
 EGO_WINDOWS = 16
-MAX_EGO_STEPS = EGO_WINDOWS * WINDOW_STEPS
 REACH_WINDOWS = 24
 BEFORE = WIDTH
 """Windows of nothing in front of a block's own: at least LOOK_AHEADS - 1."""
@@ -36,13 +38,13 @@ WINDOW_MASK = (1 << WINDOW_STEPS) - 1
 class ReachWork(NamedTuple):
     """Work space of `fill_reach`; made by `reach_work`."""
 
-    spread: Any
+    spread: Float
     """(8, 16, 8) bounds of each proposal's box by window, and of its way."""
-    own: Any
+    own: Float
     """(8, 8 + 24) the same over the eight proposals, after eight windows of nothing."""
-    reach: Any
+    reach: Float
     """(4, 24) bounds of all boxes by window, those looked ahead included."""
-    whole: Any
+    whole: Float
     """(4,) bounds of all boxes."""
 
 
@@ -50,7 +52,7 @@ class ReachWork(NamedTuple):
 def reach_work():
     """Work space for `fill_reach`."""
     rows = 2 * WAY_LOW_X
-    spread = aligned(rows * EGO_WINDOWS * WIDTH).reshape(rows, EGO_WINDOWS, WIDTH)
+    spread = lane_space(rows, EGO_WINDOWS)
     own = aligned(rows * (BEFORE + REACH_WINDOWS)).reshape(rows, BEFORE + REACH_WINDOWS)
     for row in range(rows):
         nothing = 0.0
@@ -249,3 +251,4 @@ def steps_of(windows):
 
 
 assert REACH_WINDOWS * WINDOW_STEPS >= MAX_TRAFFIC_STEPS
+assert EGO_WINDOWS * WINDOW_STEPS >= STEPS

@@ -35,10 +35,10 @@ from navforge.scoring.kernels_reach import (
     LOOK_AHEADS,
     LOW_X,
     LOW_Y,
-    STEP_S,
     near_objects,
     near_steps,
 )
+from navforge.simulation.tracker import STEP_S
 
 EGO_RADIUS_M = math.hypot(HALF_LENGTH, HALF_WIDTH)
 STOPPED_EGO_SPEED_MPS = 0.05
