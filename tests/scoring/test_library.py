@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -79,6 +80,14 @@ def test_neither_threads_nor_company_change_a_score(monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(turned.score, alone.score[order][:, ::-1])
     few = scoring.score([scenes[1]], plans[1:2, 4:5])
     np.testing.assert_array_equal(few.score, alone.score[1:2, 4:5])
+
+
+def test_a_batch_travels_to_other_processes_once() -> None:
+    scenes, plans = made(2)
+    batch = scoring.prepare_batch(scenes)
+    sent = pickle.dumps(batch)
+    assert len(sent) < 1.1 * len(batch.memory)
+    same(scoring.score(pickle.loads(sent), plans), scoring.score(batch, plans))
 
 
 def test_tensors_in_tensors_out() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from navforge.metric_cache.scene import CachedScene, Devkit
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import forgiven_columns, reference_gated
-from navforge.scoring.batch_arrays import BatchArrays, Layout, SceneArrays, join_scenes
+from navforge.scoring.batch_arrays import BatchArrays, Layout, SceneArrays, arrays_in_memory, join_scenes
 from navforge.scoring.batch_cpu import score_batch_on_cpu, score_references_on_cpu
 from navforge.scoring.prepare import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
@@ -43,11 +43,37 @@ class SceneBatch:
         """Number of scenes."""
         return len(self.tokens)
 
+    def __reduce__(self) -> Any:
+        """For other processes: the memory once, without the arrays that lie in it and what GPUs hold."""
+        own = (self.tokens, self.devkit, self.layout, self.memory)
+        return _restored, (*own, self.reference_results, self.human_results, self.has_human)
+
     def yardsticks(self, rules: Protocol) -> tuple[Float, dict[str, NDArray[np.bool_]]]:
         """What plans are compared with: the reference's gated progress (S, 1), m, and what humans fail, by column."""
         reference_m = reference_gated(self.reference_results, rules)
         failed = forgiven_columns(self.human_results, rules)
         return reference_m[:, None], {name: (self.has_human & fails)[:, None] for name, fails in failed.items()}
+
+
+def _restored(
+    tokens: tuple[str, ...],
+    devkit: Devkit,
+    layout: Layout,
+    memory: NDArray[np.uint8],
+    reference_results: Float,
+    human_results: Float,
+    has_human: NDArray[np.bool_],
+) -> SceneBatch:
+    return SceneBatch(
+        tokens=tokens,
+        devkit=devkit,
+        arrays=arrays_in_memory(layout, memory),
+        layout=layout,
+        memory=memory,
+        reference_results=reference_results,
+        human_results=human_results,
+        has_human=has_human,
+    )
 
 
 def prepare_batch(

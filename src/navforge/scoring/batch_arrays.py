@@ -199,4 +199,9 @@ def join_scenes(scenes: Sequence[SceneArrays]) -> tuple[BatchArrays, Layout, NDA
     layout, start = layout_of(scenes)
     memory = np.empty(layout.size, dtype=np.uint8)
     fill(scenes, layout, start, memory)
-    return arrays_in(layout, lambda field: _view(memory, field)), layout, memory
+    return arrays_in_memory(layout, memory), layout, memory
+
+
+def arrays_in_memory(layout: Layout, memory: NDArray[np.uint8]) -> BatchArrays:
+    """The named tuples of a batch whose memory is on the host."""
+    return arrays_in(layout, lambda field: _view(memory, field))
