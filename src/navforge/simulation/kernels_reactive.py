@@ -44,6 +44,8 @@ EXPONENT = 4
 RADIUS_M = 100.0
 """Vehicles further from the ego are taken out."""
 NOBODY = -1
+SAME_MIDDLE_M = 1e-8
+"""Sums of bounds no further apart than this are equal but for rounding."""
 X, Y, HEADING, VX, VY = range(5)
 
 
@@ -378,8 +380,8 @@ def _distance(areas, i, j):
 def _leader(a, segment, done, cut, followers, lanes, areas, present):
     """Nearest of the areas that the lane ahead of vehicle a meets (the ego's is the last), and its distance in m.
 
-    Of several that overlap the vehicle's own area the one with the lowest middle in y leads, as the devkit's search
-    tree (GEOS `STRtree`, up to ten entries) has it.
+    Of several that overlap the vehicle's own area the one with the lowest middle in y leads, then in x, then the first
+    in order: as the devkit's search tree (GEOS `STRtree`, up to ten entries) has it.
     """
     count = len(followers.start) - 1
     leader = NOBODY
@@ -398,7 +400,12 @@ def _leader(a, segment, done, cut, followers, lanes, areas, present):
 
 @kernel
 def _below(bounds, i, j):
-    return bounds[i, 1] + bounds[i, 3] < bounds[j, 1] + bounds[j, 3]
+    """Whether area i comes before area j by the middle of its bounds, y before x; no, where both are equal."""
+    for low in (1, 0):
+        apart = bounds[i, low] + bounds[i, low + 2] - bounds[j, low] - bounds[j, low + 2]
+        if abs(apart) > SAME_MIDDLE_M:
+            return apart < 0.0
+    return False
 
 
 def react(followers: Followers, lanes: Lanes, ego: Float) -> tuple[Float, Float, NDArray[np.bool_]]:
