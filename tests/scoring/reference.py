@@ -103,6 +103,8 @@ class Reference:
 
         def bearing(t: int, shape: Polygon) -> float:
             dx, dy = shape.centroid.x - states[t, 0], shape.centroid.y - states[t, 1]
+            if dx == 0.0 and dy == 0.0:
+                return 90.0  # the devkit's angle is NaN there: neither ahead nor behind
             return abs(np.degrees(np.arctan2(*np.array([np.sin(a := np.arctan2(dy, dx) - states[t, 2]), np.cos(a)]))))
 
         collision, first_hit, ignored = 1.0, -1, set()

@@ -5,7 +5,6 @@ Raw results must be equal bit for bit. The kernels also compile to exact PTX, fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,12 @@ from navforge.geometry import cuda
 from navforge.metric_cache.scene import Devkit
 from navforge.scoring import batch_cuda
 from navforge.scoring.batch import SceneBatch, prepare_batch
-from navforge.scoring.batch_cpu import score_batch_on_cpu
 from navforge.scoring.engine import score_plans
 from navforge.scoring.kernels import Column
 from navforge.scoring.protocols import protocol
+from tests.scoring.backends import BACKENDS, INTERVAL_S, Backend, has_gpu, on_cpu
 from tests.scoring.scenes import Sketch, random_plans, random_scene
-from tests.scoring.simulated import run_simulated
 
-Raw = tuple[np.ndarray, np.ndarray]
-INTERVAL_S = 0.1
 PER_SCENE = 5
 
 
@@ -44,51 +40,10 @@ def plans_of(scenes: int) -> np.ndarray:
     return plans
 
 
-def on_cpu(threads: int) -> Callable[..., Raw]:
-    def run(batch: SceneBatch, poses: np.ndarray, shared: bool, folder: Path) -> Raw:
-        results, events = score_batch_on_cpu(
-            batch.arrays, batch.devkit, poses, INTERVAL_S, shared=shared, threads=threads
-        )
-        return results.reshape(-1, len(Column)).T, events.reshape(-1, 2).T
-
-    return run
-
-
-def on_simulator(batch: SceneBatch, poses: np.ndarray, shared: bool, folder: Path) -> Raw:
-    given = {"arrays": batch.arrays, "layout": batch.layout, "memory": batch.memory, "devkit": batch.devkit}
-    return run_simulated("score", {**given, "poses": poses, "interval_s": INTERVAL_S, "shared": shared}, folder)
-
-
-def on_gpu(batch: SceneBatch, poses: np.ndarray, shared: bool, folder: Path) -> Raw:
-    import torch  # noqa: PLC0415
-
-    device = batch_cuda.TorchDevice(torch.device("cuda", 0))
-    resident = batch_cuda.make_resident(device, batch.arrays, batch.layout, batch.memory)
-    results, events = batch_cuda.score_batch_on_device(
-        device, resident, batch.devkit, device.upload(poses), INTERVAL_S, shared=shared
-    )
-    return results.cpu().numpy(), events.cpu().numpy()
-
-
-def has_gpu() -> bool:
-    import torch  # noqa: PLC0415
-
-    return torch.cuda.is_available()
-
-
-gpu = [pytest.mark.gpu, pytest.mark.skipif(not has_gpu(), reason="no CUDA device")]
-BACKENDS = [
-    pytest.param(on_cpu(1), id="cpu-1-thread"),
-    pytest.param(on_cpu(3), id="cpu-threads"),
-    pytest.param(on_simulator, id="cuda-simulator"),
-    pytest.param(on_gpu, id="cuda", marks=gpu),
-]
-
-
 @pytest.mark.parametrize("name", ["epdms_v2", "pdms_v1"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_backend_gives_the_same_bits(
-    backend: Callable[..., Raw], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch, poses = batch_of(name), plans_of(3)
     expected = on_cpu(1)(batch, poses, False, tmp_path)
@@ -108,7 +63,7 @@ def test_every_backend_gives_the_same_bits(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_plans_shared_by_scenes_are_those_given_to_each(backend: Callable[..., Raw], tmp_path: Path) -> None:
+def test_plans_shared_by_scenes_are_those_given_to_each(backend: Backend, tmp_path: Path) -> None:
     batch, poses = batch_of("epdms_v2"), random_plans(np.random.default_rng(1), 3)
     shared = backend(batch, poses, True, tmp_path)
     each = on_cpu(1)(batch, np.concatenate([poses] * 3), False, tmp_path)
