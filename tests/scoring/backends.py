@@ -1,4 +1,4 @@
-"""The ways a batch of scenes is scored: CPU threads, one or several, numba's CUDA simulator, a GPU where there is one."""
+"""The ways a batch of scenes is scored: on CPU threads, in numba's CUDA simulator, on a GPU where there is one."""
 
 from __future__ import annotations
 
