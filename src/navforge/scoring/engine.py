@@ -17,6 +17,7 @@ from navforge.geometry.columns import STATE_SIZE
 from navforge.metric_cache.scene import CachedScene, Devkit
 from navforge.scoring import aggregate, kernels_plans, metrics
 from navforge.scoring import protocols as protocols_module
+from navforge.scoring.against_reference import sub_scores
 from navforge.scoring.kernels import COLUMNS, Column, score_states
 from navforge.scoring.prepare import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
@@ -151,20 +152,25 @@ def score_plans(
     if plans.interval_s != interval_s:
         raise DataError(f"these plans were prepared for poses {plans.interval_s} s apart, not {interval_s} s")
     devkits = list(dict.fromkeys(one.devkit for one in rules))
+    few = len(plans) < RASTER_FROM_PROPOSALS or traffic == REACTIVE
+    filtered = [one for one in rules if (one.human_filter if human_filter is None else human_filter)]
+    driven = _Driven(
+        plans=_finite(drive(scene.ego_state, scene.time_us, plans), "proposal {}") if few else None,
+        reference=_finite(simulate(scene.ego_state, scene.pdm_reference_input[devkits]), "PDM-Closed reference {}"),
+        human=_drive_human(scene) if filtered else None,
+    )
     if prepared is None:
-        few = len(plans) < RASTER_FROM_PROPOSALS
-        around = _around(scene, plans) if few else None
-        prepared = prepare(scene, devkits=devkits, raster=not few, around=around)
+        prepared = prepare(scene, devkits=devkits, raster=not few, around=driven.around() if few else None)
     elif prepared.around is not None:
         raise DataError(f"scene {scene.token}: plans need a scene prepared whole, without around=")
-    reactive = None
-    if traffic == REACTIVE:
-        reactive = prepare_reactive(scene)
-        prepared = react_to(prepared, reactive, drive(scene.ego_state, scene.time_us, plans))
-    states = np.empty((STATE_SIZE, STEPS, len(plans) if with_states else 0))
-    runs = {devkit: _run(scene, prepared, plans, devkit, states) for devkit in devkits}
-    shown = states.transpose(2, 1, 0) if with_states else None
-    return {one.name: _compare(scene, prepared, runs[one.devkit], shown, one, human_filter, reactive) for one in rules}
+    reactive = prepare_reactive(scene) if traffic == REACTIVE else None
+    states = np.empty((STATE_SIZE, STEPS, len(plans) if with_states and not few else 0))
+    runs = {
+        devkit: _run(scene, prepared, plans, driven, driven.reference[k : k + 1], devkit, reactive, states)
+        for k, devkit in enumerate(devkits)
+    }
+    shown = (driven.plans if few else states.transpose(2, 1, 0)) if with_states else None
+    return {one.name: _compare(runs[one.devkit], shown, one, one in filtered) for one in rules}
 
 
 def human_scores(
@@ -177,12 +183,12 @@ def human_scores(
     The filter's run gives the scorer no history, so history comfort is 1; alone in its batch, the human also has
     ego progress 1.
     """
-    if scene.human_poses is None or scene.synthetic:
+    states = _drive_human(scene)
+    if states is None:
         return None
-    plans = prepare_plans(scene.human_poses[None], HUMAN_INTERVAL_S)
     if reactive is not None:
-        prepared = react_to(prepared, reactive, drive(scene.ego_state, scene.time_us, plans))
-    result, _ = _score_plans(scene, prepared, plans, protocol.devkit, np.empty((STATE_SIZE, STEPS, 0)))
+        prepared = react_to(prepared, reactive, states)
+    result, _, _ = _score_states(prepared, states, protocol.devkit, False)
     human = {name: float(value[0]) for name, value in _scored_together(result, protocol).items()}
     human[metrics.HISTORY_COMFORT.name] = 1.0
     return human
@@ -191,73 +197,112 @@ def human_scores(
 HUMAN_INTERVAL_S = 0.5
 
 
-def _around(scene: CachedScene, plans: Plans) -> Float | None:
-    """Bounds of what the scores of plans, reference and human driver can depend on; None where they have none."""
-    driven = [drive(scene.ego_state, scene.time_us, plans), simulate(scene.ego_state, scene.pdm_reference_input)]
-    if scene.human_poses is not None:
-        human = prepare_plans(scene.human_poses[None], HUMAN_INTERVAL_S)
-        driven.append(drive(scene.ego_state, scene.time_us, human))
-    states = np.concatenate(driven)
-    return surroundings(states) if np.isfinite(states).all() else None
+def _drive_human(scene: CachedScene) -> Float | None:
+    """(1, 41, 11) simulated states of the human driver; None for a synthetic scene, which has none."""
+    if scene.human_poses is None or scene.synthetic:
+        return None
+    plans = prepare_plans(scene.human_poses[None], HUMAN_INTERVAL_S)
+    return _finite(drive(scene.ego_state, scene.time_us, plans), "human driver {}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Driven:
+    """Simulated states, global frame."""
+
+    plans: Float | None
+    """(N, 41, 11) of the plans; None where there are many, which are simulated block by block as they are scored."""
+    reference: Float
+    """(D, 41, 11) of the PDM-Closed reference of each release asked for."""
+    human: Float | None
+    """(1, 41, 11) of the human driver where the human filter needs them."""
+
+    def around(self) -> Float:
+        """Bounds of what the scores of these states can depend on."""
+        parts = (self.plans, self.reference, self.human)
+        return surroundings(np.concatenate([part for part in parts if part is not None]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Run:
-    """Kernel results of the plans and of the reference of one scene, under the rules of one release."""
+    """Kernel results under the rules of one release."""
 
+    count: int
+    """N plans."""
     result: Float
+    """(N + 1 or N + 2, `Column`) of the plans, of the reference and, where the human filter needs it, of the human."""
     events: NDArray[np.int16]
-    reference: Float
+    """(N, 2) of the plans."""
 
 
-def _run(scene: CachedScene, prepared: PreparedScene, plans: Plans, devkit: Devkit, states: Float) -> _Run:
-    result, events = _score_plans(scene, prepared, plans, devkit, states)
-    reference = simulate(scene.ego_state, scene.pdm_reference_input[devkit][None])
-    return _Run(result=result, events=events, reference=_score_states(prepared, reference, devkit, False)[0])
-
-
-def _compare(
+def _run(
     scene: CachedScene,
     prepared: PreparedScene,
-    run: _Run,
-    states: Float | None,
-    rules: Protocol,
-    human_filter: bool | None,
+    plans: Plans,
+    driven: _Driven,
+    reference: Float,
+    devkit: Devkit,
     reactive: ReactiveScene | None,
-) -> PlanScores:
-    result, events, reference = run.result, run.events, run.reference
-    reference_progress = reference[:, Column.PROGRESS]
-    reference_best = float((reference_progress * aggregate.gate(_sub_scores(reference, rules), rules))[0])
-    values = _sub_scores(result, rules)
-    progress = result[:, Column.PROGRESS].copy()
-    gates = aggregate.gate(values, rules)
-    best = np.maximum(progress * gates, reference_best)
-    values[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
-    forgiven: tuple[str, ...] = ()
-    if rules.human_filter if human_filter is None else human_filter:
-        forgiven = _forgiven(human_scores(scene, prepared, rules, reactive), rules)
+    states: Float,
+) -> _Run:
+    """Kernel results of plans, `reference` and human; `states` as in `_score_plans`."""
+    results, events, together = [], [], [reference]
+    if driven.plans is None:
+        result, event = _score_plans(scene, prepared, plans, devkit, states)
+        results.append(result)
+        events.append(event)
+    else:
+        together.insert(0, driven.plans)
+    if driven.human is not None and reactive is None:
+        together.append(driven.human)
+    answered = prepared if reactive is None or driven.plans is None else react_to(prepared, reactive, driven.plans)
+    result, event, _ = _call_kernels(answered, np.concatenate(together), devkit, False)
+    results.append(result)
+    events.append(event)
+    if driven.human is not None and reactive is not None:
+        answered = react_to(prepared, reactive, driven.human)
+        results.append(_call_kernels(answered, driven.human, devkit, False)[0])
+    return _Run(
+        count=len(plans),
+        result=np.concatenate(results) if len(results) > 1 else result,
+        events=(np.concatenate(events) if len(events) > 1 else event)[: len(plans)],
+    )
+
+
+def _compare(run: _Run, states: Float | None, rules: Protocol, filtered: bool) -> PlanScores:
+    """Scores of plans from kernel results; gates and progress of all rows are computed at once."""
+    rows, count = np.ascontiguousarray(run.result.T), run.count
+    every = sub_scores(rows, rules)
+    progress = rows[Column.PROGRESS]
+    gates = aggregate.gate(every, rules)
+    gated = progress * gates
+    best = np.maximum(gated, gated[count])
+    best[count + 1 :] = gated[count + 1 :]
+    every[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
+    forgiven = _forgiven(every, rules) if filtered and len(gated) > count + 1 else ()
+    values = {name: value[:count] for name, value in every.items()}
     shown = {name: np.ones_like(value) if name in forgiven else value for name, value in values.items()}
     scored = shown if rules.filter_enters_score or not rules.human_filter else values
     return PlanScores(
         protocol=rules.name,
         values=shown,
         scored=scored,
-        progress_m=progress,
+        progress_m=progress[:count],
         score=aggregate.score(scored, rules),
         unfiltered=values,
         forgiven=forgiven,
-        gates=gates,
-        reference_progress_m=float(reference_progress[0]),
-        reference_gated_m=reference_best,
-        collision_step=events[:, 0].copy(),
-        ttc_step=events[:, 1].copy(),
+        gates=gates[:count],
+        reference_progress_m=float(progress[count]),
+        reference_gated_m=float(gated[count]),
+        collision_step=run.events[:, 0].copy(),
+        ttc_step=run.events[:, 1].copy(),
         states=states,
     )
 
 
-def _forgiven(human: dict[str, float] | None, rules: Protocol) -> tuple[str, ...]:
-    """Columns in which the human driver scores exactly 0 (0.5 is not forgiven)."""
-    return () if human is None else tuple(name for name in rules.columns if human[name] == 0.0)
+def _forgiven(values: dict[str, Float], rules: Protocol) -> tuple[str, ...]:
+    """Columns in which the human driver, the last row, scores exactly 0 (0.5 is not forgiven); see `human_scores`."""
+    columns = (name for name in rules.columns if name != metrics.HISTORY_COMFORT.name)
+    return tuple(name for name in columns if values[name][-1] == 0.0)
 
 
 def _score_plans(
@@ -300,12 +345,30 @@ def _score_states(
     states = np.asarray(states, dtype=np.float64)
     if states.ndim != 3 or states.shape[1:] != (STEPS, STATE_SIZE):
         raise DataError(f"states must have shape (N, {STEPS}, {STATE_SIZE}), got {states.shape}")
-    count = len(states)
-    if not np.isfinite(states).all():
-        bad = next(n for n in range(count) if not np.isfinite(states[n]).all())
-        raise DataError(f"a simulated state of proposal {bad} is not finite (NaN or infinite)")
+    _finite(states, "proposal {}")
     if prepared.around is not None and not lies_within(surroundings(states), prepared.around):
         raise DataError(f"scene {prepared.token} was prepared for other states, around which these do not stay")
+    return _call_kernels(prepared, states, devkit, with_areas)
+
+
+def _finite(states: Float, name: str) -> Float:
+    """The same states (N, 41, 11).
+
+    Raises:
+        DataError: one is not finite; `name` has a place for its number.
+    """
+    finite = np.isfinite(states)
+    if not finite.all():
+        bad = int(np.flatnonzero(~finite.all(axis=(1, 2)))[0])
+        raise DataError(f"a simulated state of {name.format(bad)} is not finite (NaN or infinite)")
+    return states
+
+
+def _call_kernels(
+    prepared: PreparedScene, states: Float, devkit: Devkit, with_areas: bool
+) -> tuple[Float, NDArray[np.int16], NDArray[np.bool_]]:
+    """`_score_states` of states known to be finite and within the surroundings."""
+    count = len(states)
     result = np.empty((count, COLUMNS))
     events = np.empty((count, 2), dtype=np.int16)
     ego_areas = np.zeros((count if with_areas else 0, STEPS, 3), dtype=np.bool_)
@@ -341,18 +404,7 @@ def _scored_together(result: Float, rules: Protocol) -> dict[str, Float]:
 
 def _sub_scores(result: Float, rules: Protocol) -> dict[str, Float]:
     """(N,) sub-scores by column name; ego progress is filled in by the caller, who knows what it is compared with."""
-    columns = {
-        metrics.NO_AT_FAULT_COLLISIONS.name: Column.COLLISION,
-        metrics.DRIVABLE_AREA_COMPLIANCE.name: Column.DRIVABLE,
-        metrics.DRIVING_DIRECTION_COMPLIANCE.name: Column.DIRECTION,
-        metrics.TRAFFIC_LIGHT_COMPLIANCE.name: Column.LIGHTS,
-        metrics.EGO_PROGRESS.name: Column.PROGRESS,
-        metrics.TIME_TO_COLLISION.name: Column.TTC,
-        metrics.LANE_KEEPING.name: Column.LANE,
-        metrics.HISTORY_COMFORT.name: Column.COMFORT,
-        metrics.COMFORT.name: Column.COMFORT,
-    }
-    return {metric.name: result[:, columns[metric.name]].copy() for metric in rules.metrics}
+    return {name: value.copy() for name, value in sub_scores(result.T, rules).items()}
 
 
 def _protocol(protocol: Protocol | str) -> Protocol:
