@@ -17,7 +17,8 @@ from navforge.maps.schema import Layer
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.scene import ObjectType
 from navforge.metric_cache.tracks import FrameObjects
-from navforge.simulation.kernels_reactive import RADIUS_M, first_come
+from navforge.simulation.kernels_first_come import first_come
+from navforge.simulation.kernels_reactive import RADIUS_M
 
 Float = NDArray[np.float64]
 

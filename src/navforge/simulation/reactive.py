@@ -21,7 +21,9 @@ from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, State
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.scene import SCORED_STEPS, CachedScene, ObjectTracks, ObjectType
-from navforge.simulation.kernels_reactive import Followers, Lanes, lane_areas, react, standing_free
+from navforge.simulation.kernels_first_come import standing_free
+from navforge.simulation.kernels_reactive import Followers, react
+from navforge.simulation.kernels_stretch import Lanes, lane_areas
 
 Float = NDArray[np.float64]
 
