@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,9 @@ import pytest
 from navforge.core.errors import DataError
 from navforge.metric_cache.scene import CachedScene, Devkit
 from navforge.metric_cache.store import MetricCache
-from navforge.scoring.engine import PlanScores, score_plans, score_proposals
+from navforge.scoring.engine import PlanScores, human_scores, score_plans, score_proposals
 from navforge.scoring.prepare import prepare
+from navforge.scoring.protocols import protocol
 from navforge.scoring.surroundings import lies_within, surroundings
 from navforge.simulation.plans import to_reference_poses
 from navforge.simulation.rollout import simulate
@@ -78,6 +79,20 @@ def test_states_beyond_what_was_prepared_are_refused():
     score_proposals(prepared, slow_states, "epdms_v2")
     with pytest.raises(DataError, match="prepared for other states"):
         score_proposals(prepared, fast_states, "epdms_v2")
+
+
+def test_a_human_driver_beyond_what_was_prepared_is_refused():
+    rng = np.random.default_rng(3)
+    poses = np.zeros((8, 3))
+    poses[:, 0] = 30.0 * 0.5 * np.arange(1, 9)
+    scene = replace(random_scene(rng), human_poses=poses)
+    human = simulate(scene.ego_state, to_reference_poses(scene, poses[None], 0.5))
+    standing = simulate(scene.ego_state, to_reference_poses(scene, np.zeros((1, 8, 3)), 0.5))
+    rules = protocol("epdms_v2")
+    near = prepare(scene, raster=False, around=surroundings(human))
+    assert human_scores(scene, near, rules) == human_scores(scene, prepare(scene), rules)
+    with pytest.raises(DataError, match="prepared for other states"):
+        human_scores(scene, prepare(scene, raster=False, around=surroundings(standing)), rules)
 
 
 def test_bounds_within_bounds():

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.geometry.arclength import arc_length
 from navforge.metric_cache.container import Arrays, read_arrays, write_arrays
+from navforge.metric_cache.deferred import defer
 from navforge.metric_cache.ragged import gather_polygons, is_listed, slices
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.scene import (
@@ -177,7 +178,7 @@ class LogFile:
             objects_v1=_tracks(seen, Devkit.V1) if len(frames) > last_frame(Devkit.V1) else None,
             objects_v2=_tracks(seen, Devkit.V2),
             red_lights=self._lights(self._part("light_step", row), self._part("light_polygon", row)),
-            reactive=self._reactive(row),
+            reactive=defer(ReactiveStart, lambda _: self._reactive(row)),
         )
 
     def scenes(self) -> list[CachedScene]:

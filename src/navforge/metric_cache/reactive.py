@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from navforge.metric_cache.deferred import Deferrable
+
 if TYPE_CHECKING:
     from navforge.metric_cache.tracks import FrameObjects
 
 Float = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class ReactiveStart:
+@dataclass(frozen=True)
+class ReactiveStart(Deferrable):
     """Vehicles of the current frame that follow a lane in reactive traffic, and those that stand (global frame).
 
     What becomes of them is `simulation.reactive`; how they are chosen is `caching.reactive`. All other vehicles vanish

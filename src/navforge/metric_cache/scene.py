@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+from navforge.metric_cache.deferred import Deferrable, defer
 from navforge.metric_cache.ragged import gather_polygons, polygons_near
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class MapPolygons:
 
 
 @dataclass(frozen=True)
-class ObjectTracks:
+class ObjectTracks(Deferrable):
     """Tracked objects at 10 Hz over K = `Devkit.observation_steps` steps, in devkit order (first step, then class).
 
     May be computed only when first read (`deferred`), because most callers score by one release's rules.
@@ -132,9 +133,7 @@ class ObjectTracks:
         Args:
             make: computes them all, or, with bounds, at least those that `near` asks for.
         """
-        tracks = cls.__new__(cls)
-        tracks.__dict__["_make"] = make
-        return tracks
+        return defer(cls, make)
 
     def near(self, bounds: Float) -> ObjectTracks:
         """These tracks, or, where they are yet to be computed, only those that may meet bounds.
@@ -144,17 +143,6 @@ class ObjectTracks:
         """
         make = self.__dict__.get("_make")
         return self if make is None else make(bounds)
-
-    def __getattr__(self, name: str) -> Any:
-        make = self.__dict__.get("_make")
-        if make is None or name not in self.__dataclass_fields__:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        self.__dict__.update(make(None).__getstate__())
-        self.__dict__.pop("_make", None)
-        return self.__dict__[name]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {part: getattr(self, part) for part in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True, slots=True)

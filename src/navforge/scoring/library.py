@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+from navforge.geometry.writable import writable
 from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import aggregate
 from navforge.scoring import protocols as protocols_module
@@ -130,7 +131,7 @@ def _poses(trajectories: Array) -> tuple[Array, Callable[[Array], Array]]:
 
 
 def _as_float64(array: Array) -> NDArray[np.float64]:
-    return np.require(array, np.float64, ["C", "W"])  # kernels would be compiled anew for read-only arrays
+    return writable(array)
 
 
 def _interval(steps: int, interval_s: float | None) -> float:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.geometry.columns import State
+from navforge.geometry.writable import writable
 from navforge.metric_cache.scene import CachedScene, Devkit
 from navforge.scoring.arrays import AreaArrays, ComfortArrays, LightArrays, PathArrays, TrafficArrays
 from navforge.scoring.prepare_areas import prepare_areas
 from navforge.scoring.prepare_comfort import prepare_comfort_v1, prepare_comfort_v2
 from navforge.scoring.prepare_lights import prepare_lights
 from navforge.scoring.prepare_path import prepare_path
-from navforge.scoring.prepare_polygons import WRITABLE
 from navforge.scoring.prepare_traffic import prepare_traffic
 
 Float = NDArray[np.float64]
@@ -89,7 +89,7 @@ def prepare(
     areas = prepare_areas(polygons, origin, raster=raster)
     return PreparedScene(
         token=scene.token,
-        ego_state=np.require(scene.ego_state, np.float64, WRITABLE),
+        ego_state=writable(scene.ego_state),
         areas=areas,
         path=prepare_path(scene.centerline, origin, areas),
         lights=prepare_lights(scene.red_lights, origin),

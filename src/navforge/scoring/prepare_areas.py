@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from navforge.geometry.writable import writable
 from navforge.metric_cache.scene import MapLayer, MapPolygons
 from navforge.scoring.arrays import Area, AreaArrays, PolygonArrays
 from navforge.scoring.kernels_area import (
@@ -16,7 +17,7 @@ from navforge.scoring.kernels_area import (
     fill_stripes,
 )
 from navforge.scoring.kernels_prepare import fill_members
-from navforge.scoring.prepare_polygons import MARGIN_M, WRITABLE, prepare_polygons
+from navforge.scoring.prepare_polygons import MARGIN_M, prepare_polygons
 
 Float = NDArray[np.float64]
 
@@ -72,8 +73,8 @@ def prepare_areas(polygons: MapPolygons, origin: Float, *, raster: bool) -> Area
 
 def find_members(polygons: MapPolygons) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """`members` and `member_start` of `AreaArrays`."""
-    layer = np.require(polygons.layer, np.uint8, WRITABLE)
-    on_route = np.require(polygons.on_route, np.bool_, WRITABLE)
+    layer = writable(polygons.layer, np.dtype(np.uint8))
+    on_route = writable(polygons.on_route, np.dtype(np.bool_))
     start = np.empty(len(Area) + 1, dtype=np.int32)
     members = np.empty(len(Area) * len(layer), dtype=np.int32)
     count = fill_members(layer, on_route, _CLASSES_OF_LAYER, int(Area.ON_ROUTE), start, members)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from navforge.geometry.columns import State
 from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
+from navforge.geometry.writable import writable
 from navforge.scoring.arrays import ComfortArrays
 from navforge.scoring.filters import savgol_matrix, savgol_rows
 from navforge.scoring.kernels_comfort import MAX_LATERAL_ACCELERATION
-from navforge.scoring.prepare_polygons import WRITABLE
 from navforge.simulation.tracker import STEP_S, STEPS
 
 Float = NDArray[np.float64]
@@ -20,7 +20,7 @@ Float = NDArray[np.float64]
 
 def prepare_comfort_v2(ego_state: Float, history: Float) -> ComfortArrays:
     """History comfort: windows 8 (acceleration), 15 (jerk), 5 (yaw), accelerations at the box centre."""
-    history = np.require(history, np.float64, WRITABLE).reshape(-1, len(State))
+    history = writable(history).reshape(-1, len(State))
     count = len(history) + STEPS
     acceleration = _rows(count, 8, 2)
     lateral = np.zeros(count)

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.geometry.columns import Pose
+from navforge.geometry.writable import writable
 from navforge.scoring.arrays import PolygonArrays
 from navforge.scoring.kernels_prepare import fill_polygons
 
 Float = NDArray[np.float64]
 
-WRITABLE = ("C", "W")
-"""Kernels are compiled anew for read-only arrays, such as those of a memory-mapped cache, so none reaches them."""
+INT = np.dtype(np.int64)
 MARGIN_M = 1e-6
 """Slack of broad phases against rounding: what is this near is tested exactly."""
 
@@ -34,9 +34,9 @@ def prepare_polygons(
     Raises:
         DataError: a polygon without vertices.
     """
-    xy = np.require(xy, np.float64, WRITABLE).reshape(-1, 2)
-    ring_start = np.require(ring_start, np.int64, WRITABLE)
-    polygon_start = np.require(polygon_start, np.int64, WRITABLE)
+    xy = writable(xy).reshape(-1, 2)
+    ring_start = writable(ring_start, INT)
+    polygon_start = writable(polygon_start, INT)
     local = np.empty_like(xy)
     bounds = np.empty((len(polygon_start) - 1, 4))
     empty = fill_polygons(xy, ring_start, polygon_start, frame_of(origin), local, bounds)

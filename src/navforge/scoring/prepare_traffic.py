@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.geometry.lanes import WIDTH
+from navforge.geometry.writable import writable
 from navforge.metric_cache.scene import ObjectTracks, ObjectType
 from navforge.scoring.arrays import MAX_TRAFFIC_STEPS, WINDOW_STEPS, TrafficArrays
 from navforge.scoring.kernels_prepare import choose_objects, fill_traffic, turn_headings
 from navforge.scoring.kernels_traffic import EGO_RADIUS_M
-from navforge.scoring.prepare_polygons import MARGIN_M, WRITABLE, frame_of
+from navforge.scoring.prepare_polygons import MARGIN_M, frame_of
 
 Float = NDArray[np.float64]
 
@@ -29,9 +30,9 @@ def prepare_traffic(objects: ObjectTracks, origin: Float, *, drop_overlapping: b
     steps = objects.valid.shape[1]
     if steps > MAX_TRAFFIC_STEPS:
         raise DataError(f"objects have {steps} steps; at most {MAX_TRAFFIC_STEPS} can be scored")
-    pose = np.require(objects.pose, np.float64, WRITABLE)
-    valid = np.require(objects.valid, np.bool_, WRITABLE)
-    extent = np.require(objects.extent, np.float64, WRITABLE).reshape(-1, 2)
+    pose = writable(objects.pose)
+    valid = writable(objects.valid, np.dtype(np.bool_))
+    extent = writable(objects.extent).reshape(-1, 2)
     frame = frame_of(origin)
     heading = np.empty(valid.shape)
     turn_headings(pose, frame, heading)

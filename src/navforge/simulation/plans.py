@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.geometry.columns import Pose
 from navforge.geometry.lanes import WIDTH, aligned
+from navforge.geometry.writable import writable
 from navforge.metric_cache.scene import CachedScene
 from navforge.simulation.interpolation import Sampling, fill_knots, fill_sampling
 from navforge.simulation.kernels import interpolate_plans
@@ -76,7 +77,7 @@ def prepare_plans(poses: Float, interval_s: float) -> Plans:
     Raises:
         DataError: see `check_plans`.
     """
-    poses = np.require(check_plans(poses, interval_s), requirements=["C", "W"])  # read-only would compile kernels anew
+    poses = writable(check_plans(poses, interval_s))
     count, steps, _ = poses.shape
     shape = -(-count // WIDTH), 3, steps, WIDTH
     knots = aligned(math.prod(shape)).reshape(shape)

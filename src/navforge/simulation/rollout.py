@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, Pose
 from navforge.geometry.se2 import wrap_angle
+from navforge.geometry.writable import writable
 from navforge.simulation.kernels import simulate_plans, simulate_references
 from navforge.simulation.plans import Plans, sampling
 from navforge.simulation.tracker import STEPS, speed_factors
@@ -32,7 +33,7 @@ def simulate(ego_state: Float, reference: Float) -> Float:
         DataError: wrong shape, or a value that is not finite.
     """
     ego_state = _checked_ego(ego_state)
-    reference = np.require(reference, np.float64, ["C", "W"])
+    reference = writable(reference)
     if reference.ndim != 3 or reference.shape[1:] != (STEPS, 3):
         raise DataError(f"references must have shape (N, {STEPS}, 3), got {reference.shape}")
     if not np.isfinite(reference).all():
@@ -66,7 +67,7 @@ def drive(ego_state: Float, time_us: int, plans: Plans) -> Float:
 
 
 def _checked_ego(ego_state: Float) -> Float:
-    ego_state = np.require(ego_state, np.float64, ["C", "W"])  # a read-only array would compile the kernels anew
+    ego_state = writable(ego_state)
     if ego_state.shape != (STATE_SIZE,) or not np.isfinite(ego_state).all():
         raise DataError(f"the ego state must be {STATE_SIZE} finite numbers, got {ego_state}")
     return ego_state

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+import pytest
+
+from navforge.metric_cache.deferred import Deferrable, defer
+
+
+@dataclass(frozen=True)
+class Pair(Deferrable):
+    left: int
+    right: int
+
+
+def test_what_is_deferred_is_made_once_when_first_read():
+    made = []
+
+    def make(_: None) -> Pair:
+        made.append(Pair(1, 2))
+        return made[-1]
+
+    pair = defer(Pair, make)
+    assert not made
+    assert (pair.right, pair.left) == (2, 1) and pair == Pair(1, 2) and len(made) == 1
+    with pytest.raises(AttributeError, match="Pair has no attribute 'middle'"):
+        _ = pair.middle
+
+
+def test_what_is_deferred_is_pickled_whole():
+    assert pickle.loads(pickle.dumps(defer(Pair, lambda _: Pair(3, 4)))) == Pair(3, 4)
+
+
+def test_errors_are_raised_by_every_read():
+    def make(_: None) -> Pair:
+        raise ValueError("no such pair")
+
+    pair = defer(Pair, make)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no such pair"):
+            _ = pair.left
