@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring import SceneBatch, prepare_batch, score
 from navforge.scoring.batch_cpu import score_batch_on_cpu

@@ -31,8 +31,9 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.geometry.columns import State
 from navforge.metric_cache.container import read_arrays
+from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.log_file import write_log
-from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.engine import score_plans
 from navforge.scoring.prepare import prepare

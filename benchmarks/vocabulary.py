@@ -34,7 +34,8 @@ from rich.table import Table
 from navforge.caching.pool import cache_split
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
-from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import CachedScene
 from navforge.scoring.batch import prepare_batch
 from navforge.scoring.engine import score_plans
 from navforge.scoring.library import score

@@ -14,8 +14,10 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import load_split
 from navforge.maps.map import read_map
+from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.log_file import LogRecord
-from navforge.metric_cache.scene import CachedScene, Devkit, MapLayer, ObjectType
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import CachedScene, MapLayer
 from navforge.scoring import metrics
 
 CHOICES_THAT_DIFFER = {

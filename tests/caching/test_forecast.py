@@ -7,8 +7,7 @@ import shapely
 from navforge.caching import ego
 from navforge.caching.forecast import forecast
 from navforge.core.errors import DataError
-from navforge.metric_cache.scene import ObjectType
-from navforge.metric_cache.tracks import FrameObjects
+from navforge.metric_cache.objects import FrameObjects, ObjectType
 
 POSE = np.array([0.0, 0.0, 0.0])
 NO_LIGHTS = np.empty(0, dtype=object)

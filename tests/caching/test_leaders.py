@@ -11,7 +11,7 @@ from navforge.caching.forecast import Forecast, forecast
 from navforge.caching.idm import Leader
 from navforge.caching.leaders import Corridor, Leaders
 from navforge.caching.route_path import RoutePath
-from navforge.metric_cache.scene import ObjectType
+from navforge.metric_cache.objects import ObjectType
 from tests.caching.test_forecast import NO_LIGHTS, lights, objects
 
 ROAD = RoutePath(np.column_stack([np.arange(0.0, 201.0, 5.0), np.zeros(41), np.zeros(41)]))

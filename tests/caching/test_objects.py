@@ -6,7 +6,7 @@ import pytest
 from navforge.caching.objects import global_objects
 from navforge.core.errors import DataError
 from navforge.data.logs import Frame, LogBox
-from navforge.metric_cache.scene import ObjectType
+from navforge.metric_cache.objects import ObjectType
 from tests.caching import tiny_scene
 
 BOXES = (("cone", "traffic_cone", 20.0, 2.9, 3.0), ("car", "vehicle", 25.0, 1.5, 3.0))

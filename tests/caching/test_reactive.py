@@ -11,9 +11,8 @@ from navforge.caching.reactive import reactive_start
 from navforge.geometry.columns import STATE_SIZE
 from navforge.maps.map import Map, read_map
 from navforge.maps.schema import Layer
+from navforge.metric_cache.objects import FrameObjects, ObjectType
 from navforge.metric_cache.reactive import ReactiveStart
-from navforge.metric_cache.scene import ObjectType
-from navforge.metric_cache.tracks import FrameObjects
 from tests.maps.tiny_map import LOCATION, ORIGIN, box, tiny_features, write_map
 
 MM = 1e-3

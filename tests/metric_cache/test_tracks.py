@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pickle
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 
 from navforge.core.errors import DataError
-from navforge.metric_cache.scene import Devkit, ObjectType
-from navforge.metric_cache.tracks import FrameObjects, interpolate, sightings
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.objects import FrameObjects, ObjectType, sightings
+from navforge.metric_cache.tracks import ObjectTracks, interpolate
 
 FRAMES = 11
 
@@ -183,3 +187,64 @@ def test_objects_near_bounds_are_all_that_come_there(seed):
     x, y = every.pose[..., 0], every.pose[..., 1]
     meets = (x + radius >= -12) & (x - radius <= 15) & (y + radius >= -7) & (y - radius <= 20) & every.valid
     assert set(np.flatnonzero(meets.any(axis=1))) <= set(rows.tolist())
+
+
+def one_track() -> ObjectTracks:
+    return ObjectTracks(
+        token=np.array(["a"]),
+        type=np.zeros(1, np.uint8),
+        extent=np.ones((1, 2)),
+        pose=np.zeros((1, 41, 3)),
+        velocity=np.zeros((1, 41, 2)),
+        valid=np.ones((1, 41), np.bool_),
+        first_heading=np.zeros(1),
+        first_velocity=np.zeros((1, 2)),
+    )
+
+
+def test_deferred_tracks_are_computed_once_and_only_when_read():
+    made = []
+
+    def make(bounds):
+        made.append(one_track())
+        return made[-1]
+
+    deferred = ObjectTracks.deferred(make)
+    assert not made
+    assert deferred.token.tolist() == ["a"]
+    for field in fields(ObjectTracks):
+        assert getattr(deferred, field.name) is getattr(made[0], field.name)
+    assert len(made) == 1
+    with pytest.raises(AttributeError, match="no attribute 'speed'"):
+        _ = deferred.speed  # type: ignore[attr-defined]
+
+
+def test_deferred_tracks_can_be_replaced_and_pickled_unread():
+    moved = replace(ObjectTracks.deferred(lambda _: one_track()), extent=np.full((1, 2), 7.0))
+    assert moved.extent.tolist() == [[7.0, 7.0]] and moved.pose.shape == (1, 41, 3)
+    copy = pickle.loads(pickle.dumps(ObjectTracks.deferred(lambda _: one_track())))
+    assert copy.token.tolist() == ["a"] and copy.valid.all()
+
+
+def test_only_tracks_near_bounds_are_computed_where_none_are_yet():
+    asked = []
+
+    def make(bounds):
+        asked.append(bounds)
+        return one_track()
+
+    deferred, bounds = ObjectTracks.deferred(make), np.array([0.0, 0.0, 1.0, 1.0])
+    deferred.near(bounds)
+    assert asked[0] is bounds
+    assert deferred.valid.all() and asked[1] is None
+    assert deferred.near(bounds) is deferred and len(asked) == 2
+
+
+def test_an_error_is_raised_at_every_reading():
+    def make(bounds) -> ObjectTracks:
+        raise DataError("track a occurs twice")
+
+    deferred = ObjectTracks.deferred(make)
+    for _ in range(2):
+        with pytest.raises(DataError, match="occurs twice"):
+            _ = deferred.pose

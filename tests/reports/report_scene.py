@@ -8,7 +8,9 @@ import polars as pl
 from navforge.evaluation.tables import ScoreTable, TableMeta, schema, subscores
 from navforge.geometry.columns import State
 from navforge.geometry.se2 import poses_to_global
-from navforge.metric_cache.scene import CachedScene, MapLayer, MapPolygons, ObjectTracks, ObjectType, RedLights
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import CachedScene, MapLayer, MapPolygons, RedLights
+from navforge.metric_cache.tracks import ObjectTracks
 
 POSE = np.array([664000.0, 3997000.0, 0.7])
 """Ego pose in the global frame."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from navforge.core.errors import DataError
 from navforge.data.sensors import CameraCalibration, project
-from navforge.metric_cache.scene import ObjectType
+from navforge.metric_cache.objects import ObjectType
 from navforge.reports.figures import (  # fmt: skip
     BEST,
     CHOSEN,

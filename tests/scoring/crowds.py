@@ -9,7 +9,8 @@ import numpy as np
 from navforge.geometry.kernels import boxes_overlap
 from navforge.geometry.se2 import wrap_angle
 from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
-from navforge.metric_cache.scene import ObjectTracks, ObjectType
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.arrays import AreaArrays, TrafficArrays
 from navforge.scoring.kernels_area import INTERSECTION, box_leaves_drivable, in_area, in_multiple_lanes
 from navforge.scoring.kernels_lookup import SEEN_ROWS, look_one

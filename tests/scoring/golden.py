@@ -9,15 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from navforge.geometry.se2 import wrap_angle
-from navforge.metric_cache.scene import (
-    CachedScene,
-    Devkit,
-    MapLayer,
-    MapPolygons,
-    ObjectTracks,
-    ObjectType,
-    RedLights,
-)
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import CachedScene, MapLayer, MapPolygons, RedLights
+from navforge.metric_cache.tracks import ObjectTracks
 
 AGENTS = (ObjectType.VEHICLE, ObjectType.PEDESTRIAN, ObjectType.BICYCLE)
 LIGHT_PREFIX = "red_light_"

@@ -12,7 +12,10 @@ import shapely
 from scipy.signal import savgol_filter
 from shapely.geometry import LineString, Point, Polygon
 
-from navforge.metric_cache.scene import CachedScene, Devkit, MapLayer, ObjectTracks, ObjectType
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import CachedScene, MapLayer
+from navforge.metric_cache.tracks import ObjectTracks
 
 LENGTH, WIDTH, REAR_TO_CENTER = 5.176, 2.297, 1.461
 AGENTS = (ObjectType.VEHICLE, ObjectType.PEDESTRIAN, ObjectType.BICYCLE)

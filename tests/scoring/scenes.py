@@ -10,7 +10,10 @@ import shapely
 
 from navforge.geometry.columns import STATE_SIZE, State
 from navforge.geometry.se2 import points_to_global, poses_to_global, wrap_angle
-from navforge.metric_cache.scene import CachedScene, Devkit, MapLayer, MapPolygons, ObjectTracks, ObjectType, RedLights
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import CachedScene, MapLayer, MapPolygons, RedLights
+from navforge.metric_cache.tracks import ObjectTracks
 
 TIME_US = 1_600_000_000_123_456
 STEP_TIMES = np.arange(51) * 0.1

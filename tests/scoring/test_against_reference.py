@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.engine import score_proposals
 from navforge.scoring.prepare import prepare
 from navforge.scoring.protocols import protocol

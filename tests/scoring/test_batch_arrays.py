@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from navforge.core.errors import DataError
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.batch import scene_arrays
 from navforge.scoring.batch_arrays import SceneArrays, join_scenes, leaves, scene_of
 from navforge.scoring.prepare import prepare

@@ -14,7 +14,7 @@ import pytest
 from navforge import scoring
 from navforge.core.errors import NavforgeError
 from navforge.geometry import cuda
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring import batch_cuda
 from navforge.scoring.batch import SceneBatch, prepare_batch
 from navforge.scoring.engine import score_plans

@@ -9,7 +9,8 @@ import pytest
 import shapely
 
 from navforge.core.errors import ConfigError, DataError
-from navforge.metric_cache.scene import CachedScene, MapLayer, ObjectType
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import CachedScene, MapLayer
 from navforge.scoring.engine import ProposalScores, human_scores, score_plans, score_proposals
 from navforge.scoring.prepare import prepare
 from navforge.scoring.protocols import protocol

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from navforge import scoring
 from navforge.core.errors import DataError
-from navforge.metric_cache.scene import CachedScene, Devkit, MapLayer, ObjectType
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import CachedScene, MapLayer
 from navforge.scoring.batch import prepare_batch
 from navforge.scoring.engine import score_plans
 from navforge.scoring.kernels import Column

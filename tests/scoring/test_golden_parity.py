@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import aggregate
 from navforge.scoring.engine import PlanScores, ProposalScores, human_scores, score_plans, score_proposals
 from navforge.scoring.extended_comfort import previous_scenes, two_frame_extended_comfort

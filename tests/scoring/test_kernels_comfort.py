@@ -8,7 +8,7 @@ from scipy.signal import savgol_filter
 
 from navforge.geometry.compiled import kernel
 from navforge.geometry.lanes import WIDTH, bits, lanes_at
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.arrays import ComfortArrays
 from navforge.scoring.filters import savgol_rows
 from navforge.scoring.kernels_comfort import (

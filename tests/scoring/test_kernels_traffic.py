@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.metric_cache.scene import ObjectTracks, ObjectType
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.arrays import TrafficArrays
 from navforge.scoring.kernels_motion import HALF_LENGTH, HALF_WIDTH
 from navforge.scoring.kernels_reach import fill_reach, reach_work, whole_of

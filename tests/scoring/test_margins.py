@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from navforge.metric_cache.scene import CachedScene, Devkit, MapLayer
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import CachedScene, MapLayer
 from navforge.scoring.engine import score_proposals
 from navforge.scoring.margins import report, smallest_margin
 from navforge.scoring.prepare import prepare

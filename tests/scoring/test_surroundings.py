@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.engine import PlanScores, human_scores, score_plans, score_proposals
 from navforge.scoring.prepare import prepare

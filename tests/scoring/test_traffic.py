@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from navforge.core.errors import ConfigError, DataError
-from navforge.metric_cache.scene import CachedScene, ObjectTracks
+from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
+from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.engine import human_scores, score_plans
 from navforge.scoring.prepare import prepare
 from navforge.scoring.protocols import protocol

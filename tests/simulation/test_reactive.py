@@ -10,9 +10,9 @@ import pytest
 from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, State
 from navforge.geometry.se2 import poses_to_global
+from navforge.metric_cache.objects import FrameObjects, ObjectType
 from navforge.metric_cache.reactive import ReactiveStart
-from navforge.metric_cache.scene import ObjectTracks, ObjectType
-from navforge.metric_cache.tracks import FrameObjects
+from navforge.metric_cache.tracks import ObjectTracks
 from navforge.simulation.kernels_reactive import react
 from navforge.simulation.kernels_stretch import lane_areas
 from navforge.simulation.reactive import ReactiveScene, _replayed, followers_of, simulate_traffic

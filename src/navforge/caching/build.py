@@ -32,9 +32,11 @@ from navforge.data.splits import Split
 from navforge.geometry.columns import State
 from navforge.maps.geopackage import map_path
 from navforge.maps.map import Map, read_map
+from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.log_file import LogRecord, SceneRecord
-from navforge.metric_cache.scene import SCORED_STEPS, CachedScene, Devkit
-from navforge.metric_cache.tracks import interpolate, sightings
+from navforge.metric_cache.objects import sightings
+from navforge.metric_cache.scene import SCORED_STEPS, CachedScene
+from navforge.metric_cache.tracks import interpolate
 
 FUTURE_FRAMES = (SCORED_STEPS - 1) // 5
 """Future frames that every protocol needs: 4 s."""

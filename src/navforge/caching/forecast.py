@@ -20,8 +20,9 @@ from navforge.caching.ego import box_corners
 from navforge.caching.objects import AGENTS
 from navforge.core.errors import DataError
 from navforge.geometry.columns import Pose
-from navforge.metric_cache.scene import REFERENCE_STEPS, ObjectTracks, ObjectType
-from navforge.metric_cache.tracks import FrameObjects
+from navforge.metric_cache.objects import FrameObjects, ObjectType
+from navforge.metric_cache.scene import REFERENCE_STEPS
+from navforge.metric_cache.tracks import ObjectTracks
 
 Float = NDArray[np.float64]
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.data.logs import Frame, LogBox
 from navforge.geometry.columns import Pose
-from navforge.metric_cache.scene import ObjectType
-from navforge.metric_cache.tracks import FrameObjects
+from navforge.metric_cache.objects import FrameObjects, ObjectType
 
 Float = NDArray[np.float64]
 

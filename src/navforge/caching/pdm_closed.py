@@ -18,7 +18,8 @@ from navforge.caching.idm import target_speeds
 from navforge.caching.proposals import Proposals
 from navforge.caching.route_path import RoutePath
 from navforge.geometry.columns import STATE_SIZE, State
-from navforge.metric_cache.scene import REFERENCE_STEPS, CachedScene, Devkit, RedLights
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import REFERENCE_STEPS, CachedScene, RedLights
 from navforge.scoring.engine import ProposalScores, score_proposals
 from navforge.scoring.prepare import prepare
 from navforge.simulation.plans import sample_times_us

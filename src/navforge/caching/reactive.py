@@ -14,9 +14,8 @@ from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
 from navforge.maps.graph import LaneEdge
 from navforge.maps.map import Map
 from navforge.maps.schema import Layer
+from navforge.metric_cache.objects import FrameObjects, ObjectType
 from navforge.metric_cache.reactive import ReactiveStart
-from navforge.metric_cache.scene import ObjectType
-from navforge.metric_cache.tracks import FrameObjects
 from navforge.simulation.kernels_first_come import first_come
 from navforge.simulation.kernels_reactive import RADIUS_M
 

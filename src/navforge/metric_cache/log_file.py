@@ -19,18 +19,12 @@ from navforge.core.errors import DataError
 from navforge.geometry.arclength import arc_length
 from navforge.metric_cache.container import Arrays, read_arrays, write_arrays
 from navforge.metric_cache.deferred import defer
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.objects import FrameObjects, ObjectFrames, grouped
 from navforge.metric_cache.ragged import gather_polygons, is_listed, slices
 from navforge.metric_cache.reactive import ReactiveStart
-from navforge.metric_cache.scene import (
-    REFERENCE_STEPS,
-    CachedScene,
-    Devkit,
-    MapLayer,
-    MapPolygons,
-    ObjectTracks,
-    RedLights,
-)
-from navforge.metric_cache.tracks import FrameObjects, ObjectFrames, grouped, interpolate, last_frame
+from navforge.metric_cache.scene import REFERENCE_STEPS, CachedScene, MapLayer, MapPolygons, RedLights
+from navforge.metric_cache.tracks import ObjectTracks, interpolate, last_frame
 
 Float = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.metric_cache.deferred import Deferrable
-
-if TYPE_CHECKING:
-    from navforge.metric_cache.tracks import FrameObjects
+from navforge.metric_cache.objects import FrameObjects
 
 Float = NDArray[np.float64]
 

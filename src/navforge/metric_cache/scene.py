@@ -6,20 +6,17 @@ Times are microseconds (int64); steps are 0.1 s apart from the scene's `time_us`
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.metric_cache.deferred import Deferrable, defer
+from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.ragged import gather_polygons, polygons_near
-
-if TYPE_CHECKING:
-    from navforge.metric_cache.reactive import ReactiveStart
+from navforge.metric_cache.reactive import ReactiveStart
+from navforge.metric_cache.tracks import ObjectTracks
 
 Float = NDArray[np.float64]
 
@@ -27,23 +24,6 @@ SCORED_STEPS = 41
 """Steps of 0.1 s that are simulated and scored (4 s and the current state)."""
 REFERENCE_STEPS = 51
 """Steps of the PDM-Closed trajectory (5 s and the current state)."""
-
-
-class Devkit(IntEnum):
-    """Release of the official devkit whose caching rules made an array; index of `CachedScene.pdm_*`.
-
-    The two differ where it matters: PDM-Closed chooses among the same proposals by the score of its own release, and
-    v1.1 interpolates objects over 5 s of key frames, v2.2 over 4 s (an object seen once within 4 s and again later
-    stands still in v2.2 and moves in v1.1).
-    """
-
-    V1 = 0
-    V2 = 1
-
-    @property
-    def observation_steps(self) -> int:
-        """Steps for which objects are known: 51 (5 s) in v1.1, 41 (4 s) in v2.2."""
-        return 51 if self is Devkit.V1 else 41
 
 
 class MapLayer(IntEnum):
@@ -56,18 +36,6 @@ class MapLayer(IntEnum):
     INTERSECTION = 4
     CARPARK_AREA = 5
     GENERIC_DRIVABLE_AREA = 6
-
-
-class ObjectType(IntEnum):
-    """Object classes of OpenScene; the first three are agents (they move), the others static."""
-
-    VEHICLE = 0
-    PEDESTRIAN = 1
-    BICYCLE = 2
-    TRAFFIC_CONE = 3
-    BARRIER = 4
-    CZONE_SIGN = 5
-    GENERIC_OBJECT = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,49 +68,6 @@ class MapPolygons:
         rows = polygons_near(self.xy, self.ring_start, self.polygon_start, bounds)
         rings = gather_polygons(rows, self.polygon_start, self.ring_start, self.xy)
         return MapPolygons(*rings, self.layer[rows], self.fid[rows], self.on_route[rows])
-
-
-@dataclass(frozen=True)
-class ObjectTracks(Deferrable):
-    """Tracked objects at 10 Hz over K = `Devkit.observation_steps` steps, in devkit order (first step, then class).
-
-    May be computed only when first read (`deferred`), because most callers score by one release's rules.
-    """
-
-    token: NDArray[np.str_]
-    """(O,) track token."""
-    type: NDArray[np.uint8]
-    """(O,) `ObjectType`."""
-    extent: Float
-    """(O, 2) length, width of the first sighting."""
-    pose: Float
-    """(O, K, 3) box centre x, y, heading; 0 where not `valid`."""
-    velocity: Float
-    """(O, K, 2) velocity vx, vy in the global frame, as the devkit interpolates it; 0 for static objects."""
-    valid: NDArray[np.bool_]
-    """(O, K) the object exists at this step."""
-    first_heading: Float
-    """(O,) heading at the first step that has the object; collision types and TTC use it with the current centroid."""
-    first_velocity: Float
-    """(O, 2) velocity at the first step that has the object, global frame."""
-
-    @classmethod
-    def deferred(cls, make: Callable[[Float | None], ObjectTracks]) -> ObjectTracks:
-        """Tracks that are computed when the first of their arrays is read; an error is raised there.
-
-        Args:
-            make: computes them all, or, with bounds, at least those that `near` asks for.
-        """
-        return defer(cls, make)
-
-    def near(self, bounds: Float) -> ObjectTracks:
-        """These tracks, or, where they are yet to be computed, only those that may meet bounds.
-
-        Args:
-            bounds: (4,) low x, low y, high x, high y, global frame.
-        """
-        make = self.__dict__.get("_make")
-        return self if make is None else make(bounds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Objects of 2 Hz key frames interpolated to 10 Hz as the devkit does (`_interpolate_gt_observation`).
+"""Tracks of objects at 10 Hz, interpolated from 2 Hz key frames as the devkit does (`_interpolate_gt_observation`).
 
 An object seen once exists at all steps; one with gaps is interpolated linearly across them; size and class come from
 its first sighting.
@@ -7,136 +7,65 @@ its first sighting.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.metric_cache.ragged import slices
-from navforge.metric_cache.scene import Devkit, ObjectTracks
+from navforge.metric_cache.deferred import Deferrable, defer
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.objects import ObjectFrames
 
 Float = NDArray[np.float64]
 
 FRAME_INTERVAL_S = 0.5
 STEP_S = 0.1
-_NEAR_MARGIN_M = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class FrameObjects:
-    """Objects of one frame in the global frame, sorted by class, then in log order (as nuPlan sorts them)."""
+@dataclass(frozen=True)
+class ObjectTracks(Deferrable):
+    """Tracked objects at 10 Hz over K = `Devkit.observation_steps` steps, in devkit order (first step, then class).
+
+    May be computed only when first read (`deferred`), because most callers score by one release's rules.
+    """
 
     token: NDArray[np.str_]
-    """(O,) track tokens."""
+    """(O,) track token."""
     type: NDArray[np.uint8]
     """(O,) `ObjectType`."""
     extent: Float
-    """(O, 2) length, width."""
-    pose: Float
-    """(O, 3) box centre x, y, heading in [-pi, pi]."""
-    velocity: Float
-    """(O, 2) vx, vy; 0 for static classes."""
-
-    def __getitem__(self, rows: NDArray[Any]) -> FrameObjects:
-        """The objects of some rows (indices or mask)."""
-        return FrameObjects(self.token[rows], self.type[rows], self.extent[rows], self.pose[rows], self.velocity[rows])
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectFrames:
-    """Sightings of objects in the current and the future key frames, sorted by object, then time."""
-
-    token: NDArray[np.str_]
-    """(O,) track token, in order of first sighting (within a frame by class)."""
-    type: NDArray[np.uint8]
-    """(O,) `ObjectType` of the first sighting."""
-    extent: Float
     """(O, 2) length, width of the first sighting."""
-    start: NDArray[np.int64]
-    """(O + 1,) object o has sightings `start[o]:start[o + 1]`."""
-    frame: NDArray[np.uint8]
-    """(N,) key frame of a sighting; 0 is the current frame, one is 0.5 s later than the one before."""
     pose: Float
-    """(N, 3) box centre x, y, heading in [-pi, pi], global frame."""
+    """(O, K, 3) box centre x, y, heading; 0 where not `valid`."""
     velocity: Float
-    """(N, 2) vx, vy in the global frame; 0 for static classes."""
-    frames: int
-    """Number of key frames there are."""
+    """(O, K, 2) velocity vx, vy in the global frame, as the devkit interpolates it; 0 for static objects."""
+    valid: NDArray[np.bool_]
+    """(O, K) the object exists at this step."""
+    first_heading: Float
+    """(O,) heading at the first step that has the object; collision types and TTC use it with the current centroid."""
+    first_velocity: Float
+    """(O, 2) velocity at the first step that has the object, global frame."""
 
-    def near(self, bounds: Float) -> ObjectFrames:
-        """Objects whose box may meet bounds at some time, between sightings included.
+    @classmethod
+    def deferred(cls, make: Callable[[Float | None], ObjectTracks]) -> ObjectTracks:
+        """Tracks that are computed when the first of their arrays is read; an error is raised there.
+
+        Args:
+            make: computes them all, or, with bounds, at least those that `near` asks for.
+        """
+        return defer(cls, make)
+
+    def near(self, bounds: Float) -> ObjectTracks:
+        """These tracks, or, where they are yet to be computed, only those that may meet bounds.
 
         Args:
             bounds: (4,) low x, low y, high x, high y, global frame.
         """
-        rows = _near(self.start, self.pose, self.extent, bounds)
-        _, sighting = slices(self.start, rows)
-        return ObjectFrames(
-            token=self.token[rows],
-            type=self.type[rows],
-            extent=self.extent[rows],
-            start=np.cumsum(np.append(0, self.start[rows + 1] - self.start[rows])),
-            frame=self.frame[sighting],
-            pose=self.pose[sighting],
-            velocity=self.velocity[sighting],
-            frames=self.frames,
-        )
-
-
-def sightings(frames: Sequence[FrameObjects]) -> ObjectFrames:
-    """Objects of the current and the future key frames.
-
-    Args:
-        frames: the current frame first, then every 0.5 s.
-    """
-    names = np.concatenate([frame.token for frame in frames])
-    token, track = np.unique(names, return_inverse=True)
-    return grouped(
-        token=token,
-        track=track,
-        number=np.repeat(np.arange(len(frames)), [len(frame.token) for frame in frames]),
-        rows=np.arange(len(names)),
-        table=FrameObjects(
-            token=names,
-            type=np.concatenate([frame.type for frame in frames]),
-            extent=np.concatenate([frame.extent for frame in frames]),
-            pose=np.concatenate([frame.pose for frame in frames]),
-            velocity=np.concatenate([frame.velocity for frame in frames]),
-        ),
-        frames=len(frames),
-    )
-
-
-def grouped(
-    *, token: NDArray[Any], track: NDArray[Any], number: NDArray[Any], rows: NDArray[Any], table: FrameObjects,
-    frames: int,
-) -> ObjectFrames:  # fmt: skip
-    """Sightings by object.
-
-    Args:
-        token: (K,) token of each track that may occur, text or bytes.
-        track: (N,) track of each sighting, in time order.
-        number: (N,) its key frame.
-        rows: (N,) its row in `table`.
-        table: where sightings are described; its tokens are not read.
-        frames: number of key frames.
-    """
-    first, order, start = _group(track, len(token))
-    seen_first, ordered = rows[first], rows[order]
-    return ObjectFrames(
-        token=token[track[first]].astype(np.str_, copy=False),
-        type=table.type[seen_first],
-        extent=table.extent[seen_first],
-        start=start,
-        frame=number[order].astype(np.uint8, copy=False),
-        pose=table.pose[ordered],
-        velocity=table.velocity[ordered],
-        frames=frames,
-    )
+        make = self.__dict__.get("_make")
+        return self if make is None else make(bounds)
 
 
 def interpolate(seen: ObjectFrames, devkit: Devkit) -> ObjectTracks:
@@ -187,48 +116,6 @@ def _refuse_doubled_starts(seen: ObjectFrames, horizon: int) -> None:
             f"track {seen.token[track]} occurs twice in key frame {seen.frame[seen.start[track]]} after the current "
             "one, where it is first seen; track tokens must be unique within a frame"
         )
-
-
-@njit(cache=True)
-def _group(track, count):
-    """First sighting of each object in order of appearance, sightings by object, and where each object's start."""
-    rank = np.full(count, -1, np.int64)
-    first = np.empty(min(count, len(track)), np.int64)
-    lengths = np.zeros(len(first) + 1, np.int64)
-    objects = 0
-    for i in range(len(track)):
-        if rank[track[i]] < 0:
-            rank[track[i]] = objects
-            first[objects] = i
-            objects += 1
-        lengths[rank[track[i]] + 1] += 1
-    start = np.cumsum(lengths[: objects + 1])
-    cursor = start.copy()
-    order = np.empty(len(track), np.int64)
-    for i in range(len(track)):
-        o = rank[track[i]]
-        order[cursor[o]] = i
-        cursor[o] += 1
-    return first[:objects], order, start
-
-
-@njit(cache=True)
-def _near(start, pose, extent, bounds):
-    """Objects that are, with their size, not beyond one and the same side of `bounds` in all sightings."""
-    rows = np.empty(len(start) - 1, np.int64)
-    count = 0
-    for o in range(len(rows)):
-        radius = 0.5 * (extent[o, 0] + extent[o, 1]) + _NEAR_MARGIN_M
-        left = below = right = above = True
-        for i in range(start[o], start[o + 1]):
-            left &= pose[i, 0] + radius < bounds[0]
-            below &= pose[i, 1] + radius < bounds[1]
-            right &= pose[i, 0] - radius > bounds[2]
-            above &= pose[i, 1] - radius > bounds[3]
-        if not (left or below or right or above):
-            rows[count] = o
-            count += 1
-    return rows[:count]
 
 
 @njit(cache=True)

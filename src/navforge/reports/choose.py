@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from navforge.geometry.columns import Pose, State
-from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import CachedScene
 
 NEAR_M = 12.0
 """Another agent this close to the human's path makes a scene a conflict."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import Protocol
 

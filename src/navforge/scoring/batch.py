@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import forgiven_columns, reference_gated
 from navforge.scoring.batch_arrays import BatchArrays, Layout, SceneArrays, arrays_in_memory, join_scenes

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.parallel import available_cpus
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.batch_arrays import BatchArrays
 from navforge.scoring.engine import TTC_LAST_STEP
 from navforge.scoring.kernels import COLUMNS

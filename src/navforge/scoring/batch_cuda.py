@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from navforge.geometry.cuda import CudaKernel, Packed, join, pack
 from navforge.geometry.lanes import WIDTH
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring import kernels_cuda
 from navforge.scoring.batch import SceneBatch
 from navforge.scoring.batch_arrays import BatchArrays, Field, Layout, arrays_in, scene_of

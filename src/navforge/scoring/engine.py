@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE
-from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import aggregate, kernels_plans, metrics
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import sub_scores

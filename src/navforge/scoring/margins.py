@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from navforge.geometry.columns import State
 from navforge.geometry.se2 import poses_to_local
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M, REAR_AXLE_TO_CENTER_M
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring import metrics
 from navforge.scoring.arrays import Area, PolygonArrays
 from navforge.scoring.engine import TTC_LAST_STEP

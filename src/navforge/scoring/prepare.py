@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.geometry.columns import State
 from navforge.geometry.writable import writable
-from navforge.metric_cache.scene import CachedScene, Devkit
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.scene import CachedScene
 from navforge.scoring.arrays import AreaArrays, ComfortArrays, LightArrays, PathArrays, TrafficArrays
 from navforge.scoring.prepare_areas import prepare_areas
 from navforge.scoring.prepare_comfort import prepare_comfort_v1, prepare_comfort_v2

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.geometry.lanes import WIDTH
 from navforge.geometry.writable import writable
-from navforge.metric_cache.scene import ObjectTracks, ObjectType
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.arrays import MAX_TRAFFIC_STEPS, WINDOW_STEPS, TrafficArrays
 from navforge.scoring.kernels_prepare import choose_objects, fill_traffic, turn_headings
 from navforge.scoring.kernels_traffic import EGO_RADIUS_M

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from navforge.core.errors import ConfigError
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.metrics import EXTENDED_COMFORT, METRICS_V1, METRICS_V2, Metric
 
 

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, State
+from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.reactive import ReactiveStart
-from navforge.metric_cache.scene import SCORED_STEPS, CachedScene, ObjectTracks, ObjectType
+from navforge.metric_cache.scene import SCORED_STEPS, CachedScene
+from navforge.metric_cache.tracks import ObjectTracks
 from navforge.simulation.kernels_first_come import standing_free
 from navforge.simulation.kernels_reactive import Followers, react
 from navforge.simulation.kernels_stretch import Lanes, lane_areas

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.metric_cache.scene import Devkit
+from navforge.metric_cache.devkit import Devkit
 from navforge.scoring import aggregate
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import Protocol

@@ -18,7 +18,10 @@ from PIL import Image
 from navforge.geometry.columns import State
 from navforge.geometry.se2 import points_to_local
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M, REAR_AXLE_TO_CENTER_M
-from navforge.metric_cache.scene import CachedScene, Devkit, MapLayer, ObjectTracks, ObjectType
+from navforge.metric_cache.devkit import Devkit
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import CachedScene, MapLayer
+from navforge.metric_cache.tracks import ObjectTracks
 from navforge.reports.figures import style
 from navforge.reports.figures.style import Trajectory
 from navforge.reports.figures.surroundings import Surroundings

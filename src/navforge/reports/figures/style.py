@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from navforge.metric_cache.scene import MapLayer, ObjectType
+from navforge.metric_cache.objects import ObjectType
+from navforge.metric_cache.scene import MapLayer
 
 
 @dataclass(frozen=True, kw_only=True)
