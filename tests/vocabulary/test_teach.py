@@ -42,11 +42,13 @@ class FakeCache:
     """Stands for a metric cache; counts which logs were read."""
 
     read: ClassVar[list[str]] = []
+    opened: ClassVar[int] = 0
     fingerprint = "cafe"
     tokens = SPLIT.tokens
 
     @classmethod
     def open(cls, path: Path) -> FakeCache:
+        FakeCache.opened += 1
         return cls()
 
     def load_log(self, log_name: str) -> list[FakeScene]:
@@ -62,6 +64,7 @@ def fake_scores(scene: FakeScene, poses: np.ndarray, *_: object, **__: object) -
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     FakeCache.read = []
+    module.cache_of.cache_clear()
     if "realdata" not in request.fixturenames:
         monkeypatch.setattr(module, "MetricCache", FakeCache)
         monkeypatch.setattr(module, "score_entries", fake_scores)
@@ -292,6 +295,22 @@ def test_a_worker_with_other_code_refuses(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "code_fingerprint", lambda packages: "other")
     with pytest.raises(DataError, match="runs other code than the one that plans the store"):
         module.teach_log(("log_b", LOGS["log_b"]), made.work)
+
+
+def test_a_cache_that_was_made_again_since_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
+    monkeypatch.setattr(FakeCache, "fingerprint", "beef")
+    with pytest.raises(DataError, match=r"made again since .*fingerprint beef, planned with cafe\).*teach again"):
+        module.teach_log(("log_b", LOGS["log_b"]), made.work)
+    assert FakeCache.read == [] and not list(tmp_path.rglob("*.shard"))
+
+
+def test_a_process_opens_the_cache_once(tmp_path: Path) -> None:
+    made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
+    before = FakeCache.opened
+    for item in LOGS.items():
+        module.teach_log(item, made.work)
+    assert FakeCache.opened - before == 1 and FakeCache.read == list(LOGS)
 
 
 def test_eight_bits_and_sixteen_are_two_stores(tmp_path: Path) -> None:

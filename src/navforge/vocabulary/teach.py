@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ class Work:
     """The store, absolute."""
     cache: str
     """The metric cache, absolute."""
+    cache_fingerprint: str
+    """Fingerprint of the cache it is to be made from."""
     key: str
     """Fingerprint of the store."""
     code: str
@@ -143,6 +145,7 @@ def plan(
     work = Work(
         out=str(out.absolute()),
         cache=str(cache.absolute()),
+        cache_fingerprint=found.fingerprint,
         key=header["fingerprint"],
         code=header["code"],
         vocabulary=vocabulary.fingerprint,
@@ -221,7 +224,8 @@ def teach_log(item: Item, work: Work) -> None:
     """Make the shard of one log, unless it is there.
 
     Raises:
-        DataError: this process runs other code than the store is made with, or a scene cannot be scored; names it.
+        DataError: this process runs other code than the store is made with, the cache is another one by now, or a scene
+            cannot be scored; names it.
     """
     log_name, tokens = item
     layout, path = work.layout, shard_path(Path(work.out), log_name)
@@ -232,8 +236,20 @@ def teach_log(item: Item, work: Work) -> None:
             "this process runs other code than the one that plans the store; install the same navforge for all workers"
         )
     wanted = set(tokens)
-    scenes = {s.token: s for s in MetricCache.open(Path(work.cache)).load_log(log_name) if s.token in wanted}
+    scenes = {s.token: s for s in cache_of(work).load_log(log_name) if s.token in wanted}
     write_shard(path, work.key, _rows([scenes[token] for token in tokens], work, layout))
+
+
+@lru_cache(maxsize=1)
+def cache_of(work: Work) -> MetricCache:
+    """The cache the store is made from, opened once per process; DataError if another one lies there by now."""
+    found = MetricCache.open(Path(work.cache))
+    if found.fingerprint != work.cache_fingerprint:
+        raise DataError(
+            f"the metric cache {work.cache} was made again since the store was planned (fingerprint "
+            f"{found.fingerprint}, planned with {work.cache_fingerprint}); run navforge teach again"
+        )
+    return found
 
 
 def failed(made: Plan, failures: list[dict[str, Any]]) -> DataError:
