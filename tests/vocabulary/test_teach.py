@@ -305,6 +305,16 @@ def test_a_cache_that_was_made_again_since_is_refused(tmp_path: Path, monkeypatc
     assert FakeCache.read == [] and not list(tmp_path.rglob("*.shard"))
 
 
+def test_planning_with_another_vocabulary_leaves_work_that_is_under_way_alone(tmp_path: Path) -> None:
+    settings = {"protocol_name": "epdms_v2", "human_filter": True}
+    made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, **settings)  # type: ignore[arg-type]
+    module.plan(vocabulary(1), SPLIT, Path("c"), tmp_path, **settings)  # type: ignore[arg-type]
+    for item in LOGS.items():
+        module.teach_log(item, made.work)
+    module.finish(made)
+    assert files(tmp_path) == files(build(tmp_path / "alone").path)
+
+
 def test_a_process_opens_the_cache_once(tmp_path: Path) -> None:
     made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
     before = FakeCache.opened

@@ -75,7 +75,7 @@ class Work:
     code: str
     """Fingerprint of the code it is to be made with."""
     vocabulary: str
-    """Fingerprint of the vocabulary in `SHARDS/vocabulary.npy`."""
+    """Fingerprint of the vocabulary in `SHARDS/vocabulary-FINGERPRINT.npy`."""
     protocol: str
     human_filter: bool
     entries: int
@@ -296,7 +296,7 @@ def _rows(scenes: list[CachedScene], work: Work, layout: RowLayout) -> Iterator[
 
 
 def _vocabulary_path(work: Work) -> Path:
-    return Path(work.out) / SHARDS / "vocabulary.npy"
+    return Path(work.out) / SHARDS / f"vocabulary-{work.vocabulary}.npy"
 
 
 @cache
