@@ -31,9 +31,13 @@ def on_cpu(threads: int) -> Backend:
     return run
 
 
-def on_simulator(batch: SceneBatch, poses: np.ndarray, shared: bool, folder: Path) -> Raw:
-    given = {"arrays": batch.arrays, "layout": batch.layout, "memory": batch.memory, "devkit": batch.devkit}
-    return run_simulated("score", {**given, "poses": poses, "interval_s": INTERVAL_S, "shared": shared}, folder)
+def on_simulator(chunk: int) -> Backend:
+    def run(batch: SceneBatch, poses: np.ndarray, shared: bool, folder: Path) -> Raw:
+        given = {"arrays": batch.arrays, "layout": batch.layout, "memory": batch.memory, "devkit": batch.devkit}
+        plans = {"poses": poses, "interval_s": INTERVAL_S, "shared": shared, "chunk": chunk}
+        return run_simulated("score", {**given, **plans}, folder)
+
+    return run
 
 
 def on_gpu(batch: SceneBatch, poses: np.ndarray, shared: bool, folder: Path) -> Raw:
@@ -57,6 +61,7 @@ gpu = [pytest.mark.gpu, pytest.mark.skipif(not has_gpu(), reason="no CUDA device
 BACKENDS = [
     pytest.param(on_cpu(1), id="cpu-1-thread"),
     pytest.param(on_cpu(3), id="cpu-threads"),
-    pytest.param(on_simulator, id="cuda-simulator"),
+    pytest.param(on_simulator(batch_cuda.CHUNK), id="cuda-simulator"),
+    pytest.param(on_simulator(4), id="cuda-simulator-in-chunks"),
     pytest.param(on_gpu, id="cuda", marks=gpu),
 ]

@@ -93,7 +93,14 @@ def make_resident(device: Device, arrays: BatchArrays, layout: Layout, memory: N
 
 
 def score_batch_on_device(
-    device: Device, resident: Resident, devkit: Devkit, poses: Array, interval_s: float, *, shared: bool = False
+    device: Device,
+    resident: Resident,
+    devkit: Devkit,
+    poses: Array,
+    interval_s: float,
+    *,
+    shared: bool = False,
+    chunk: int = CHUNK,
 ) -> tuple[Array, Array]:
     """Raw results of plans in every scene of a batch.
 
@@ -104,6 +111,7 @@ def score_batch_on_device(
         poses: (S * N, T, 3) plans scene by scene, ego frame; (N, T, 3) if `shared`. Finite float64, C order.
         interval_s: time between poses.
         shared: whether all scenes have the same plans.
+        chunk: proposals in work space at a time.
 
     Returns:
         (`Column`, S * N) results, (2, S * N) first step of an at-fault collision and of a TTC violation, or -1.
@@ -112,8 +120,8 @@ def score_batch_on_device(
     plans = _Plans(device, resident, poses, interval_s, shared)
     results = device.empty((COLUMNS, plans.proposals), np.float64)
     events = device.empty((2, plans.proposals), np.int16)
-    for first in range(0, plans.proposals, CHUNK):
-        _score_chunk(plans, devkit, first, min(CHUNK, plans.proposals - first), results, events)
+    for first in range(0, plans.proposals, chunk):
+        _score_chunk(plans, devkit, first, min(chunk, plans.proposals - first), results, events)
     return results, events
 
 
