@@ -96,12 +96,16 @@ def prepare_batch(
 
     Raises:
         ConfigError: no protocol has that name.
-        DataError: no scenes, or a scene that lacks what the protocol needs.
+        DataError: no scenes, a scene that lacks what the protocol needs, or `prepared` of other scenes or only around
+            some states.
     """
     rules = protocols_module.protocol(protocol) if isinstance(protocol, str) else protocol
     devkit = rules.devkit
     if prepared is None:
         prepared = [prepare(scene, devkits=[devkit], raster=raster) for scene in scenes]
+    else:
+        for one, scene in zip(prepared, scenes, strict=True):
+            one.check_serves(scene)
     arrays, layout, memory = join_scenes(
         [scene_arrays(one, scene.time_us, devkit) for one, scene in zip(prepared, scenes, strict=True)]
     )

@@ -145,7 +145,8 @@ def score_plans(
 
     Raises:
         ConfigError: a protocol whose benchmark has no such traffic.
-        DataError: malformed plans, a scene that lacks what a protocol needs, or several plans in reactive traffic.
+        DataError: malformed plans, a scene that lacks what a protocol needs, `prepared` of another
+            scene or only around some states, or several plans in reactive traffic.
     """
     rules = [_protocol(chosen) for chosen in protocols]
     check_traffic(traffic, rules)
@@ -162,8 +163,8 @@ def score_plans(
     )
     if prepared is None:
         prepared = prepare(scene, devkits=devkits, raster=not few, around=driven.around() if few else None)
-    elif prepared.around is not None:
-        raise DataError(f"scene {scene.token}: plans need a scene prepared whole, without around=")
+    else:
+        prepared.check_serves(scene)
     reactive = prepare_reactive(scene) if traffic == REACTIVE else None
     states = np.empty((STATE_SIZE, STEPS, len(plans) if with_states and not few else 0))
     runs = {

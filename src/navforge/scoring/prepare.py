@@ -52,6 +52,17 @@ class PreparedScene:
             )
         return self.traffic[devkit]
 
+    def check_serves(self, scene: CachedScene) -> None:
+        """Check that any plans of a scene can be scored here.
+
+        Raises:
+            DataError: this is another scene, or was prepared only around some states.
+        """
+        if self.token != scene.token or not np.array_equal(self.ego_state, scene.ego_state):
+            raise DataError(f"scene {scene.token} was given with what was prepared of another scene, {self.token}")
+        if self.around is not None:
+            raise DataError(f"scene {scene.token}: plans need a scene prepared whole, without around=")
+
 
 def prepare(
     scene: CachedScene,
