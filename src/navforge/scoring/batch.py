@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from navforge.core.errors import DataError
+from navforge.geometry.columns import STATE_SIZE
 from navforge.metric_cache.devkit import Devkit
-from navforge.metric_cache.scene import CachedScene
+from navforge.metric_cache.scene import SCORED_STEPS, CachedScene
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import forgiven_columns, reference_gated
 from navforge.scoring.batch_arrays import BatchArrays, Layout, SceneArrays, arrays_in_memory, join_scenes
 from navforge.scoring.batch_cpu import score_batch_on_cpu, score_references_on_cpu
+from navforge.scoring.engine import HUMAN_INTERVAL_S
+from navforge.scoring.kernels import Column
 from navforge.scoring.prepare import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
 
 Float = NDArray[np.float64]
-HUMAN_INTERVAL_S = 0.5
+HUMAN_POSES = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +100,13 @@ def prepare_batch(
 
     Raises:
         ConfigError: no protocol has that name.
-        DataError: no scenes, a scene that lacks what the protocol needs, or `prepared` of other scenes or only around
-            some states.
+        DataError: no scenes, a scene that lacks what the protocol needs or holds what is not finite, or `prepared` of
+            other scenes or only around some states.
     """
     rules = protocols_module.protocol(protocol) if isinstance(protocol, str) else protocol
     devkit = rules.devkit
+    for scene in scenes:
+        _check_driven(scene, devkit)
     if prepared is None:
         prepared = [prepare(scene, devkits=[devkit], raster=raster) for scene in scenes]
     else:
@@ -111,22 +117,46 @@ def prepare_batch(
     )
     references = np.stack([scene.pdm_reference_input[devkit] for scene in scenes])
     humans = [None if scene.synthetic else scene.human_poses for scene in scenes]
-    steps = max((len(poses) for poses in humans if poses is not None), default=1)
-    human_poses = np.zeros((len(scenes), steps, 3))
-    for s, poses in enumerate(humans):
-        if poses is not None:
-            human_poses[s] = poses
-    human_results, _ = score_batch_on_cpu(arrays, devkit, human_poses, HUMAN_INTERVAL_S, threads=threads)
+    human_poses = np.stack([np.zeros((HUMAN_POSES, 3)) if poses is None else poses for poses in humans])
+    human_results, _ = score_batch_on_cpu(
+        arrays, devkit, human_poses.astype(np.float64, copy=False), HUMAN_INTERVAL_S, threads=threads
+    )
+    reference_results = score_references_on_cpu(arrays, devkit, references, threads=threads)
+    _check_simulated(scenes, "PDM-Closed reference", reference_results)
+    _check_simulated(scenes, "human driver", human_results[:, 0])
     return SceneBatch(
         tokens=tuple(scene.token for scene in scenes),
         devkit=devkit,
         arrays=arrays,
         layout=layout,
         memory=memory,
-        reference_results=score_references_on_cpu(arrays, devkit, references, threads=threads).T.copy(),
+        reference_results=reference_results.T.copy(),
         human_results=human_results[:, 0].T.copy(),
         has_human=np.array([poses is not None for poses in humans]),
     )
+
+
+def _check_driven(scene: CachedScene, devkit: Devkit) -> None:
+    """Check what is simulated before plans are: where they start, the reference and the human driver."""
+    needed = [
+        ("the ego state", scene.ego_state, (STATE_SIZE,)),
+        ("the PDM-Closed reference", scene.pdm_reference_input[devkit], (SCORED_STEPS, 3)),
+    ]
+    if scene.human_poses is not None and not scene.synthetic:
+        needed.append(("the human driver's poses", scene.human_poses, (HUMAN_POSES, 3)))
+    for what, array, shape in needed:
+        if array.shape != shape:
+            raise DataError(f"scene {scene.token}: {what} must have shape {shape}, got {array.shape}")
+        if not np.isfinite(array).all():
+            raise DataError(f"scene {scene.token}: NaN or infinite numbers in {what}; cache the scene anew")
+
+
+def _check_simulated(scenes: Sequence[CachedScene], who: str, results: Float) -> None:
+    """Check raw results (S, `Column`): progress is NaN where a simulation overflowed."""
+    overflowed = np.flatnonzero(np.isnan(results[:, Column.PROGRESS]))
+    if len(overflowed):
+        token = scenes[overflowed[0]].token
+        raise DataError(f"scene {token}: a simulated state of the {who} is not finite (NaN or infinite)")
 
 
 def scene_arrays(prepared: PreparedScene, time_us: int, devkit: Devkit) -> SceneArrays:

@@ -64,7 +64,10 @@ def score_items(batch, items, first, last, poses, interval_s, factors, is_v2, tt
 
 @kernel(nogil=True, allocates=True)
 def score_references(batch, references, first, last, factors, is_v2, ttc_last_step, results, events):
-    """Score one reference (S, 41, 3), given by its poses at the sample times, in each of scenes first .. last - 1."""
+    """Score one reference (S, 41, 3), given by its poses at the sample times, in each of scenes first .. last - 1.
+
+    Progress of a reference whose simulation overflows is NaN.
+    """
     start = np.empty(START_SIZE)
     tracking = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
     no_areas = np.zeros((0, STEPS, 3), dtype=np.bool_)
@@ -78,4 +81,9 @@ def score_references(batch, references, first, last, factors, is_v2, ttc_last_st
                 for channel in range(3):
                     tracking[channel, k, i] = references[s, k, channel]
         track(start, factors, tracking, lanes_at(0), work.states)
+        off = bits(overflows(work.states, lanes_at(0))) != 0
+        for n in range(WIDTH if off else 0):
+            halt(work.states, n)
         score_block(parts, is_v2, ttc_last_step, work, s, 1, results, events, no_areas)
+        if off:
+            results[s, PROGRESS] = OVERFLOWED
