@@ -145,7 +145,7 @@ def score_plans(
 
     Raises:
         ConfigError: a protocol whose benchmark has no such traffic.
-        DataError: malformed plans, a scene that lacks what a protocol needs, `prepared` of another
+        DataError: malformed plans, a scene that lacks what a protocol needs or is not finite, `prepared` of another
             scene or only around some states, or several plans in reactive traffic.
     """
     rules = [_protocol(chosen) for chosen in protocols]

@@ -86,8 +86,10 @@ def prepare(
         around: `surroundings.surroundings` of the states to be scored, if they are known: what lies beyond is left out.
 
     Raises:
-        DataError: a centreline with less than two points.
+        DataError: a centreline with less than two points; map, centreline or objects that are not finite.
     """
+    _check_finite(scene, "map polygons", scene.polygons.xy)
+    _check_finite(scene, "the centreline", scene.centerline)
     origin = scene.ego_state[: State.HEADING + 1]
     traffic = {}
     for devkit in devkits:
@@ -96,6 +98,7 @@ def prepare(
         drop = devkit is Devkit.V2 if drop_overlapping is None else drop_overlapping
         objects = scene.objects(devkit)
         near = objects if around is None else objects.near(around)
+        _check_finite(scene, "objects", near.pose, near.extent, near.first_heading)  # velocities may be unknown
         traffic[devkit] = prepare_traffic(near, origin, drop_overlapping=drop)
     polygons = scene.polygons if around is None else scene.polygons.near(around)
     areas = prepare_areas(polygons, origin, raster=raster)
@@ -114,3 +117,8 @@ def prepare(
         },
         around=around,
     )
+
+
+def _check_finite(scene: CachedScene, what: str, *arrays: Float) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise DataError(f"scene {scene.token}: NaN or infinite numbers in {what}; cache the scene anew")
