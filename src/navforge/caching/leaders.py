@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from navforge.caching import ego
 from navforge.caching.forecast import Forecast
-from navforge.caching.idm import Leader
 from navforge.caching.objects import AGENTS
 from navforge.caching.route_path import RoutePath
 from navforge.geometry.columns import Pose
@@ -95,7 +94,7 @@ class Leaders:
             progress: (N,) m along the paths.
 
         Returns:
-            (N, 3) `Leader`.
+            (N, 3) `idm.Leader`.
         """
         first = (sample - self._first) * self._paths
         start = self._start[first : first + self._paths + 1]
@@ -105,11 +104,9 @@ class Leaders:
         )
         boxes: Any = shapely.polygons(corners)
         distance = shapely.distance(boxes[row], self._polygon[slot])
-        leader = np.empty((len(path), len(Leader)))
         length = self._length[path]
         heading = np.ascontiguousarray(poses[:, Pose.HEADING])
-        _nearest(row, slot, distance, path, progress, heading, length, self._speed, self._heading, leader)
-        return leader
+        return _nearest(row, slot, distance, path, progress, heading, length, self._speed, self._heading, EGO_LENGTH_M)
 
 
 @njit(cache=True)
@@ -143,8 +140,9 @@ def _within_reach(path, start, progress, own_progress, corners, center, radius, 
 
 
 @njit(cache=True)
-def _nearest(row, slot, distance, path, own_progress, heading, length, speed, course, leader):
-    """Fill `leader` (N, 3) from the distances of pairs, in order of `row`; `speed` is nan for lights."""
+def _nearest(row, slot, distance, path, own_progress, heading, length, speed, course, ego_length):
+    """`idm.Leader` (N, 3) from the distances of pairs, in order of `row`; `speed` is nan for lights."""
+    leader = np.empty((len(path), 3))
     at = 0
     lead = 0.0
     lead_speed = 0.0
@@ -165,7 +163,8 @@ def _nearest(row, slot, distance, path, own_progress, heading, length, speed, co
                 lead_speed = speed[k] * math.cos(math.atan2(math.sin(turn), math.cos(turn)))
         else:
             lead = length[n]
-            rear = EGO_LENGTH_M / 2
+            rear = ego_length / 2
         leader[n, 0] = lead
         leader[n, 1] = lead_speed
         leader[n, 2] = rear
+    return leader
