@@ -90,13 +90,21 @@ def queue(jobs: Sequence[str] = ()) -> list[QueuedJob]:
     Args:
         jobs: ids, or nothing for every job this user may see.
     """
-    words = ["squeue", "-h", "-t", "all", "-o", slurm_output.QUEUE_FORMAT]
     try:
-        return slurm_output.parse_queue(call(*words, *(["-j", ",".join(jobs)] if jobs else [])))
+        return _squeue(*(["-j", ",".join(jobs)] if jobs else []))
     except SlurmError as error:
         if _UNKNOWN_JOB in str(error):
             return []
         raise
+
+
+def named(name: str) -> list[QueuedJob]:
+    """Jobs of a name that run, end just now, or will run."""
+    return [entry for entry in _squeue("-n", name) if entry.alive]
+
+
+def _squeue(*options: str) -> list[QueuedJob]:
+    return slurm_output.parse_queue(call("squeue", "-h", "-t", "all", "-o", slurm_output.QUEUE_FORMAT, *options))
 
 
 def accounting(jobs: Sequence[str]) -> list[AccountedStep]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from navforge.core import parallel
 from navforge.core.errors import ConfigError, DataError, NavforgeError
-from navforge.core.files import write_json, write_text
+from navforge.core.files import fingerprint, write_json, write_text
 from navforge.launch import array, slurm, snapshot
 from navforge.launch.array import ArrayFacts
 from navforge.launch.cluster import ClusterProfile
@@ -36,13 +37,15 @@ def folder_of(out: Path) -> Path:
 
 
 def running_job(made: Plan) -> str | None:
-    """Id of the array that makes this store now, if one does.
+    """Id of the array that makes this store now, if one does; also where its submission was cut off before the id.
 
     Raises:
         ConfigError: an array makes another store there.
         SlurmError: squeue gives no answer.
     """
     folder = folder_of(made.out)
+    if not (folder / JOB).is_file():
+        _adopt(made.out)
     if not (folder / JOB).is_file():
         return None
     job = (folder / JOB).read_text().strip()
@@ -51,6 +54,19 @@ def running_job(made: Plan) -> str | None:
     if json.loads((folder / WORK).read_text())["work"]["key"] != made.work.key:
         raise ConfigError(f"out: job {job} makes another store in {made.out}; cancel it (scancel {job}) or wait for it")
     return job
+
+
+def _adopt(out: Path) -> None:
+    """Write down the id of an array if the command that submitted it was cut off before that."""
+    folder = folder_of(out)
+    if (folder / WORK).is_file() and (found := slurm.named(job_name(out))):
+        write_text(folder / JOB, f"{found[0].shown_as.partition('_')[0]}\n")
+
+
+def job_name(out: Path) -> str:
+    """Name of a store's array, the same for no other folder; letters, digits, - and _, as Slurm takes it."""
+    readable = re.sub(r"[^A-Za-z0-9_-]", "-", out.absolute().name)
+    return f"teach-{readable}-{fingerprint(str(out.absolute()))}"
 
 
 def submit(made: Plan, missing: Sequence[Item], profile: ClusterProfile, *, tasks: int, cpus: int, workers: int) -> str:
@@ -72,7 +88,7 @@ def submit(made: Plan, missing: Sequence[Item], profile: ClusterProfile, *, task
     shares = share(missing, tasks)
     facts = ArrayFacts(
         folder=folder,
-        name=f"teach-{made.out.absolute().name}",
+        name=job_name(made.out),
         command=("teach-task", str(made.out.absolute())),
         tasks=len(shares),
         cpus=cpus,
