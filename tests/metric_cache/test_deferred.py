@@ -28,6 +28,22 @@ def test_what_is_deferred_is_made_once_when_first_read():
         _ = pair.middle
 
 
+def test_two_threads_may_read_it_first():
+    """One reads while the other has just made it, between looking for the field and asking for its maker."""
+
+    class Late(dict):
+        def get(self, key, default=None):  # type: ignore[no-untyped-def]
+            maker = super().pop(key, default)
+            self.update(maker(None).__getstate__())
+            return None
+
+    pair = defer(Pair, lambda _: Pair(5, 6))
+    maker = pair.__dict__["_make"]
+    pair.__dict__.clear()
+    object.__setattr__(pair, "__dict__", Late(_make=maker))
+    assert pair.left == 5
+
+
 def test_what_is_deferred_is_pickled_whole():
     assert pickle.loads(pickle.dumps(defer(Pair, lambda _: Pair(3, 4)))) == Pair(3, 4)
 

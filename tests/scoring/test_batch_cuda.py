@@ -124,7 +124,7 @@ def test_library_scores_on_a_gpu_are_those_on_the_cpu(name: str) -> None:
     expected = scoring.score(batch, plans, name)
     side = torch.cuda.Stream()
     with torch.cuda.stream(side):
-        found = scoring.score(batch, torch.from_numpy(plans).cuda(), name)
+        found = scoring.score(batch, torch.from_numpy(plans).cuda().requires_grad_(), name)  # as a policy's plans do
     side.synchronize()
     for key, value in expected.values.items():
         assert found.values[key].is_cuda

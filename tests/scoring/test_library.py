@@ -100,6 +100,13 @@ def test_tensors_in_tensors_out() -> None:
     same(found, expected)
 
 
+def test_half_precision_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    scenes, plans = made(2)
+    half = torch.tensor(plans, dtype=torch.bfloat16)
+    same(scoring.score(scenes, half), scoring.score(scenes, half.to(torch.float64).numpy()))
+
+
 def test_the_human_filter_can_be_chosen() -> None:
     scenes, plans = made(2)
     default, without = scoring.score(scenes, plans), scoring.score(scenes, plans, human_filter=False)
@@ -122,7 +129,14 @@ def test_intervals() -> None:
     same(scoring.score(scenes, at_2_hz), scoring.score(scenes, at_2_hz, interval_s=0.5))
     with pytest.raises(DataError, match="interval between the 7 poses of a trajectory is not known"):
         scoring.score(scenes, at_2_hz[:, :, :7])
-    assert scoring.score(scenes, at_2_hz[:, :, :7], interval_s=0.5).score.shape == (2, COUNT)
+    with pytest.raises(DataError, match=r"7 poses of 0.5 s reach 3.5 s; at least 4 s \(8 poses\) are needed"):
+        scoring.score(scenes, at_2_hz[:, :, :7], interval_s=0.5)
+    with pytest.raises(DataError, match="does not divide the 4 s"):
+        scoring.score(scenes, at_2_hz, interval_s=0.3)
+    same(scoring.score(scenes, plans, interval_s=float(np.float32(0.1))), scoring.score(scenes, plans, interval_s=0.1))
+    for interval in (0.0, -0.5, np.nan, np.inf, 1e14):
+        with pytest.raises(DataError, match="at least 0.001 s and at most 3600 s"):
+            scoring.score(scenes, at_2_hz, interval_s=interval)
     with pytest.raises(DataError, match="at least"):
         scoring.score(scenes, plans, interval_s=0.0)
 

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, fingerprint
+from navforge.simulation.plans import horizon_interval
 
-HORIZON_S = 4.0
 """What the benchmark simulates; a trajectory has to reach this far."""
 REACH_M = 1_000.0
 """No plan of a few seconds leaves this circle; poses beyond it are in another frame."""
@@ -57,7 +57,7 @@ class Trajectories:
         repeated = [token for token, count in Counter(self.tokens).items() if count > 1]
         if repeated:
             raise DataError(f"{len(repeated)} token(s) occur more than once: {listing(repeated)}")
-        _check_interval(self.interval_s, self.poses.shape[2])
+        horizon_interval(self.interval_s, self.poses.shape[2])
         _check_values(self.tokens, self.poses)
 
     @property
@@ -144,21 +144,6 @@ def write(path: Path | str, trajectories: Trajectories) -> None:
 def listing(names: list[str], most: int = 8) -> str:
     """The first few names, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _check_interval(interval_s: float, times: int) -> None:
-    if not (np.isfinite(interval_s) and interval_s > 0):
-        raise DataError(f"interval_s must be a positive number of seconds, got {interval_s}")
-    steps = HORIZON_S / interval_s
-    if abs(steps - round(steps)) > 1e-6:
-        raise DataError(
-            f"interval_s={interval_s:g} s does not divide the {HORIZON_S:g} s that are scored; use 0.1, 0.2, 0.5, ..."
-        )
-    if times < round(steps):
-        raise DataError(
-            f"{times} poses of {interval_s:g} s reach {times * interval_s:g} s; at least {HORIZON_S:g} s "
-            f"({round(steps)} poses) are needed, the current pose not counted"
-        )
 
 
 def _check_values(tokens: tuple[str, ...], poses: NDArray[np.float64]) -> None:

@@ -13,10 +13,11 @@ class Deferrable:
 
     def __getattr__(self, name: str) -> Any:
         make = self.__dict__.get("_make")
-        if make is None or name not in getattr(type(self), "__dataclass_fields__", ()):
+        if make is not None and name in getattr(type(self), "__dataclass_fields__", ()):
+            self.__dict__.update(make(None).__getstate__())
+            self.__dict__.pop("_make", None)
+        if name not in self.__dict__:  # another thread may have made it meanwhile
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        self.__dict__.update(make(None).__getstate__())
-        self.__dict__.pop("_make", None)
         return self.__dict__[name]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.metric_cache.devkit import Devkit
-from navforge.metric_cache.ragged import gather_polygons, polygons_near
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.tracks import ObjectTracks
 
@@ -65,6 +64,8 @@ class MapPolygons:
         Args:
             bounds: (4,) low x, low y, high x, high y, global frame.
         """
+        from navforge.metric_cache.ragged import gather_polygons, polygons_near  # noqa: PLC0415 (loads numba: seconds)
+
         rows = polygons_near(self.xy, self.ring_start, self.polygon_start, bounds)
         rings = gather_polygons(rows, self.polygon_start, self.ring_start, self.xy)
         return MapPolygons(*rings, self.layer[rows], self.fid[rows], self.on_route[rows])

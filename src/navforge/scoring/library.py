@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from navforge.core.errors import DataError
+from navforge.core.errors import ConfigError, DataError
 from navforge.geometry.writable import writable
 from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import aggregate
@@ -24,13 +23,12 @@ from navforge.scoring.batch import SceneBatch, prepare_batch
 from navforge.scoring.batch_cpu import score_batch_on_cpu
 from navforge.scoring.kernels import Column
 from navforge.scoring.protocols import Protocol
+from navforge.simulation.plans import HORIZON_S, horizon_interval
 
 Array = Any
 """A NumPy array or a torch tensor."""
 
-HORIZON_S = 4.0
 USUAL_STEPS = (8, 40)
-MIN_INTERVAL_S = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,14 +67,18 @@ def score(
         trajectories: (S, N, T, 3) x, y, heading in the ego frame of each scene, m and rad, the current pose left out.
             NumPy array or torch tensor on CPU or a CUDA device (other CUDA arrays become tensors); taken as float64.
         protocol: the rules, or their name.
-        interval_s: time between poses; None: 4 s / T, for which T must be 8 or 40.
+        interval_s: time between poses; None: 4 s / T, for which T must be 8 or 40. Poses beyond 4 s are left aside.
         human_filter: forgive what the human driver also fails; None: where the protocol's benchmark does.
         threads: CPU threads; None: all this process may use. Scores do not depend on it. No meaning on a GPU.
 
     Raises:
-        ConfigError: no protocol has that name.
+        ConfigError: no protocol has that name, or another option is not one of those above.
         DataError: wrong shapes, poses that are not finite, scenes that lack what the protocol needs.
     """
+    if human_filter not in (None, True, False):
+        raise ConfigError(f"human_filter must be True, False or None (as the benchmark does), got {human_filter!r}")
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads must be at least 1, got {threads}")
     rules = protocols_module.protocol(protocol) if isinstance(protocol, str) else protocol
     batch = scenes if isinstance(scenes, SceneBatch) else prepare_batch(scenes, rules)
     if batch.devkit is not rules.devkit:
@@ -119,19 +121,20 @@ def _on_cpu(batch: SceneBatch, poses: Array, interval_s: float, threads: int | N
 
 def _poses(trajectories: Array) -> tuple[Array, Callable[[Array], Array]]:
     """Trajectories as float64 in C order, NumPy's unless they are on a GPU, and how to give back such arrays."""
-    if hasattr(trajectories, "__cuda_array_interface__"):
+    # A tensor that requires a gradient raises when it is asked for its array interface, so it is detached first.
+    trajectories = trajectories.detach() if hasattr(trajectories, "detach") else trajectories
+    is_tensor = hasattr(trajectories, "detach")
+    if getattr(trajectories, "is_cuda", False) or (not is_tensor and hasattr(trajectories, "__cuda_array_interface__")):
         import torch  # noqa: PLC0415 (only for tensors)
 
-        return torch.as_tensor(trajectories).detach().to(torch.float64).contiguous(), lambda array: array
-    if hasattr(trajectories, "detach"):
+        return torch.as_tensor(trajectories).to(torch.float64).contiguous(), lambda array: array
+    if is_tensor:
         import torch  # noqa: PLC0415
 
-        return _as_float64(trajectories.detach().cpu().numpy()), torch.from_numpy
-    return _as_float64(trajectories), lambda array: array
-
-
-def _as_float64(array: Array) -> NDArray[np.float64]:
-    return writable(array)
+        return writable(trajectories.cpu().to(torch.float64).numpy()), torch.from_numpy
+    if isinstance(trajectories, np.ma.MaskedArray) or np.asarray(trajectories).dtype.kind not in "fiu":
+        raise DataError(f"trajectories must be an array of real numbers, none masked; got {type(trajectories).__name__}")
+    return writable(trajectories), lambda array: array
 
 
 def _interval(steps: int, interval_s: float | None) -> float:
@@ -142,9 +145,7 @@ def _interval(steps: int, interval_s: float | None) -> float:
                 f"to be {HORIZON_S:g} s / T only for T in {USUAL_STEPS})"
             )
         return HORIZON_S / steps
-    if not (np.isfinite(interval_s) and interval_s >= MIN_INTERVAL_S):
-        raise DataError(f"the interval between poses must be at least {MIN_INTERVAL_S} s, got {interval_s}")
-    return float(interval_s)
+    return horizon_interval(interval_s, steps)
 
 
 def _check(poses: Array, batch: SceneBatch) -> None:

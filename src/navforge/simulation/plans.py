@@ -21,7 +21,46 @@ from navforge.simulation.tracker import STEP_S, STEPS
 Float = NDArray[np.float64]
 US_PER_S = 1e6
 STRIP_M = 2.0
+MIN_INTERVAL_S, MAX_INTERVAL_S = 1e-3, 3600.0
+HORIZON_S = 4.0
 Array = TypeVar("Array", bound=NDArray[np.generic])
+
+
+def check_interval(interval_s: float) -> float:
+    """The interval between poses, s.
+
+    Raises:
+        DataError: not between 0.001 s and an hour; times are kept in whole microseconds.
+    """
+    if not MIN_INTERVAL_S <= interval_s <= MAX_INTERVAL_S:
+        raise DataError(
+            f"the interval between poses must be at least {MIN_INTERVAL_S} s and at most {MAX_INTERVAL_S:.0f} s, "
+            f"got {interval_s}"
+        )
+    return float(interval_s)
+
+
+def horizon_interval(interval_s: float, times: int) -> float:
+    """The interval, s, between the poses of plans that are scored as a benchmark's are: over 4 s, evenly.
+
+    What is within 1e-6 of an even division of the 4 s is taken for it, as a float32 0.1 is.
+
+    Raises:
+        DataError: the interval does not divide 4 s, or `times` poses do not reach 4 s (a plan that ends early would
+            be scored as if the car stopped there).
+    """
+    interval_s = check_interval(interval_s)
+    steps = HORIZON_S / interval_s
+    if round(steps) == 0 or abs(steps - round(steps)) > 1e-6:
+        raise DataError(
+            f"interval_s={interval_s:g} s does not divide the {HORIZON_S:g} s that are scored; use 0.1, 0.2, 0.5, ..."
+        )
+    if times < round(steps):
+        raise DataError(
+            f"{times} poses of {interval_s:g} s reach {times * interval_s:g} s; at least {HORIZON_S:g} s "
+            f"({round(steps)} poses) are needed, the current pose not counted"
+        )
+    return HORIZON_S / round(steps)
 
 
 def check_plans(poses: Float, interval_s: float) -> Float:
@@ -33,8 +72,7 @@ def check_plans(poses: Float, interval_s: float) -> Float:
     poses = np.asarray(poses, dtype=np.float64)
     if poses.ndim != 3 or poses.shape[2] != 3 or poses.shape[1] == 0:
         raise DataError(f"plans must have shape (N, T, 3) with T > 0 poses x, y, heading; got {poses.shape}")
-    if not (np.isfinite(interval_s) and interval_s >= 1e-3):
-        raise DataError(f"the interval between poses must be at least 0.001 s, got {interval_s}")
+    check_interval(interval_s)
     finite = np.isfinite(poses).all(axis=-1)
     if not finite.all():
         plan, pose = (int(i) for i in np.argwhere(~finite)[0])
