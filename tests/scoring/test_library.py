@@ -135,7 +135,7 @@ def test_intervals() -> None:
         scoring.score(scenes, at_2_hz, interval_s=0.3)
     same(scoring.score(scenes, plans, interval_s=float(np.float32(0.1))), scoring.score(scenes, plans, interval_s=0.1))
     for interval in (0.0, -0.5, np.nan, np.inf, 1e14):
-        with pytest.raises(DataError, match="at least 0.001 s and at most 3600 s"):
+        with pytest.raises(DataError, match=r"at least 0.001 s and at most 3600 s"):
             scoring.score(scenes, at_2_hz, interval_s=interval)
     with pytest.raises(DataError, match="at least"):
         scoring.score(scenes, plans, interval_s=0.0)
@@ -156,6 +156,13 @@ def test_bad_input_is_refused_by_name() -> None:
         scoring.score(batch, plans, "pdms_v3")
     with pytest.raises(DataError, match="prepared for the rules of release v2, protocol pdms_v1 follows v1"):
         scoring.score(batch, plans, "pdms_v1")
+    for odd in (np.ma.masked_less(plans, 0.0), plans.astype(complex), plans.astype(str)):
+        with pytest.raises(DataError, match="an array of real numbers, none masked"):
+            scoring.score(batch, odd)
+    with pytest.raises(ConfigError, match="human_filter must be True, False or None .* got 'off'"):
+        scoring.score(batch, plans, human_filter="off")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="threads must be at least 1, got 0"):
+        scoring.score(batch, plans, threads=0)
     with pytest.raises(DataError, match="at least one scene"):
         scoring.score([], plans[:0])
     with pytest.raises(DataError, match="less than 5 s"):

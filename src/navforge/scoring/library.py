@@ -133,7 +133,9 @@ def _poses(trajectories: Array) -> tuple[Array, Callable[[Array], Array]]:
 
         return writable(trajectories.cpu().to(torch.float64).numpy()), torch.from_numpy
     if isinstance(trajectories, np.ma.MaskedArray) or np.asarray(trajectories).dtype.kind not in "fiu":
-        raise DataError(f"trajectories must be an array of real numbers, none masked; got {type(trajectories).__name__}")
+        raise DataError(
+            f"trajectories must be an array of real numbers, none masked; got {type(trajectories).__name__}"
+        )
     return writable(trajectories), lambda array: array
 
 
