@@ -159,7 +159,7 @@ def test_bad_input_is_refused_by_name() -> None:
     for odd in (np.ma.masked_less(plans, 0.0), plans.astype(complex), plans.astype(str)):
         with pytest.raises(DataError, match="an array of real numbers, none masked"):
             scoring.score(batch, odd)
-    with pytest.raises(ConfigError, match="human_filter must be True, False or None .* got 'off'"):
+    with pytest.raises(ConfigError, match=r"human_filter must be True, False or None .* got 'off'"):
         scoring.score(batch, plans, human_filter="off")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="threads must be at least 1, got 0"):
         scoring.score(batch, plans, threads=0)
