@@ -15,7 +15,8 @@ from navforge.launch import teaching
 from navforge.launch.cluster import read_profile
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import PROTOCOLS, protocol
-from navforge.vocabulary.teach import Plan, Runner, finish, make, plan
+from navforge.vocabulary import teach_batched
+from navforge.vocabulary.teach import Plan, Runner, finish, make, plan, settle
 from navforge.vocabulary.teacher import SCORE, TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
@@ -47,6 +48,11 @@ class Config:
         choices=("local", "ray", "slurm"),
     )
     workers: int = key(0, "processes at once, with Slurm per task; 0 one per CPU", low=0)
+    device: str = key(
+        "auto",
+        "what scores; auto: a GPU where torch sees one and executor=local; the store is the same",
+        choices=("auto", "cpu", "cuda"),
+    )
     ray_address: str | None = key(None, "running Ray cluster (auto, HOST:PORT); null: one of this machine alone")
     cluster: Path | None = key(None, "cluster profile (YAML, see clusters/), for executor=slurm")
     tasks: int = key(16, "tasks of the job array at most, for executor=slurm", low=1)
@@ -57,13 +63,18 @@ class Config:
     data: DataConfig = key(DataConfig)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError if a key of another executor is given, or none for Slurm."""
+        """Raise ConfigError if a key of another executor is given, none for Slurm, or a GPU to all but `local`."""
         given = {"cluster": self.cluster, "cpus": self.cpus, "ray_address": self.ray_address, "wait": not self.wait}
         for name, value in given.items():
             if value and self.executor != _ONLY_FOR[name]:
                 raise ConfigError(f"{name}: only for executor={_ONLY_FOR[name]}; give that too or drop it")
         if self.executor == "slurm" and self.cluster is None:
             raise ConfigError("cluster: executor=slurm needs a profile: cluster=FILE.yaml (see docs/clusters.md)")
+        if self.device == "cuda" and self.executor != "local":
+            raise ConfigError(
+                f"device=cuda: workers of executor={self.executor} score on CPUs; use executor=local on a machine with "
+                "a GPU, or drop device=cuda"
+            )
 
 
 def run(config: Config) -> None:
@@ -85,6 +96,15 @@ def run(config: Config) -> None:
             if not _make_shards_on_slurm(made, config):
                 return
             finish(made)
+        elif config.executor == "local" and _pick_device(config.device) == "cuda":
+            shards = teach_batched.run(
+                made.work,
+                made.missing(),
+                teach_batched.scorer_on_gpu(made.work),
+                workers=config.workers,
+                label="teaching",
+            )
+            settle(made, shards)
         else:
             make(made, _runner(config))
         provenance.record(config.out, config, name="teach")
@@ -107,6 +127,15 @@ def describe(store: TeacherStore) -> str:
         f"{store.path}: {header['entries']} entries on {len(store)} scenes of {header['split']}, {store.protocol}; "
         f"{scores}{len(store) * store.layout.row_bytes / 1e6:.1f} MB, {bits} bits per entry, {', '.join(rounding)}"
     )
+
+
+def _pick_device(asked: str) -> str:
+    """`cpu` or `cuda`; raises ConfigError if cuda is asked for and there is none."""
+    if asked == "cpu":
+        return asked
+    from navforge.agents.planner import pick_device  # noqa: PLC0415 (loads torch)
+
+    return pick_device(asked)
 
 
 def _runner(config: Config) -> Runner:

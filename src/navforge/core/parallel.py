@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Generic, TypeVar
@@ -92,21 +93,32 @@ def _serial(function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> Ite
 def _pooled(
     function: Callable[[ItemT], ResultT], items: Sequence[ItemT], workers: int
 ) -> Iterator[Outcome[ItemT, ResultT]]:
+    with process_pool(workers) as pool:
+        waiting: set[Future[Outcome[ItemT, ResultT]]] = set()
+        todo = iter(items)
+        for item in todo:
+            waiting.add(pool.submit(call, function, item))
+            if len(waiting) < 4 * workers:
+                continue
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+
+@contextmanager
+def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes with one thread each; at its end what has not begun is dropped.
+
+    Raises:
+        NavforgeError: in the place of `BrokenProcessPool`, where a worker was killed.
+    """
     # "spawn" children start clean: forking a process that already runs threads (torch, numba, polars) can deadlock.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
-        waiting: set[Future[Outcome[ItemT, ResultT]]] = set()
-        todo = iter(items)
         try:
-            for item in todo:
-                waiting.add(pool.submit(call, function, item))
-                if len(waiting) < 4 * workers:
-                    continue
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+            yield pool
         except BrokenProcessPool as error:
             raise NavforgeError(
                 "a worker process was killed, most likely out of memory; run again with fewer workers (workers=1)"

@@ -2,13 +2,15 @@
 
 `plan` says what is to be made, `teach_log` makes one shard of it, anywhere and in any order, `finish` joins them.
 `make` does the last two with a runner: something that applies a function to items and tells what became of each
-(`core.parallel.run`, `core.ray_pool.run`). Nothing of the result depends on who made which shard.
+(`core.parallel.run`, `core.ray_pool.run`); `settle` with shards that are made another way (`teach_batched.run`).
+Nothing of the result depends on who made which shard.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -48,6 +50,7 @@ CODE = (
     "vocabulary/packing",
     "vocabulary/taught",
     "vocabulary/teach",
+    "vocabulary/teach_batched",
 )
 """Packages and modules whose code decides a teacher's values."""
 
@@ -209,10 +212,19 @@ def make(made: Plan, runner: Runner) -> None:
     Raises:
         DataError: a log failed; the others are kept, and `FAILURES` tells all causes.
     """
+    settle(made, runner(partial(teach_log, work=made.work), made.missing()))
+
+
+def settle(made: Plan, outcomes: Iterable[Outcome[Item, None]]) -> None:
+    """Wait for the shards that are missing and join all.
+
+    Raises:
+        DataError: a log failed; the others are kept, and `FAILURES` tells all causes.
+    """
     (made.out / FAILURES).unlink(missing_ok=True)
     failures = [
         {"log": outcome.item[0], "error": outcome.error, "traceback": outcome.traceback}
-        for outcome in runner(partial(teach_log, work=made.work), made.missing())
+        for outcome in outcomes
         if not outcome.ok
     ]
     if failures:
@@ -231,13 +243,18 @@ def teach_log(item: Item, work: Work) -> None:
     layout, path = work.layout, shard_path(Path(work.out), log_name)
     if is_finished(path, work.key, tokens, layout.row_bytes):
         return
+    check_code(work)
+    wanted = set(tokens)
+    scenes = {s.token: s for s in cache_of(work).load_log(log_name) if s.token in wanted}
+    write_shard(path, work.key, _rows([scenes[token] for token in tokens], work, layout))
+
+
+def check_code(work: Work) -> None:
+    """Raise DataError if this process runs other code than the store is made with."""
     if code_fingerprint(CODE) != work.code:
         raise DataError(
             "this process runs other code than the one that plans the store; install the same navforge for all workers"
         )
-    wanted = set(tokens)
-    scenes = {s.token: s for s in cache_of(work).load_log(log_name) if s.token in wanted}
-    write_shard(path, work.key, _rows([scenes[token] for token in tokens], work, layout))
 
 
 @lru_cache(maxsize=1)
@@ -280,19 +297,37 @@ def score_entries(scene: CachedScene, plans: Plans, rules: Protocol, *, human_fi
     )
 
 
+@contextmanager
+def naming(token: str) -> Iterator[None]:
+    """Turn any error into one that names the scene."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(f"scene {token}: {type(error).__name__}: {error}") from error
+
+
+def packed(entries: Entries, rules: Protocol, layout: RowLayout) -> Row:
+    """The row of a scene, read back and compared; raises DataError if it would lie."""
+    row = taught.pack(entries, rules, layout)
+    lost = taught.rounding(row, entries, rules, layout)
+    return Row(row=row, rounding=lost, best=float(entries.score.max()), mean=float(entries.score.mean()))
+
+
+def vocabulary_of(work: Work) -> Vocabulary:
+    """The entries; raises DataError if another vocabulary lies where `plan` put them."""
+    path = _vocabulary_path(work)
+    vocabulary = Vocabulary.load(path)
+    if vocabulary.fingerprint != work.vocabulary:
+        raise DataError(f"{path} was replaced by another vocabulary; run the same command again")
+    return vocabulary
+
+
 def _rows(scenes: list[CachedScene], work: Work, layout: RowLayout) -> Iterator[tuple[str, Row]]:
-    plans, rules = _plans(_vocabulary_path(work), work.vocabulary), work.rules
+    plans, rules = _plans(work), work.rules
     for scene in scenes:
-        try:
-            entries = score_entries(scene, plans, rules, human_filter=work.human_filter)
-            row = taught.pack(entries, rules, layout)
-            lost = taught.rounding(row, entries, rules, layout)
-        except Exception as error:
-            raise DataError(f"scene {scene.token}: {type(error).__name__}: {error}") from error
-        yield (
-            scene.token,
-            Row(row=row, rounding=lost, best=float(entries.score.max()), mean=float(entries.score.mean())),
-        )
+        with naming(scene.token):
+            row = packed(score_entries(scene, plans, rules, human_filter=work.human_filter), rules, layout)
+        yield scene.token, row
 
 
 def _vocabulary_path(work: Work) -> Path:
@@ -300,12 +335,9 @@ def _vocabulary_path(work: Work) -> Path:
 
 
 @cache
-def _plans(path: Path, made_with: str) -> Plans:
+def _plans(work: Work) -> Plans:
     """The entries as the engine wants them, made once per process."""
-    vocabulary = Vocabulary.load(path)
-    if vocabulary.fingerprint != made_with:
-        raise DataError(f"{path} was replaced by another vocabulary; run the same command again")
-    return prepare_plans(vocabulary.poses.astype(np.float64), INTERVAL_S)
+    return prepare_plans(vocabulary_of(work).poses.astype(np.float64), INTERVAL_S)
 
 
 def _header(
