@@ -6,7 +6,8 @@ CACHE is a metric cache (`navforge cache`); its scenes are repeated to the numbe
 
 - `prepared`: every entry of a vocabulary in many prepared scenes, scenes and vocabulary on the device.
 - `reward`: 64 scenes x 64 proposals through `navforge.scoring.score`, tensors on the device.
-- `end to end`: stored caches to results on the host, processes preparing scenes beside the GPU; scaled to navtrain.
+- `end to end`: `navforge teach` with a GPU, stored caches to the packed store on disk; scaled to navtrain. Logs are
+  taught again and again, each shard over the one before, until the scenes are enough; the merge is timed once.
 - `agreement`: raw results equal those of the CPU, all bits.
 """
 
@@ -14,21 +15,32 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
+import math
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+<<<<<<< HEAD
 from navforge.metric_cache.devkit import Devkit
+=======
+from navforge.core import parallel
+from navforge.data.filters import SceneFilter
+from navforge.data.splits import Split
+from navforge.metric_cache.scene import Devkit
+>>>>>>> 70ad825 (Teaching on a GPU: device=auto\|cpu\|cuda, the same pipeline in its tests and benchmark)
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring import SceneBatch, prepare_batch, score
 from navforge.scoring.batch_cpu import score_batch_on_cpu
 from navforge.scoring.batch_cuda import TorchDevice, make_resident, score_batch_on_device
+from navforge.vocabulary.teach import finish, plan
+from navforge.vocabulary.teach_batched import AHEAD, scorer_on_cpu, scorer_on_gpu, shards
+from navforge.vocabulary.teacher import TeacherStore
+from navforge.vocabulary.vocabulary import Vocabulary
 
 INTERVAL_S = 0.1
 NAVTRAIN_SCENES = 103_288
@@ -88,49 +100,42 @@ def reward(scenes: Sequence[Any], entries: np.ndarray, scene_count: int, proposa
     return {"scenes": scene_count, "proposals": proposals, "ms": 1e3 * seconds}
 
 
-def _prepare(cache: Path, tokens: Sequence[str]) -> SceneBatch:
-    """In a worker: scenes from the cache, ready to be scored."""
-    stored = MetricCache.open(cache)
-    return prepare_batch([stored.load(token) for token in tokens], threads=1)
-
-
-def _ahead(
-    pool: ProcessPoolExecutor, cache: Path, batches: Sequence[Sequence[str]], depth: int
-) -> Iterator[SceneBatch]:
-    """Prepared batches in order, at most `depth` of them under way."""
-    waiting: list[Future[SceneBatch]] = []
-    remaining = iter(batches)
-    for tokens in remaining:
-        waiting.append(pool.submit(_prepare, cache, tokens))
-        if len(waiting) == depth:
-            break
-    while waiting:
-        yield waiting.pop(0).result()
-        tokens = next(remaining, None)
-        if tokens is not None:
-            waiting.append(pool.submit(_prepare, cache, tokens))
-
-
 def end_to_end(cache: Path, entries: np.ndarray, count: int, workers: int) -> dict[str, float]:
-    """Scenes/s from the stored cache to results on the host, and what navtrain would take at that rate."""
-    tokens = repeated(MetricCache.open(cache).tokens, count)
-    batches = [tokens[i : i + BATCH] for i in range(0, count, BATCH)]
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        list(_ahead(pool, cache, batches[:workers], workers))  # workers start, kernels load
-        runner(_prepare(cache, batches[0]), entries)()
+    """Scenes/s from the stored cache to the store, and what navtrain would take at that rate."""
+    stored, known = MetricCache.open(cache), Vocabulary(entries.astype(np.float32))
+    logs = {log: stored.tokens_of(log) for log in stored.logs if stored.tokens_of(log)}
+    split = Split("benchmark", SceneFilter(), logs, dict.fromkeys(logs, "benchmark"))
+    with tempfile.TemporaryDirectory() as folder, parallel.process_pool(workers) as pool:
+        made = plan(known, split, cache, Path(folder) / "store", protocol_name="epdms_v2", human_filter=True)
+        scorer = (scorer_on_gpu if torch.cuda.is_available() else scorer_on_cpu)(made.work)
+        ahead, items = AHEAD * workers, made.missing()
+
+        def teach(chosen: Sequence[Any]) -> float:
+            begun = time.perf_counter()
+            for outcome in shards(made.work, chosen, scorer, pool, ahead=ahead):
+                if not outcome.ok:
+                    raise RuntimeError(outcome.traceback)
+            return time.perf_counter() - begun
+
+        start = teach(items)  # workers begin, kernels load; also makes every shard
+        start += teach(repeated(items, ahead))  # every worker has its kernels
+        chosen = repeated(items, math.ceil(count * len(items) / len(split)))
+        scenes, seconds = sum(len(tokens) for _, tokens in chosen), teach(chosen)
         begun = time.perf_counter()
-        for batch in _ahead(pool, cache, batches, 2 * workers):
-            results, events = runner(batch, entries)()
-            for array in (results, events):
-                np.asarray(array.cpu() if isinstance(array, torch.Tensor) else array)
-        seconds = time.perf_counter() - begun
-    rate = count / seconds
+        finish(made)
+        merge = (time.perf_counter() - begun) / len(split)
+        TeacherStore.open(made.out, known).check()
+    per_scene = seconds / scenes + merge
     return {
-        "scenes": count,
+        "scenes": scenes,
+        "entries": len(entries),
         "workers": workers,
-        "scenes/s": rate,
-        "trajectories/s": rate * len(entries),
-        "navtrain, minutes (scaled)": NAVTRAIN_SCENES / rate / 60.0,
+        "seconds": seconds,
+        "start, seconds (not counted)": start,
+        "merge, ms per scene": 1e3 * merge,
+        "scenes/s": 1.0 / per_scene,
+        "trajectories/s": len(entries) / per_scene,
+        "navtrain, minutes (scaled)": NAVTRAIN_SCENES * per_scene / 60.0,
     }
 
 

@@ -24,6 +24,9 @@ NEEDED = ["vocabulary=v.npy", "split=s", "cache=c", "out=o"]
         (["executor=cloud"], "executor: expected one of local, ray, slurm"),
         (["progress_bits=12"], "progress_bits: expected one of 8, 16"),
         (["tasks=0"], "tasks: expected int"),
+        (["device=gpu"], "device: expected one of auto, cpu, cuda"),
+        (["executor=ray", "device=cuda"], "workers of executor=ray score on CPUs; use executor=local"),
+        (["executor=slurm", "cluster=c.yaml", "device=cuda"], "workers of executor=slurm score on CPUs"),
     ],
 )
 def test_keys_that_do_not_fit(words: list[str], message: str) -> None:

@@ -22,9 +22,11 @@ from navforge.core import parallel
 from navforge.core.errors import DataError
 from navforge.launch import slurm as client
 from navforge.launch.teaching import folder_of
+from navforge.vocabulary import teach_batched
 from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.e2e.world import ROOT, World
+from tests.scoring.backends import has_gpu
 from tests.slurm.cluster import Cluster, wait_for
 
 Teach = Callable[..., int]
@@ -58,7 +60,8 @@ def words(world: World, vocabulary: Path, out: Path, **keys: object) -> list[str
         "data.logs": town / "navsim_logs",
         "data.maps": town / "maps",
     }
-    return ["teach", *(f"{name}={value}" for name, value in {"workers": 1, **fixed, **keys}.items())]
+    own = {"workers": 1, "device": "auto" if "executor" in keys else "cpu"}
+    return ["teach", *(f"{name}={value}" for name, value in {**own, **fixed, **keys}.items())]
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +107,79 @@ def test_one_worker_two_and_any_order(
     monkeypatch.setattr(verb, "_runner", lambda config: shuffled)
     assert run(tmp_path / "shuffled") == 0
     assert files(tmp_path / "shuffled") == taught
+
+
+@pytest.fixture
+def batched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verb works as with a GPU, but for the scorer, which is the batch engine on CPU threads."""
+    monkeypatch.setattr(verb, "_pick_device", lambda asked: "cuda")
+    monkeypatch.setattr(teach_batched, "scorer_on_gpu", teach_batched.scorer_on_cpu)
+
+
+@pytest.mark.usefixtures("batched")
+@pytest.mark.parametrize(("scenes", "workers"), [(1, 2), (32, 1)])
+def test_many_scenes_at_a_time(
+    run: Teach, taught: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenes: int, workers: int
+) -> None:
+    monkeypatch.setattr(teach_batched, "SCENES", scenes)
+    assert run(tmp_path / "store", workers=workers) == 0
+    assert files(tmp_path / "store") == taught and not (tmp_path / "store" / "shards").exists()
+
+
+@pytest.mark.usefixtures("batched")
+def test_many_scenes_at_a_time_interrupted_and_failing(
+    run: Teach, taught: dict[str, bytes], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    out, scored = tmp_path / "store", 0
+
+    def scorer(work: Any) -> teach_batched.Scorer:
+        score, scenes = teach_batched.scorer_on_cpu(work), 0
+
+        def until_the_power_cut(batch: Any) -> Any:
+            nonlocal scenes, scored
+            if power_cut and list(out.glob("shards/*.shard")):
+                raise KeyboardInterrupt
+            scenes += len(batch)
+            scored = scenes
+            return score(batch)
+
+        return until_the_power_cut
+
+    monkeypatch.setattr(teach_batched, "scorer_on_gpu", scorer)
+    power_cut = True
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        raise SystemExit(run(out))
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("shards/*.shard")}
+    assert kept and not (out / "header.json").exists()
+    power_cut = False
+    damaged = next(path for path in sorted((world.path / "cache" / "logs").glob("*.nfc"))
+                   if not (out / "shards" / f"{path.stem}.shard").exists())  # fmt: skip
+    whole = damaged.read_bytes()
+    try:
+        damaged.write_bytes(whole[:-1000])
+        assert run(out) == 2
+    finally:
+        damaged.write_bytes(whole)
+    assert f"log {damaged.stem}: DataError: scene " in capfd.readouterr().err
+    failures = json.loads((out / "failures.json").read_text())
+    assert [failure["log"] for failure in failures] == [damaged.stem]
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert run(out) == 0
+    assert files(out) == taught and not (out / "failures.json").exists()
+    assert 0 < scored < 16
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not has_gpu(), reason="no CUDA device")
+def test_many_scenes_at_a_time_on_a_gpu(run: Teach, taught: dict[str, bytes], tmp_path: Path) -> None:
+    assert run(tmp_path / "store", device="cuda", workers=2) == 0
+    assert files(tmp_path / "store") == taught
+
+
+@pytest.mark.skipif(has_gpu(), reason="there is a CUDA device")
+def test_a_gpu_that_is_not_there_is_refused(run: Teach, tmp_path: Path, capfd: Any) -> None:
+    assert run(tmp_path / "store", device="cuda") == 2
+    assert "device=cuda: torch sees no GPU here; use device=cpu or auto" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason='Ray is not installed (pip install "navforge[ray]")')

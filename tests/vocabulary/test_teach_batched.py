@@ -9,12 +9,13 @@ import pytest
 
 from navforge.core.errors import DataError
 from navforge.metric_cache.scene import CachedScene
-from navforge.scoring.batch import prepare_batch
+from navforge.scoring.batch import SceneBatch, prepare_batch
 from navforge.scoring.protocols import PROTOCOLS, Protocol
 from navforge.simulation.plans import prepare_plans
-from navforge.vocabulary.teach import Work, packed, score_entries
-from navforge.vocabulary.teach_batched import Raw, pack_part, scorer_on_cpu
+from navforge.vocabulary.teach import Work, packed, score_entries, vocabulary_of
+from navforge.vocabulary.teach_batched import Raw, Scorer, by_scene, pack_slice, scorer_on_cpu
 from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
+from tests.scoring.backends import on_simulator
 from tests.scoring.scenes import Sketch, random_plans, random_scene, straight, two_lane_road
 
 
@@ -44,12 +45,12 @@ def work(folder: Path, rules: Protocol, human_filter: bool) -> Work:
     )
 
 
-def raw(given: list[CachedScene], made: Work) -> Raw:
+def raw(given: list[CachedScene], made: Work, scorer: Scorer | None = None) -> Raw:
     for number, scene in enumerate(given):
         object.__setattr__(scene, "token", f"scene{number}")
     batch = prepare_batch(given, made.rules)
     reference_m, fails = batch.yardsticks(made.rules)
-    results = scorer_on_cpu(made, threads=2)(batch)
+    results = (scorer or scorer_on_cpu(made, threads=2))(batch)
     return Raw(batch.tokens, results, reference_m[:, 0], {name: column[:, 0] for name, column in fails.items()})
 
 
@@ -57,7 +58,7 @@ def raw(given: list[CachedScene], made: Work) -> Raw:
 @pytest.mark.parametrize("rules", PROTOCOLS, ids=lambda rules: rules.name)
 def test_rows_are_those_made_scene_by_scene(rules: Protocol, human_filter: bool, tmp_path: Path) -> None:
     made, given = work(tmp_path, rules, human_filter), scenes()
-    rows = pack_part(raw(given, made), made)
+    rows = pack_slice(raw(given, made), made)
     plans = prepare_plans(Vocabulary.load(tmp_path / "shards" / "vocabulary.npy").poses.astype(np.float64), INTERVAL_S)
     forgiven = set()
     for scene in given:
@@ -68,12 +69,22 @@ def test_rows_are_those_made_scene_by_scene(rules: Protocol, human_filter: bool,
     assert len({row.row for row in rows.values()}) > 3
 
 
+def test_the_order_of_results_is_that_of_a_gpu(tmp_path: Path) -> None:
+    made, given = work(tmp_path, PROTOCOLS[0], True), scenes()[2:4]
+    few = np.ascontiguousarray(vocabulary_of(made).poses[::6], np.float64)
+
+    def on_device(batch: SceneBatch) -> np.ndarray:
+        return by_scene(on_simulator(batch, few, True, tmp_path)[0], batch)
+
+    np.testing.assert_array_equal(raw(given, made, on_device).results, raw(given, made).results[:, :, ::6])
+
+
 def test_an_entry_that_cannot_be_simulated_is_named_with_its_scene(tmp_path: Path) -> None:
     made = work(tmp_path, PROTOCOLS[0], True)
     found = raw(scenes(), made)
     found.results[-1, 2, 7] = np.nan
     with pytest.raises(DataError, match=r"scene scene2: DataError: a simulated state of proposal 7 is not finite"):
-        pack_part(found, made)
+        pack_slice(found, made)
 
 
 def test_a_vocabulary_that_was_replaced_is_noticed(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Shards made many scenes at a time: processes prepare scenes and pack rows, this one scores between, on a GPU say.
 
-    part of a shard --process--> `SceneBatch` --this process--> `Raw` results --process--> rows --this process--> shard
+    slice of a shard --process--> `SceneBatch` --this process--> `Raw` results --process--> rows --this process--> shard
 
 Bytes are those of `teach.teach_log`, which scores scene by scene.
 """
@@ -36,9 +36,9 @@ Scorer = Callable[[SceneBatch], Float]
 """Gives raw results (`Column`, S, N), in C order and on the host, of all entries in every scene of a batch."""
 
 SCENES = 32
-"""Most scenes of a part; with 8192 entries what a GPU has work space for at a time."""
+"""Most scenes of a slice; with 8192 entries what a GPU has work space for at a time."""
 AHEAD = 2
-"""Parts under way per process."""
+"""Slices under way per process."""
 
 
 def scorer_on_cpu(work: Work, *, threads: int | None = None) -> Scorer:
@@ -70,9 +70,14 @@ def scorer_on_gpu(work: Work) -> Scorer:
     def score(batch: SceneBatch) -> Float:
         resident = make_resident(device, batch.arrays, batch.layout, batch.memory)
         results, _ = score_batch_on_device(device, resident, batch.devkit, poses, INTERVAL_S, shared=True)
-        return results.cpu().numpy().reshape(COLUMNS, len(batch), -1)
+        return by_scene(results.cpu().numpy(), batch)
 
     return score
+
+
+def by_scene(results: Float, batch: SceneBatch) -> Float:
+    """Results (`Column`, S * N) of `batch_cuda.score_batch_on_device` as (`Column`, S, N)."""
+    return results.reshape(COLUMNS, len(batch), -1)
 
 
 def run(
@@ -94,13 +99,20 @@ def run(
     check_code(work)
     workers = workers or available_cpus()
     with parallel.progress(label, len(items)) as bar, parallel.process_pool(workers) as pool:
-        for outcome in _Pipeline(work, scorer, pool).run(items, AHEAD * workers):
+        for outcome in shards(work, items, scorer, pool, ahead=AHEAD * workers):
             bar.advance(bar.task_ids[0])
             yield outcome
 
 
+def shards(
+    work: Work, items: Iterable[Item], scorer: Scorer, pool: ProcessPoolExecutor, *, ahead: int
+) -> Iterator[Outcome[Item, None]]:
+    """As `run` with a pool that is there already, at most `ahead` slices under way."""
+    return _Pipeline(work, scorer, pool).run(items, ahead)
+
+
 class Raw(NamedTuple):
-    """What was found of all entries in the scenes of a part."""
+    """What was found of all entries in the scenes of a slice."""
 
     tokens: tuple[str, ...]
     results: Float
@@ -121,23 +133,23 @@ class _Shard:
 
 
 _Step = tuple[_Shard, Callable[[_Shard, Any], Outcome[Item, None] | None]]
-"""Where a part belongs, and what to do with what comes back from the pool."""
+"""Where a slice belongs, and what to do with what comes back from the pool."""
 
 
 class _Pipeline:
-    """Parts on their way through a pool: each is prepared there, scored here, packed there."""
+    """Slices on their way through a pool: each is prepared there, scored here, packed there."""
 
     def __init__(self, work: Work, scorer: Scorer, pool: ProcessPoolExecutor) -> None:
         self._work, self._scorer, self._pool = work, scorer, pool
-        self._prepare, self._pack = partial(prepare_part, work=work), partial(pack_part, work=work)
+        self._prepare, self._pack = partial(prepare_slice, work=work), partial(pack_slice, work=work)
         self._waiting: dict[Future[Outcome[None, Any]], _Step] = {}
 
     def run(self, items: Iterable[Item], ahead: int) -> Iterator[Outcome[Item, None]]:
-        """Outcomes of shards as they come, at most `ahead` parts under way."""
-        parts = _parts(items)
+        """Outcomes of shards as they come, at most `ahead` slices under way."""
+        slices = _slices(items)
         while True:
-            while len(self._waiting) < ahead and (part := next(parts, None)) is not None:
-                shard, tokens = part
+            while len(self._waiting) < ahead and (found := next(slices, None)) is not None:
+                shard, tokens = found
                 future = self._pool.submit(_attempt, self._prepare, (shard.item[0], tokens))
                 self._waiting[future] = shard, self._prepared
             if not self._waiting:
@@ -180,7 +192,7 @@ def _write(item: Item, rows: dict[str, Row], work: Work) -> None:
     write_shard(shard_path(Path(work.out), log_name), work.key, [(token, rows[token]) for token in tokens])
 
 
-def _parts(items: Iterable[Item]) -> Iterator[tuple[_Shard, tuple[str, ...]]]:
+def _slices(items: Iterable[Item]) -> Iterator[tuple[_Shard, tuple[str, ...]]]:
     """Shards with up to `SCENES` scenes of theirs at a time; none more of one that failed."""
     for item in items:
         tokens, shard = item[1], _Shard(item)
@@ -189,7 +201,7 @@ def _parts(items: Iterable[Item]) -> Iterator[tuple[_Shard, tuple[str, ...]]]:
                 yield shard, tokens[first : first + SCENES]
 
 
-def prepare_part(part: Item, work: Work) -> SceneBatch:
+def prepare_slice(chosen: Item, work: Work) -> SceneBatch:
     """Some scenes of a log from the cache, ready to be scored.
 
     Raises:
@@ -197,14 +209,14 @@ def prepare_part(part: Item, work: Work) -> SceneBatch:
     """
     check_code(work)
     rules, stored, scenes, prepared = work.rules, cache_of(work), [], []
-    for token in part[1]:
+    for token in chosen[1]:
         with naming(token):
             scenes.append(stored.load(token))
             prepared.append(prepare(scenes[-1], devkits=[rules.devkit]))
     return prepare_batch(scenes, rules, prepared=prepared, threads=1)
 
 
-def pack_part(raw: Raw, work: Work) -> dict[str, Row]:
+def pack_slice(raw: Raw, work: Work) -> dict[str, Row]:
     """Row of each scene.
 
     Raises:
