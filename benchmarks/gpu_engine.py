@@ -25,14 +25,10 @@ from typing import Any
 import numpy as np
 import torch
 
-<<<<<<< HEAD
-from navforge.metric_cache.devkit import Devkit
-=======
 from navforge.core import parallel
 from navforge.data.filters import SceneFilter
 from navforge.data.splits import Split
-from navforge.metric_cache.scene import Devkit
->>>>>>> 70ad825 (Teaching on a GPU: device=auto\|cpu\|cuda, the same pipeline in its tests and benchmark)
+from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring import SceneBatch, prepare_batch, score
 from navforge.scoring.batch_cpu import score_batch_on_cpu

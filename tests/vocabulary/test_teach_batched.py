@@ -30,7 +30,7 @@ def work(folder: Path, rules: Protocol, human_filter: bool) -> Work:
     plans = [straight(40, INTERVAL_S, speed) for speed in (0.0, 2.0, 6.0, 12.0)]
     poses = np.concatenate([random_plans(np.random.default_rng(3), 21), plans]).astype(np.float32)
     vocabulary = Vocabulary(poses)
-    vocabulary.save(folder / "shards" / "vocabulary.npy")
+    vocabulary.save(folder / "shards" / f"vocabulary-{vocabulary.fingerprint}.npy")
     return Work(
         out=str(folder),
         cache="",
@@ -59,7 +59,7 @@ def raw(given: list[CachedScene], made: Work, scorer: Scorer | None = None) -> R
 def test_rows_are_those_made_scene_by_scene(rules: Protocol, human_filter: bool, tmp_path: Path) -> None:
     made, given = work(tmp_path, rules, human_filter), scenes()
     rows = pack_slice(raw(given, made), made)
-    plans = prepare_plans(Vocabulary.load(tmp_path / "shards" / "vocabulary.npy").poses.astype(np.float64), INTERVAL_S)
+    plans = prepare_plans(vocabulary_of(made).poses.astype(np.float64), INTERVAL_S)
     forgiven = set()
     for scene in given:
         entries = score_entries(scene, plans, rules, human_filter=human_filter)
@@ -89,6 +89,6 @@ def test_an_entry_that_cannot_be_simulated_is_named_with_its_scene(tmp_path: Pat
 
 def test_a_vocabulary_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     made = work(tmp_path, PROTOCOLS[0], True)
-    Vocabulary(np.zeros((3, 40, 3), np.float32)).save(tmp_path / "shards" / "vocabulary.npy")
+    Vocabulary(np.zeros((3, 40, 3), np.float32)).save(tmp_path / "shards" / f"vocabulary-{made.vocabulary}.npy")
     with pytest.raises(DataError, match="was replaced by another vocabulary"):
         scorer_on_cpu(made)
