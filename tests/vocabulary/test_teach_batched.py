@@ -9,6 +9,7 @@ import pytest
 
 from navforge.core.errors import DataError
 from navforge.metric_cache.scene import CachedScene
+from navforge.scoring import batch_cuda
 from navforge.scoring.batch import SceneBatch, prepare_batch
 from navforge.scoring.protocols import PROTOCOLS, Protocol
 from navforge.simulation.plans import prepare_plans
@@ -74,7 +75,7 @@ def test_the_order_of_results_is_that_of_a_gpu(tmp_path: Path) -> None:
     few = np.ascontiguousarray(vocabulary_of(made).poses[::6], np.float64)
 
     def on_device(batch: SceneBatch) -> np.ndarray:
-        return by_scene(on_simulator(batch, few, True, tmp_path)[0], batch)
+        return by_scene(on_simulator(batch_cuda.CHUNK)(batch, few, True, tmp_path)[0], batch)
 
     np.testing.assert_array_equal(raw(given, made, on_device).results, raw(given, made).results[:, :, ::6])
 
