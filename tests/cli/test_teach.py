@@ -19,6 +19,7 @@ NEEDED = ["vocabulary=v.npy", "split=s", "cache=c", "out=o"]
         (["executor=slurm"], "executor=slurm needs a profile"),
         (["cluster=c.yaml"], "cluster: only for executor=slurm"),
         (["wait=off"], "wait: only for executor=slurm"),
+        (["tasks=3"], "tasks: only for executor=slurm"),
         (["executor=ray", "cpus=3"], "cpus: only for executor=slurm"),
         (["ray_address=auto"], "ray_address: only for executor=ray"),
         (["executor=cloud"], "executor: expected one of local, ray, slurm"),

@@ -22,7 +22,7 @@ from navforge.vocabulary import shards, taught
 from navforge.vocabulary import teach as module
 from navforge.vocabulary.packing import UNIT16
 from navforge.vocabulary.taught import Entries
-from navforge.vocabulary.teach import score_entries, teach
+from navforge.vocabulary.teach import require_own, score_entries, teach
 from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.scoring.scenes import Sketch, straight, two_lane_road
@@ -327,3 +327,13 @@ def test_eight_bits_and_sixteen_are_two_stores(tmp_path: Path) -> None:
     build(tmp_path)
     with pytest.raises(DataError, match="differs in columns"):
         build(tmp_path, progress_bits=8)
+
+
+def test_an_unfinished_store_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    mine, other = (Vocabulary(np.full((2, 40, 3), value, dtype=np.float32)) for value in (0.0, 1.0))
+    require_own(tmp_path, mine)
+    (tmp_path / "shards").mkdir()
+    mine.save(tmp_path / "shards" / f"vocabulary-{mine.fingerprint}.npy")
+    require_own(tmp_path, mine)
+    with pytest.raises(DataError, match=f"unfinished store of vocabulary {mine.fingerprint}, .* {other.fingerprint}"):
+        require_own(tmp_path, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,20 +10,23 @@ from pathlib import Path
 from navforge.core import parallel, provenance, ray_pool
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.files import sole_use
 from navforge.data.paths import DataConfig
-from navforge.data.splits import load_split
+from navforge.data.splits import Split, load_split
 from navforge.launch import teaching
 from navforge.launch.cluster import read_profile
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import PROTOCOLS, protocol
 from navforge.vocabulary import teach_batched
-from navforge.vocabulary.teach import Plan, Runner, finish, make, plan, settle
+from navforge.vocabulary.teach import Plan, Runner, finish, make, plan, require_own, settle
 from navforge.vocabulary.teacher import SCORE, TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 SELF_CHECK = True
 
-_ONLY_FOR = {"cluster": "slurm", "cpus": "slurm", "wait": "slurm", "ray_address": "ray"}
+TASKS = 16
+"""Of a job array, unless said."""
+_ONLY_FOR = {"cluster": "slurm", "cpus": "slurm", "wait": "slurm", "tasks": "slurm", "ray_address": "ray"}
 """Keys that only one executor reads."""
 
 
@@ -55,7 +59,7 @@ class Config:
     )
     ray_address: str | None = key(None, "running Ray cluster (auto, HOST:PORT); null: one of this machine alone")
     cluster: Path | None = key(None, "cluster profile (YAML, see clusters/), for executor=slurm")
-    tasks: int = key(16, "tasks of the job array at most, for executor=slurm", low=1)
+    tasks: int | None = key(None, "tasks of the job array at most, for executor=slurm; auto: 16", none="auto", low=1)
     cpus: int | None = key(
         None, "CPUs of a task, for executor=slurm; auto: a GPU's share of a node", none="auto", low=1
     )
@@ -65,6 +69,7 @@ class Config:
     def __post_init__(self) -> None:
         """Raise ConfigError if a key of another executor is given, none for Slurm, or a GPU to all but `local`."""
         given = {"cluster": self.cluster, "cpus": self.cpus, "ray_address": self.ray_address, "wait": not self.wait}
+        given["tasks"] = self.tasks
         for name, value in given.items():
             if value and self.executor != _ONLY_FOR[name]:
                 raise ConfigError(f"{name}: only for executor={_ONLY_FOR[name]}; give that too or drop it")
@@ -82,6 +87,15 @@ def run(config: Config) -> None:
     vocabulary = Vocabulary.load(config.vocabulary)
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     filtered = protocol(config.protocol).human_filter if config.human_filter == "auto" else config.human_filter == "on"
+    with nullcontext() if config.executor == "slurm" else sole_use(config.out):
+        require_own(config.out, vocabulary)
+        store = _make_store(config, vocabulary, split, filtered)
+    if store is not None:
+        print(describe(store))
+
+
+def _make_store(config: Config, vocabulary: Vocabulary, split: Split, filtered: bool) -> TeacherStore | None:
+    """The finished store; None if its shards are still being made by Slurm."""
     made = plan(
         vocabulary,
         split,
@@ -94,7 +108,7 @@ def run(config: Config) -> None:
     if not made.finished:
         if config.executor == "slurm":
             if not _make_shards_on_slurm(made, config):
-                return
+                return None
             finish(made)
         elif config.executor == "local" and _pick_device(config.device) == "cuda":
             shards = teach_batched.run(
@@ -110,7 +124,7 @@ def run(config: Config) -> None:
         provenance.record(config.out, config, name="teach")
     store = TeacherStore.open(config.out, vocabulary)
     store.check()
-    print(describe(store))
+    return store
 
 
 def describe(store: TeacherStore) -> str:
@@ -153,7 +167,7 @@ def _make_shards_on_slurm(made: Plan, config: Config) -> bool:
         print(f"job {job} makes the shards already", flush=True)
     if job is None and (missing := made.missing()):
         cpus = config.cpus or profile.cpus_per_rank
-        job = teaching.submit(made, missing, profile, tasks=config.tasks, cpus=cpus, workers=config.workers)
+        job = teaching.submit(made, missing, profile, tasks=config.tasks or TASKS, cpus=cpus, workers=config.workers)
         print(f"job {job}: {len(missing)} logs; its files: {teaching.folder_of(made.out)}", flush=True)
     if job is None:
         return True

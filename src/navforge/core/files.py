@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from navforge.core.errors import DataError
 
 
 @contextmanager
@@ -95,3 +99,29 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+@contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """Let no other process that asks for it use the folder meanwhile; made if absent, no file is left in it.
+
+    Where the file system knows no locks, nothing is held.
+
+    Raises:
+        DataError: another process uses it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"another process works in {folder} just now; wait for it or name another folder"
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+        yield
+    finally:
+        os.close(held)

@@ -330,6 +330,17 @@ def _rows(scenes: list[CachedScene], work: Work, layout: RowLayout) -> Iterator[
         yield scene.token, row
 
 
+def require_own(out: Path, vocabulary: Vocabulary) -> None:
+    """Raise DataError if `out` holds the unfinished store of another vocabulary, whose shards would be replaced."""
+    begun = {path.stem.removeprefix("vocabulary-") for path in (out / SHARDS).glob("vocabulary-*.npy")}
+    if begun - {vocabulary.fingerprint}:
+        raise DataError(
+            f"{out} holds the unfinished store of vocabulary {min(begun - {vocabulary.fingerprint})}, the vocabulary "
+            f"given is {vocabulary.fingerprint} ({vocabulary.size} entries); finish that one, remove the folder, or "
+            "give another out="
+        )
+
+
 def _vocabulary_path(work: Work) -> Path:
     return Path(work.out) / SHARDS / f"vocabulary-{work.vocabulary}.npy"
 
