@@ -25,7 +25,7 @@ demo: setup  ## logs -> cache -> vocabulary -> teacher -> training -> evaluation
 	$(BIN)/navforge demo out=runs/demo
 
 slurm:  ## install what the test Slurm cluster needs (apt-get, root; elsewhere its tests are skipped)
-	@tests/slurm/install.sh
+	@tests/slurm_cluster/install.sh
 
 test: setup slurm  ## the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

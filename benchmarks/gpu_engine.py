@@ -31,11 +31,11 @@ from navforge.data.splits import Split
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring import SceneBatch, prepare_batch, score
-from navforge.scoring.batch_cpu import score_batch_on_cpu
-from navforge.scoring.batch_cuda import TorchDevice, make_resident, score_batch_on_device
-from navforge.vocabulary.teach import finish, plan
-from navforge.vocabulary.teach_batched import AHEAD, scorer_on_cpu, scorer_on_gpu, shards
-from navforge.vocabulary.teacher import TeacherStore
+from navforge.scoring.batch.cpu import score_batch_on_cpu
+from navforge.scoring.batch.cuda import TorchDevice, make_resident, score_batch_on_device
+from navforge.teacher.store import TeacherStore
+from navforge.teacher.teach import finish, plan
+from navforge.teacher.teach_batched import AHEAD, scorer_on_cpu, scorer_on_gpu, shards
 from navforge.vocabulary.vocabulary import Vocabulary
 
 INTERVAL_S = 0.1

@@ -53,13 +53,13 @@ from navforge.data.scenes import Scene  # noqa: E402
 from navforge.data.sensors import camera_path  # noqa: E402
 from navforge.data.splits import Split, load_split  # noqa: E402
 from navforge.inputs.dataset import SceneDataset, collate, scenes_of  # noqa: E402
+from navforge.inputs.input_spec import Wanted  # noqa: E402
 from navforge.inputs.pack import pack  # noqa: E402
 from navforge.inputs.store import InputStore  # noqa: E402
-from navforge.inputs.wanted import Wanted  # noqa: E402
 from navforge.inputs.workers import begin, worker_context  # noqa: E402
 from navforge.models.panorama import PanoramaConfig  # noqa: E402
 from navforge.models.planner import PlannerConfig  # noqa: E402
-from navforge.training.recipes import recipe  # noqa: E402
+from navforge.training.recipes.catalog import recipe  # noqa: E402
 
 SIZES = {(256, 1024): 64, (512, 2048): 22}
 """Panorama and scenes per rank and step, as the public code trains TransFuser and Hydra-MDP."""

@@ -25,8 +25,8 @@ from common import INTERVAL_S, SHARED, best_s, logs, machine, vocabulary_poses
 from rich.console import Console
 from rich.table import Table
 
-from navforge.caching.build import build_log
-from navforge.caching.pool import cache_split
+from navforge.cache_builder.build import build_log
+from navforge.cache_builder.pool import cache_split
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.geometry.columns import State
@@ -36,7 +36,7 @@ from navforge.metric_cache.log_file import write_log
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.engine import score_plans
-from navforge.scoring.prepare import prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.simulation.plans import to_reference_poses
 from tests.scoring.reference import Reference
 from tests.simulation.reference import simulate_one

@@ -26,13 +26,13 @@ from common import ROOT, best_s, machine
 sys.path.insert(0, str(ROOT))
 
 from navforge.scoring.protocols import protocol
-from navforge.vocabulary import taught
-from navforge.vocabulary.importing import export_table, import_table
-from navforge.vocabulary.packing import UNIT8, UNIT16
-from navforge.vocabulary.tables import GTRS
-from navforge.vocabulary.teacher import ROWS, TeacherStore
+from navforge.teacher import rows as taught
+from navforge.teacher.importing import export_table, import_table
+from navforge.teacher.packing import UNIT8, UNIT16
+from navforge.teacher.store import ROWS, TeacherStore
+from navforge.teacher.tables import GTRS
 from navforge.vocabulary.vocabulary import Vocabulary
-from tests.vocabulary.made import random_entries, repeated_store
+from tests.teacher.made import random_entries, repeated_store
 
 ENTRIES, NAVTRAIN, READERS, TABLE_SCENES = 8192, 103_288, 4, 1000
 RULES = protocol("epdms_v2")

@@ -29,24 +29,24 @@ from rich.table import Table
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from torch.utils.flop_counter import FlopCounterMode
 
-from navforge.caching.pool import cache_split
+from navforge.cache_builder.pool import cache_split
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.inputs.dataset import SceneDataset, collate
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.pack import pack
 from navforge.inputs.store import InputStore
-from navforge.inputs.wanted import Wanted
 from navforge.inputs.workers import begin, worker_context
 from navforge.models.planner import PlannerConfig
+from navforge.teacher.store import TeacherStore
+from navforge.teacher.teach import teach
 from navforge.training.config import TrainConfig
-from navforge.training.module import PlannerModule, optimiser_of, schedule_of
-from navforge.training.placement import alone
-from navforge.training.ranks import Ranks
-from navforge.training.recipes import recipe
-from navforge.training.stepper import Stepper
-from navforge.training.strategy import fabric_of, wrap
-from navforge.vocabulary.teach import teach
-from navforge.vocabulary.teacher import TeacherStore
+from navforge.training.loop.module import PlannerModule, optimiser_of, schedule_of
+from navforge.training.loop.stepper import Stepper
+from navforge.training.ranks.messages import Ranks
+from navforge.training.ranks.rank_info import alone
+from navforge.training.ranks.strategy import fabric_of, wrap
+from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 
 AGENTS = ("hydra_mdp_v8192_w_ep_v2_99", "hydra_mdp_v8192_w_ep_r34", "hydra_mdp_v8192_w_ep", "transfuser")

@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from navforge.models.heads import search_torch
-from navforge.models.heads.search import Candidates, score_sums, unbeaten
 from navforge.models.heads.weight_sets import SearchConfig, weight_sets
+from navforge.tuning import search_torch
+from navforge.tuning.search import Candidates, score_sums, unbeaten
 
 ENTRIES = 8192
 BLOCK = 100

@@ -31,18 +31,18 @@ from common import INTERVAL_S, SHARED, best_s, logs, machine, scenes, vocabulary
 from rich.console import Console
 from rich.table import Table
 
-from navforge.caching.pool import cache_split
+from navforge.cache_builder.pool import cache_split
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene
-from navforge.scoring.batch import prepare_batch
+from navforge.scoring.batch.scenes import prepare_batch
 from navforge.scoring.engine import score_plans
 from navforge.scoring.library import score
-from navforge.scoring.prepare import prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import prepare_plans, to_reference_poses
-from navforge.vocabulary.teach import teach
+from navforge.teacher.teach import teach
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.scoring.reference import Reference
 from tests.simulation.reference import simulate_one

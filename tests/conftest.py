@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.slurm.cluster import Cluster
+    from tests.slurm_cluster.cluster import Cluster
 
 SHARED = Path(os.environ.get("NAVFORGE_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
@@ -39,7 +39,7 @@ def navsim_files() -> Path:
 @pytest.fixture(scope="session")
 def real_cache(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The metric cache of the real logs, built once per test process; mark its tests `xdist_group("real_cache")`."""
-    from navforge.caching.pool import cache_split  # noqa: PLC0415 (imports what most tests do not need)
+    from navforge.cache_builder.pool import cache_split  # noqa: PLC0415 (imports what most tests do not need)
     from navforge.data.paths import DataConfig  # noqa: PLC0415
     from navforge.data.splits import load_split  # noqa: PLC0415
 
@@ -81,8 +81,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[Cluster]:
-    """A real Slurm cluster of virtual nodes (see `tests/slurm`); it ends with this process, however that ends."""
-    from tests.slurm.cluster import Cluster, obstacle  # noqa: PLC0415
+    """A real Slurm cluster of virtual nodes (`tests/slurm_cluster`); it ends with this process, however that ends."""
+    from tests.slurm_cluster.cluster import Cluster, obstacle  # noqa: PLC0415
 
     if reason := obstacle():
         pytest.skip(reason)

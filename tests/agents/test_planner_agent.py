@@ -17,7 +17,7 @@ from navforge.data.scenes import EgoStatus
 from navforge.inputs import read as inputs
 from navforge.models import checkpoints
 from navforge.models.planner import Planner, load_planner, planner_to_dict
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 
 DATA = DataConfig(logs=None, sensors=None, maps=None)

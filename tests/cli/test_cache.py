@@ -16,7 +16,7 @@ from navforge.cli import cache
 from navforge.cli.main import main
 from navforge.maps.schema import INDEX_FILE
 from navforge.metric_cache.store import MANIFEST, MetricCache
-from tests.caching.tiny_scene import write_world
+from tests.cache_builder.tiny_scene import write_world
 from tests.data import tiny_log
 from tests.maps.tiny_map import LOCATION
 

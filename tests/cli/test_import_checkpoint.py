@@ -14,7 +14,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import read_scenes
 from navforge.data.splits import load_split
 from navforge.models.conversions.transfuser import TRANSFUSER
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 from tests.models.published import as_published
 
 

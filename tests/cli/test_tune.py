@@ -16,12 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from navforge.caching.pool import cache_split
+from navforge.cache_builder.pool import cache_split
 from navforge.cli.main import main
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 from navforge.data.splits import load_split
-from navforge.evaluation import confidences
 from navforge.inputs.dataset import scenes_of
 from navforge.inputs.read import read_status
 from navforge.models.checkpoints import KEY, contents, read_checkpoint, write_values
@@ -31,9 +30,10 @@ from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.heads.weights import PLAIN_V1
 from navforge.models.planner import Planner, PlannerConfig, load_planner, planner_to_dict
+from navforge.teacher.store import SCORE, TeacherStore
+from navforge.teacher.teach import teach
 from navforge.training.inference import plan_scenes
-from navforge.vocabulary.teach import teach
-from navforge.vocabulary.teacher import SCORE, TeacherStore
+from navforge.tuning import confidences
 from navforge.vocabulary.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.xdist_group("tiny_town")

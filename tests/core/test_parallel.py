@@ -13,7 +13,7 @@ import pytest
 
 from navforge.core import parallel
 from navforge.core.errors import NavforgeError
-from tests.slurm.cluster import wait_for
+from tests.slurm_cluster.cluster import wait_for
 
 
 def square(x: int) -> int:

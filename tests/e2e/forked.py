@@ -1,7 +1,7 @@
 """`python -m tests.e2e.forked RUN`: all ranks of a run on this machine, forked from one process that has imported all.
 
-The ranks are those of a launched run (`training.rank.run_rank`); only the start is cheaper: sixteen ranks that each
-import torch keep two CPUs busy for a minute.
+The ranks are those of a launched run (`training.ranks.rank.run_rank`); only the start is cheaper: sixteen ranks that
+each import torch keep two CPUs busy for a minute.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import navforge.training.run  # noqa: F401 (so that the ranks have it)
 from navforge.runs.folder import RunFolder
-from navforge.training.rank import leave, run_rank
+from navforge.training.ranks.rank import leave, run_rank
 
 
 def main() -> int:

@@ -19,13 +19,13 @@ import yaml
 from navforge.cli.main import main
 from navforge.jobs.diagnosis import Diagnosis, diagnose
 from navforge.jobs.evidence import gather
-from navforge.launch import slurm as client
-from navforge.launch.cluster import ClusterProfile
 from navforge.launch.script import JobFacts, batch_script
 from navforge.runs import status
 from navforge.runs.folder import RunFolder, RunRecord
 from navforge.runs.status import RankStatus
-from tests.slurm.cluster import Cluster, wait_for
+from navforge.slurm import client
+from navforge.slurm.profile import ClusterProfile
+from tests.slurm_cluster.cluster import Cluster, wait_for
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).with_name("toy_rank.py")

@@ -19,12 +19,12 @@ from navforge.jobs.evidence import gather
 from navforge.runs import status
 from navforge.runs.folder import RunFolder, RunRecord
 from navforge.runs.status import Failure
+from navforge.training.loop.stepper import Stepper
 from navforge.training.run import RunConfig
-from navforge.training.stepper import Stepper
 from tests.training.conftest import broken_images
 from tests.training.conftest import make_run as training_run  # noqa: F401 (a fixture)
 from tests.training.processes import run, start, wait
-from tests.training.test_ranks import at_step, make
+from tests.training.ranks.test_messages import at_step, make
 
 pytestmark = pytest.mark.forks
 

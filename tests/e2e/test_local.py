@@ -15,7 +15,7 @@ from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import RankStatus, read_attempts
 from tests.e2e.world import World
-from tests.slurm.cluster import wait_for
+from tests.slurm_cluster.cluster import wait_for
 
 WAIT_S = 200.0
 

@@ -27,7 +27,7 @@ from navforge.runs import status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import RankStatus, read_attempts
 from tests.e2e.world import ROOT, World
-from tests.slurm.cluster import Cluster, wait_for
+from tests.slurm_cluster.cluster import Cluster, wait_for
 
 ON_SLURM = {"launch": "slurm", "cluster": ROOT / "clusters" / "l40s_4x4.yaml"}
 WAIT_S = 300.0

@@ -20,14 +20,14 @@ from navforge.cli import teach as verb
 from navforge.cli.main import main
 from navforge.core import parallel
 from navforge.core.errors import DataError
-from navforge.launch import slurm as client
 from navforge.launch.teaching import folder_of
-from navforge.vocabulary import teach_batched
-from navforge.vocabulary.teacher import TeacherStore
+from navforge.slurm import client
+from navforge.teacher import teach_batched
+from navforge.teacher.store import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.e2e.world import ROOT, World
 from tests.scoring.backends import has_gpu
-from tests.slurm.cluster import Cluster, wait_for
+from tests.slurm_cluster.cluster import Cluster, wait_for
 
 Teach = Callable[..., int]
 ON_SLURM: dict[str, Any] = {

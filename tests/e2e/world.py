@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.caching.pool import cache_split
+from navforge.cache_builder.pool import cache_split
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.town.generate import SCALES, generate

@@ -9,11 +9,11 @@ import pytest
 
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.pack import pack
 from navforge.inputs.store import InputStore
-from navforge.inputs.wanted import Wanted
 from navforge.models.planner import PlannerConfig
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 
 PLANNER = "transfuser_tiny"
 """Reads cameras and LiDAR and learns boxes and the ground."""

@@ -22,14 +22,14 @@ from navforge.data.splits import Split
 from navforge.inputs import read
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset, collate, scenes_of
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.pack import pack
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
-from navforge.inputs.wanted import Wanted
 from navforge.inputs.workers import worker_context
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
-from navforge.training.recipes import RECIPES, recipe
+from navforge.training.recipes.catalog import RECIPES, recipe
 
 from .conftest import few
 

@@ -18,12 +18,12 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import read_scenes
 from navforge.data.sensors import lidar_path
 from navforge.data.splits import Split, load_split
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.pack import pack
 from navforge.inputs.shards import Shard
 from navforge.inputs.store import MANIFEST, SHARD_FOLDER, InputStore, shard_path
-from navforge.inputs.wanted import Wanted
 from navforge.models.planner import PlannerConfig
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 
 from .conftest import PLANNER, few
 

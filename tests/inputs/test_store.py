@@ -13,14 +13,14 @@ import pytest
 from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
-from navforge.inputs import wanted as wanted_module
+from navforge.inputs import input_spec as wanted_module
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.shards import Shard
 from navforge.inputs.store import INDEX, MANIFEST, InputStore, shard_path
-from navforge.inputs.wanted import Wanted
 from navforge.models.planner import PlannerConfig
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 
 pytestmark = pytest.mark.xdist_group("tiny_town")
 

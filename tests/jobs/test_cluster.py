@@ -9,8 +9,8 @@ import pytest
 
 from navforge.jobs import cluster
 from navforge.jobs.cluster import ask, seconds
-from navforge.launch.slurm import SlurmError
-from navforge.launch.slurm_output import AccountedStep, QueuedJob, parse_accounting, parse_queue
+from navforge.slurm.client import SlurmError
+from navforge.slurm.output import AccountedStep, QueuedJob, parse_accounting, parse_queue
 
 QUEUE = """\
 40|40|RUNNING|2:05|10:00|100|2|None|gl[001-002]|2026-11-23T03:00:00|l40s

@@ -14,14 +14,14 @@ from navforge.core.files import write_text
 from navforge.jobs.cluster import SlurmJob, from_accounting
 from navforge.jobs.diagnosis import CAUSES, Diagnosis, diagnose
 from navforge.jobs.evidence import assemble, newest_checkpoint
-from navforge.jobs.first import ranks_of
-from navforge.jobs.rules_ranks import TELLERS
-from navforge.launch.slurm_output import parse_accounting
+from navforge.jobs.first_failure import ranks_of
+from navforge.jobs.rules.ranks import TELLERS
 from navforge.runs.exits import RankExit
 from navforge.runs.folder import RunFolder
 from navforge.runs.requests import append_request
 from navforge.runs.status import CAUSES as RANK_CAUSES
 from navforge.runs.status import RankStatus, write
+from navforge.slurm.output import parse_accounting
 from tests.jobs.made import NOW, alive_beat, beat, failure, make_run, record
 
 START = datetime.fromisoformat("2026-11-23T03:00:00").timestamp()

@@ -12,10 +12,10 @@ import pytest
 from navforge.core.errors import ConfigError
 from navforge.launch import array
 from navforge.launch.array import ArrayFacts, array_script, describe, watch
-from navforge.launch.cluster import ClusterProfile
-from navforge.launch.slurm import SlurmError
-from navforge.launch.slurm_output import QueuedJob
 from navforge.launch.teaching import share
+from navforge.slurm.client import SlurmError
+from navforge.slurm.output import QueuedJob
+from navforge.slurm.profile import ClusterProfile
 
 PROFILE = ClusterProfile(
     name="mine",

@@ -6,11 +6,11 @@ import os
 import signal
 from pathlib import Path
 
-from navforge.launch import slurm as client
-from navforge.launch.cluster import ClusterProfile, read_profile
 from navforge.launch.script import JobFacts, batch_script
 from navforge.runs.folder import RunFolder
-from tests.slurm.cluster import Cluster, wait_for
+from navforge.slurm import client
+from navforge.slurm.profile import ClusterProfile, read_profile
+from tests.slurm_cluster.cluster import Cluster, wait_for
 
 PROFILE = read_profile(Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from navforge.core.errors import ConfigError
-from navforge.launch.cluster import ClusterProfile
 from navforge.launch.script import JobFacts, batch_script
+from navforge.slurm.profile import ClusterProfile
 
 PROFILE = ClusterProfile(
     name="mine",

@@ -14,11 +14,11 @@ import yaml
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.launch import snapshot, start
-from navforge.launch.cluster import read_profile
-from navforge.launch.slurm import SlurmError
 from navforge.runs.folder import RunFolder
+from navforge.slurm.client import SlurmError
+from navforge.slurm.profile import read_profile
 from navforge.training.config import TrainConfig
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 from navforge.training.run import RunConfig, read_run_config
 
 PROFILE = read_profile(Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml")

@@ -9,9 +9,9 @@ import pytest
 
 from navforge.core.errors import ConfigError
 from navforge.launch import teaching
-from navforge.launch.cluster import ClusterProfile
-from navforge.launch.slurm import SlurmError
-from navforge.vocabulary.teach import Plan, Work
+from navforge.slurm.client import SlurmError
+from navforge.slurm.profile import ClusterProfile
+from navforge.teacher.teach import Plan, Work
 
 PROFILE = ClusterProfile(name="mine", nodes=1, gpus_per_node=1, cpus_per_node=4, memory_gb=16, time_limit="1:00:00")
 LOGS = {"log_a": ("a1",), "log_b": ("b1",)}

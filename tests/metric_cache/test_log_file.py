@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navforge.caching.build import build_log
+from navforge.cache_builder.build import build_log
 from navforge.core.errors import DataError
 from navforge.data.splits import load_split
 from navforge.metric_cache.log_file import LogFile, write_log
 from navforge.metric_cache.reactive import ReactiveStart
-from tests.caching.tiny_scene import write_world
+from tests.cache_builder.tiny_scene import write_world
 
 
 def lanes_by_follower(start: ReactiveStart) -> ReactiveStart:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navforge.caching.pool import cache_split
+from navforge.cache_builder.pool import cache_split
 from navforge.core.errors import DataError
 from navforge.data.splits import load_split
 from navforge.metric_cache import store
 from navforge.metric_cache.store import MetricCache, log_path
-from tests.caching.tiny_scene import write_world
+from tests.cache_builder.tiny_scene import write_world
 
 
 @pytest.fixture(scope="module")

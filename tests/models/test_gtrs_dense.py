@@ -18,7 +18,7 @@ from navforge.models.heads.hydra_mdp import HydraMdpConfig, HydraMdpOutput
 from navforge.models.importing import import_checkpoint
 from navforge.models.perception import PerceptionConfig
 from navforge.models.planner import Planner, PlannerConfig, load_planner
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.models import zoo
 

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from navforge.core.errors import ConfigError
-from navforge.models.heads import search_torch
-from navforge.models.heads.search import LEAF, Candidates, WeightTree, chosen, score_sums, unbeaten
 from navforge.models.heads.weight_sets import METHODS, SearchConfig, weight_sets
+from navforge.tuning import search_torch
+from navforge.tuning.search import LEAF, Candidates, WeightTree, chosen, score_sums, unbeaten
 
 FACTORS = ("imitation", "no_at_fault_collisions", "drivable_area_compliance", "weighted")
 LOW, HIGH = SearchConfig().box(FACTORS)

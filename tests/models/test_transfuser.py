@@ -21,7 +21,7 @@ from navforge.models.importing import import_checkpoint
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.perception import LTF_VIEW_ANGLE, PerceptionConfig
 from navforge.models.planner import Planner, PlannerConfig, load_planner
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 from tests.models import zoo
 
 FULL = PlannerConfig(name="transfuser", encoder=TransfuserConfig(), head=TransfuserHeadConfig())

@@ -46,7 +46,7 @@ def make_config(tmp_path: Path) -> Callable[..., RunConfig]:
 @pytest.fixture(scope="session")
 def town_files(tiny_town: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Metric cache of tiny town's training split, a vocabulary of 8 entries, and its teacher store."""
-    from navforge.caching.pool import cache_split  # noqa: PLC0415 (imports what most tests here do not need)
+    from navforge.cache_builder.pool import cache_split  # noqa: PLC0415 (imports what most tests here do not need)
     from navforge.cli import teach, vocab  # noqa: PLC0415
     from navforge.data.splits import load_split  # noqa: PLC0415
 

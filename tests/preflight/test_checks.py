@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from navforge.preflight.checks import CHECKS, NAMES, WHILE_MEASURING
-from navforge.preflight.facts import Facts
+from navforge.preflight.context import Facts
 from navforge.preflight.finding import REFUSED
 from navforge.preflight.machine import this_machine
 from navforge.training.run_config import RunConfig

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.preflight.facts import Facts
+from navforge.preflight.context import Facts
 from navforge.preflight.finding import PreflightError, Report, refused
 from navforge.preflight.machine import this_machine
 from navforge.preflight.memory import GIB, LoaderCost
 from navforge.preflight.node import on_node
 from navforge.preflight.record import FILE, read_record, write_record
 from navforge.preflight.steps import StepCost, StepSample
-from navforge.training.placement import from_environment
+from navforge.training.ranks.rank_info import from_environment
 from navforge.training.run_config import RunConfig
 
 from .test_allocation import environment

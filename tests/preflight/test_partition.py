@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from navforge.launch.cluster import ClusterProfile
-from navforge.launch.slurm_output import Node, Partition
 from navforge.preflight.finding import OK, REFUSED, WARNING
 from navforge.preflight.partition import Cluster, Request, check_partition, of_profile
+from navforge.slurm.output import Node, Partition
+from navforge.slurm.profile import ClusterProfile
 
 L40S = Partition(
     name="l40s_public",

@@ -13,7 +13,7 @@ from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.planner import PlannerConfig
 from navforge.preflight.choose import choose
-from navforge.preflight.facts import Facts
+from navforge.preflight.context import Facts
 from navforge.preflight.finding import OK, REFUSED, WARNING, Finding
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import GIB, LoaderCost

@@ -13,16 +13,16 @@ import pytest
 from rich.console import Console
 
 from navforge.core.errors import ConfigError
-from navforge.launch import slurm as client
-from navforge.launch.cluster import read_profile
 from navforge.preflight import submission
 from navforge.preflight.finding import REFUSED, WARNING, Report, ok, refused
 from navforge.preflight.ranks import check_srun
 from navforge.preflight.record import FILE, read_record
 from navforge.preflight.script import read_script
 from navforge.preflight.table import show
+from navforge.slurm import client
+from navforge.slurm.profile import read_profile
 from navforge.training.run_config import RunConfig
-from tests.slurm.cluster import Cluster
+from tests.slurm_cluster.cluster import Cluster
 
 from .conftest import town_data
 

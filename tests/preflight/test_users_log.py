@@ -16,18 +16,18 @@ import torch
 from navforge.cli.main import main
 from navforge.models.planner import PlannerConfig
 from navforge.preflight import probe
+from navforge.preflight.context import Facts
 from navforge.preflight.contract import check_planner
-from navforge.preflight.facts import Facts
 from navforge.preflight.files import open_files
 from navforge.preflight.finding import REFUSED, Finding
 from navforge.preflight.machine import this_machine
 from navforge.preflight.memory import GIB, LOADERS_TOGETHER, HostPlan, LoaderCost, check_memory
 from navforge.preflight.node import on_node
 from navforge.training.config import TrainConfig
-from navforge.training.loaders import train_loader, val_loader
-from navforge.training.order import EpochPlan
-from navforge.training.placement import Placement
-from navforge.training.ranks import Ranks
+from navforge.training.loop.loaders import train_loader, val_loader
+from navforge.training.loop.order import EpochPlan
+from navforge.training.ranks.messages import Ranks
+from navforge.training.ranks.rank_info import Placement
 from navforge.training.run_config import RunConfig
 
 from .conftest import BLIND, town_data
@@ -201,7 +201,7 @@ def test_workers_of_training_are_gone_when_those_of_validation_come(monkeypatch:
 def test_a_name_saying_8192_with_another_vocabulary(
     tiny_town: Path, town_files: dict[str, Path], make_config: Callable[..., RunConfig]
 ) -> None:
-    from navforge.training.recipes import recipe  # noqa: PLC0415
+    from navforge.training.recipes.catalog import recipe  # noqa: PLC0415
 
     name = "hydra_mdp_v8192_w_ep"
     config = make_config(agent=name, planner=recipe(name).planner, data=town_data(tiny_town), **town_files)

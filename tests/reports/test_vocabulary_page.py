@@ -13,12 +13,12 @@ from PIL import Image
 
 from navforge.reports.figures.vocabulary import draw_fan, error_by_speed, oracle_scores, speeds_and_ends
 from navforge.reports.vocabulary_page import WorstScene, vocabulary_page, write_vocabulary_page
+from navforge.reports.vocabulary_report import VocabularyReport
 from navforge.reports.vocabulary_tables import percent, sections
 from navforge.vocabulary.limits import Motion
-from navforge.vocabulary.report import VocabularyReport
 from tests.reports.test_page import Page
+from tests.reports.test_vocabulary_report import VOCABULARY, full
 from tests.vocabulary.moves import arc, straight
-from tests.vocabulary.test_report import VOCABULARY, full
 
 
 def test_fan_shows_entries_where_they_go() -> None:

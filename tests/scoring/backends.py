@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navforge.scoring import batch_cuda
-from navforge.scoring.batch import SceneBatch
-from navforge.scoring.batch_cpu import score_batch_on_cpu
-from navforge.scoring.kernels import Column
+from navforge.scoring.batch import cuda as batch_cuda
+from navforge.scoring.batch.cpu import score_batch_on_cpu
+from navforge.scoring.batch.scenes import SceneBatch
+from navforge.scoring.kernels.block import Column
 from tests.scoring.simulated import run_simulated
 
 Raw = tuple[np.ndarray, np.ndarray]

@@ -12,9 +12,9 @@ from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
 from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.arrays import AreaArrays, TrafficArrays
-from navforge.scoring.kernels_area import INTERSECTION, box_leaves_drivable, in_area, in_multiple_lanes
-from navforge.scoring.kernels_lookup import SEEN_ROWS, look_one
-from navforge.scoring.kernels_motion import (
+from navforge.scoring.kernels.area import INTERSECTION, box_leaves_drivable, in_area, in_multiple_lanes
+from navforge.scoring.kernels.lookup import SEEN_ROWS, look_one
+from navforge.scoring.kernels.motion import (
     CENTER_X,
     CENTER_Y,
     COS,
@@ -26,7 +26,7 @@ from navforge.scoring.kernels_motion import (
     SIN,
     SPEED,
 )
-from navforge.scoring.prepare import PreparedScene
+from navforge.scoring.prepare.scene import PreparedScene
 
 EGO_STEPS = 41
 LOOKS = (0, 3, 6, 9)

@@ -1,4 +1,4 @@
-"""The chain of kernels of `scoring.batch_cuda` on numba's CUDA simulator, which is asked for before numba is loaded.
+"""The chain of kernels of `scoring.batch.cuda` on numba's CUDA simulator, which is asked for before numba is loaded.
 
 Run as a program in a process of its own (`python -m tests.scoring.simulated GIVEN FOUND`, both pickles).
 """
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from navforge.scoring import batch_cuda
+from navforge.scoring.batch import cuda as batch_cuda
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ import pytest
 
 from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.engine import score_proposals
-from navforge.scoring.prepare import prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import to_reference_poses
 from navforge.simulation.rollout import simulate

@@ -12,7 +12,7 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.scene import CachedScene, MapLayer
 from navforge.scoring.engine import ProposalScores, human_scores, score_plans, score_proposals
-from navforge.scoring.prepare import prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import to_reference_poses
 from navforge.simulation.rollout import simulate

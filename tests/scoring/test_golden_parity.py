@@ -20,7 +20,7 @@ from navforge.scoring import aggregate
 from navforge.scoring.engine import PlanScores, ProposalScores, human_scores, score_plans, score_proposals
 from navforge.scoring.extended_comfort import previous_scenes, two_frame_extended_comfort
 from navforge.scoring.margins import report
-from navforge.scoring.prepare import PreparedScene, prepare
+from navforge.scoring.prepare.scene import PreparedScene, prepare
 from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import to_reference_poses
 from navforge.simulation.rollout import simulate

@@ -9,7 +9,7 @@ from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene, MapLayer
 from navforge.scoring.engine import score_proposals
 from navforge.scoring.margins import report, smallest_margin
-from navforge.scoring.prepare import prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import to_reference_poses
 from navforge.simulation.rollout import simulate

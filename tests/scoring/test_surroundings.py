@@ -11,7 +11,7 @@ from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.engine import PlanScores, human_scores, score_plans, score_proposals
-from navforge.scoring.prepare import prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
 from navforge.scoring.surroundings import lies_within, surroundings
 from navforge.simulation.plans import to_reference_poses

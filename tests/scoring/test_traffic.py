@@ -12,7 +12,7 @@ from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.engine import human_scores, score_plans
-from navforge.scoring.prepare import prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import check_traffic
 from navforge.simulation.plans import to_reference_poses

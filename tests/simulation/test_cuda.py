@@ -8,8 +8,8 @@ from numba import cuda
 
 from navforge.core.errors import NavforgeError
 from navforge.geometry import cuda as device
-from navforge.simulation import kernels
 from navforge.simulation.interpolation import Sampling, fill_sampling, fill_start
+from navforge.simulation.kernels import rollout as kernels
 from navforge.simulation.rows import START_SIZE, STATE_ROWS, WORK_ROWS, WORK_STEPS
 
 

@@ -13,8 +13,8 @@ from navforge.geometry.se2 import poses_to_global
 from navforge.metric_cache.objects import FrameObjects, ObjectType
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.tracks import ObjectTracks
-from navforge.simulation.kernels_reactive import react
-from navforge.simulation.kernels_stretch import lane_areas
+from navforge.simulation.kernels.reactive import react
+from navforge.simulation.kernels.stretch import lane_areas
 from navforge.simulation.reactive import ReactiveScene, _replayed, followers_of, simulate_traffic
 
 LENGTH, WIDTH = 4.0, 2.0

@@ -6,7 +6,7 @@ import pytest
 from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, State
 from navforge.geometry.se2 import poses_to_global
-from navforge.simulation import kernels
+from navforge.simulation.kernels import rollout as kernels
 from navforge.simulation.plans import prepare_plans, reference_poses, sampling
 from navforge.simulation.rollout import drive, simulate
 from navforge.simulation.tracker import speed_factors

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from navforge.simulation.kernels import BEFORE, SCALE, TWO_BEFORE
+from navforge.simulation.kernels.rollout import BEFORE, SCALE, TWO_BEFORE
 from navforge.simulation.tracker import speed_factors
 from tests.simulation.reference import profiles
 from tests.simulation.test_rollout import random_plans

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import shapely
 
-from navforge.town.cut import EgoMotion, drivable_area
 from navforge.town.episode import STEPS_PER_FRAME, Episode, Stage, play
+from navforge.town.log_window import EgoMotion, drivable_area
 from navforge.town.paths import box_corners
 from navforge.town.traffic import STEP_S, Manner, idm
 from navforge.town.world import ActorKind, Light

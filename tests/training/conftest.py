@@ -21,13 +21,13 @@ from navforge.models.encoders.timm_camera import TimmCameraConfig
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
-from navforge.training import material
+from navforge.teacher import teach
+from navforge.teacher.rows import Entries
+from navforge.training import run_inputs as material
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.run import RunConfig
-from navforge.vocabulary import teach
-from navforge.vocabulary.taught import Entries
 from navforge.vocabulary.vocabulary import Vocabulary
-from tests.vocabulary.made import entries_of
+from tests.teacher.made import entries_of
 
 ENTRIES = 9
 SPLITS = {

@@ -14,8 +14,8 @@ import torch
 
 from navforge.models.checkpoints import read_checkpoint
 from navforge.runs.folder import RunFolder
-from navforge.training.curves import read_curves
-from navforge.training.rank import run_rank
+from navforge.training.loop.curves import read_curves
+from navforge.training.ranks.rank import run_rank
 from navforge.training.run import RunConfig, write_run_config
 
 Fault = Callable[[int], None]

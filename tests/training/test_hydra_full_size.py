@@ -8,7 +8,7 @@ import torch
 
 from navforge.models.contract import Inputs, Targets
 from navforge.models.planner import PlannerConfig
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 
 ENTRIES = 8192

@@ -15,7 +15,7 @@ from navforge.inputs.dataset import SceneDataset, collate
 from navforge.models.contract import Targets
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.planner import PlannerConfig
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.harvest import human_trajectories
 from navforge.vocabulary.vocabulary import Vocabulary
 

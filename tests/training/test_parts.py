@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from navforge.training.augment import augment
 from navforge.training.config import AugmentConfig, TrainConfig
-from navforge.training.curves import read_curves, to_csv
-from navforge.training.module import rate_factor
+from navforge.training.loop.augment import augment
+from navforge.training.loop.curves import read_curves, to_csv
+from navforge.training.loop.module import rate_factor
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_nothing() -> None:

@@ -14,7 +14,7 @@ from navforge.inputs.dataset import SceneDataset, collate
 from navforge.models.contract import Targets
 from navforge.models.perception import LTF_VIEW_ANGLE, PerceptionConfig
 from navforge.models.planner import PlannerConfig
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 
 BATCH = 4
 TINY = recipe("transfuser_tiny").planner

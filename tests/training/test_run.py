@@ -24,14 +24,15 @@ from navforge.models.planner import load_planner
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure, RankStatus
-from navforge.training import material, smoke
+from navforge.training import run_inputs as material
+from navforge.training import smoke
 from navforge.training.config import AugmentConfig
-from navforge.training.curves import read_curves
-from navforge.training.failures import TrainingError
-from navforge.training.keeper import Keeper
-from navforge.training.recipes import recipe
+from navforge.training.loop.checkpointing import Keeper
+from navforge.training.loop.curves import read_curves
+from navforge.training.loop.stepper import Stepper
+from navforge.training.ranks.failures import TrainingError
+from navforge.training.recipes.catalog import recipe
 from navforge.training.run import RunConfig, read_run_config, train
-from navforge.training.stepper import Stepper
 from navforge.vocabulary.vocabulary import Vocabulary
 
 from .processes import run, same_result

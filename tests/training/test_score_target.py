@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.planner import load_planner
-from navforge.training.curves import read_curves
+from navforge.training.loop.curves import read_curves
 from navforge.training.run import RunConfig, train
 
 

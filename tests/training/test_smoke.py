@@ -16,8 +16,8 @@ from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.planner import Planner, PlannerConfig
 from navforge.training import smoke as module
-from navforge.training.failures import TrainingError
 from navforge.training.inference import plan_scenes
+from navforge.training.ranks.failures import TrainingError
 from navforge.training.smoke import smoke_evaluation
 
 from .conftest import SPLITS, FakeCache, FakeScene

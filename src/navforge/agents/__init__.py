@@ -10,7 +10,7 @@ from navforge.agents.human import Human
 from navforge.agents.planner import PlannerAgent
 from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
-from navforge.training.recipes import RECIPES
+from navforge.training.recipes.catalog import RECIPES
 
 REFERENCE_AGENTS: tuple[type[Agent], ...] = (ConstantVelocity, Human)
 """Agents without weights."""

@@ -11,7 +11,7 @@ from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.models.planner import PlannerConfig
 from navforge.training.config import TrainConfig
-from navforge.training.recipes import RECIPES, recipe
+from navforge.training.recipes.catalog import RECIPES, recipe
 
 ConfigT = TypeVar("ConfigT")
 PARTS = {"planner": PlannerConfig, "train": TrainConfig}

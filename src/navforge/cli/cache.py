@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.caching.pool import FAILURES, CacheReport, cache_split
+from navforge.cache_builder.pool import FAILURES, CacheReport, cache_split
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import DataError

@@ -11,8 +11,9 @@ from navforge.cli.demo_report import ReportConfig, write_demo_report
 from navforge.cli.stages import Stage
 from navforge.core.config import key
 from navforge.data.paths import DataConfig
+from navforge.metric_cache.fingerprint import PACKAGES as CACHE_PACKAGES
 from navforge.runs.folder import BEST, RunFolder
-from navforge.training.recipes import recipe
+from navforge.training.recipes.catalog import recipe
 from navforge.training.run import RunConfig, train
 
 PLANNER, BASELINE = "hydra_mdp_tiny", "ego_mlp"
@@ -110,7 +111,7 @@ def _caches(config: Config, data: DataConfig) -> list[Stage]:
             run=cache.run,
             config=cache.Config(split=split, out=config.out / "cache" / split, data=data, workers=config.workers),
             outputs=(config.out / "cache" / split,),
-            packages=("geometry", "maps", "metric_cache", "data", "simulation", "scoring", "caching"),
+            packages=CACHE_PACKAGES,
             needs=("town",),
             resumable=True,
         )
@@ -154,7 +155,7 @@ def _teacher(config: Config, data: DataConfig, split: str) -> Stage:
             workers=config.workers,
         ),
         outputs=(out,),
-        packages=("scoring", "simulation", "vocabulary"),
+        packages=("scoring", "simulation", "vocabulary", "teacher"),
         needs=(f"cache {split}", "vocabulary"),
         resumable=True,
     )

@@ -17,7 +17,7 @@ from navforge.evaluation.tables import ScoreTable
 from navforge.reports.figures.curves import learning_curves
 from navforge.reports.gallery import Evaluated, gallery
 from navforge.reports.page import AgentScores, Comparison, Curves, ReportData, write_report
-from navforge.training.curves import FILE as CURVES
+from navforge.training.loop.curves import FILE as CURVES
 from navforge.vocabulary.vocabulary import Vocabulary
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.config import key
-from navforge.vocabulary.importing import export_table
-from navforge.vocabulary.tables import LAYOUTS, layout
-from navforge.vocabulary.teacher import TeacherStore
+from navforge.teacher.importing import export_table
+from navforge.teacher.store import TeacherStore
+from navforge.teacher.tables import LAYOUTS, layout
 from navforge.vocabulary.vocabulary import Vocabulary
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.models.importing import import_checkpoint
-from navforge.training.recipes import RECIPES, recipe
+from navforge.training.recipes.catalog import RECIPES, recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 
 NAMES = tuple(known.name for known in RECIPES)

@@ -10,8 +10,8 @@ from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.scoring.protocols import PROTOCOLS, protocol
-from navforge.vocabulary.importing import EP_RULES, import_table
-from navforge.vocabulary.tables import LAYOUTS, layout
+from navforge.teacher.importing import EP_RULES, import_table
+from navforge.teacher.tables import LAYOUTS, layout
 from navforge.vocabulary.vocabulary import Vocabulary
 
 

@@ -2,7 +2,7 @@
 
 A verb is a line in `VERBS` and a module of this folder with `Config` (a frozen dataclass, see `core.config`) and
 `run(config)`, which returns None or an exit status. `POSITIONAL = ("run",)` names keys that bare words may give, in
-that order; every key may also be written `--key value` (see `cli.words`). A verb that computes scores sets
+that order; every key may also be written `--key value` (see `cli.argv`). A verb that computes scores sets
 `SELF_CHECK = True`: the numerics self-check runs before it. One whose keys depend on a name among them (such as
 `agent=`) defines `configure(words) -> config` and `template(words) -> config class or instance` for `--help`.
 """
@@ -17,7 +17,7 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
-from navforge.cli.words import plain, to_overrides, usage
+from navforge.cli.argv import plain, to_overrides, usage
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError, NavforgeError
 

@@ -12,8 +12,8 @@ from navforge.core.config import key
 from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.pack import PackReport, pack
-from navforge.inputs.wanted import Wanted
 from navforge.models.planner import PlannerConfig
 
 PURPOSE = "planner whose inputs and targets are packed"

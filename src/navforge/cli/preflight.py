@@ -14,12 +14,12 @@ from navforge.cli import train
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.files import write_json
-from navforge.launch.cluster import ClusterProfile, read_profile
 from navforge.preflight import submission
 from navforge.preflight.script import read_script
 from navforge.preflight.table import show
 from navforge.runs import exits
 from navforge.runs.folder import RunFolder
+from navforge.slurm.profile import ClusterProfile, read_profile
 from navforge.training.run_config import RunConfig, read_run_config
 
 NOT_THE_RUN = ("launch", "cluster", "time_limit", "code", "preflight", "force", "script", "json")

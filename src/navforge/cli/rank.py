@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from navforge.core.config import key
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import STATUS
-from navforge.training.placement import Placement, from_environment
-from navforge.training.rank import leave, run_rank
+from navforge.training.ranks.rank import leave, run_rank
+from navforge.training.ranks.rank_info import Placement, from_environment
 
 if TYPE_CHECKING:
     from navforge.training.run_config import RunConfig

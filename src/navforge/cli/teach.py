@@ -14,12 +14,12 @@ from navforge.core.files import sole_use
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.launch import teaching
-from navforge.launch.cluster import read_profile
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import PROTOCOLS, protocol
-from navforge.vocabulary import teach_batched
-from navforge.vocabulary.teach import Plan, Runner, finish, make, plan, require_own, settle
-from navforge.vocabulary.teacher import SCORE, TeacherStore
+from navforge.slurm.profile import read_profile
+from navforge.teacher import teach_batched
+from navforge.teacher.store import SCORE, TeacherStore
+from navforge.teacher.teach import Plan, Runner, finish, make, plan, require_own, settle
 from navforge.vocabulary.vocabulary import Vocabulary
 
 SELF_CHECK = True

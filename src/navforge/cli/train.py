@@ -16,12 +16,12 @@ from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.jobs import control
 from navforge.launch import snapshot, start
-from navforge.launch.cluster import ClusterProfile, read_profile
 from navforge.preflight import submission
 from navforge.preflight.table import show
 from navforge.runs import exits, status
 from navforge.runs.folder import BEST, RunFolder
 from navforge.runs.status import Failure
+from navforge.slurm.profile import ClusterProfile, read_profile
 from navforge.training.run import RunConfig
 
 PURPOSE = "planner to train"

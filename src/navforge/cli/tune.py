@@ -16,16 +16,16 @@ from navforge.core.errors import ConfigError
 from navforge.core.files import file_fingerprint, fingerprint, write_json
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
-from navforge.evaluation import validation_split
-from navforge.evaluation.confidences import Confidences, collect
 from navforge.evaluation.intervals import Interval
 from navforge.evaluation.summary import console
-from navforge.evaluation.tuning import Tuning, tune, tuned
 from navforge.models.checkpoints import KEY, contents, planner_part, read_values, write_values
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.heads.weight_sets import SearchConfig
 from navforge.models.planner import VOCABULARY_KEY, Planner, load_planner, planner_to_dict
-from navforge.vocabulary.teacher import SCORE, TeacherStore
+from navforge.teacher.store import SCORE, TeacherStore
+from navforge.tuning import validation_split
+from navforge.tuning.confidences import Confidences, collect
+from navforge.tuning.tune import Tuning, tune, tuned
 from navforge.vocabulary.vocabulary import Vocabulary
 
 FORMAT = 1

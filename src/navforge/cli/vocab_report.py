@@ -19,11 +19,11 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.metric_cache.store import MetricCache
 from navforge.reports.vocabulary_page import worst_scenes, write_vocabulary_page
+from navforge.reports.vocabulary_report import HumanComparison, VocabularyReport
 from navforge.reports.vocabulary_tables import Section, sections
+from navforge.teacher.oracle import Oracle, losses, oracle
+from navforge.teacher.store import SCORE, TeacherStore
 from navforge.vocabulary.harvest import human_trajectories
-from navforge.vocabulary.oracle import Oracle, losses, oracle
-from navforge.vocabulary.report import HumanComparison, VocabularyReport
-from navforge.vocabulary.teacher import SCORE, TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 POSITIONAL = ("vocabulary",)

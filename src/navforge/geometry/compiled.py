@@ -63,7 +63,7 @@ def sources_fingerprint() -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]
     for package in PACKAGES:
-        for path in sorted((root / package).glob("*.py")):
-            digest.update(path.name.encode())
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

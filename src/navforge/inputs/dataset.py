@@ -18,13 +18,13 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
 from navforge.inputs.corrupt import CorruptSample
+from navforge.inputs.input_spec import LIDAR, PANORAMA, STATUS, Wanted
 from navforge.inputs.read import read_arrays
 from navforge.inputs.references import References
 from navforge.inputs.store import InputStore
 from navforge.inputs.stored import Arrays, from_stored
-from navforge.inputs.wanted import LIDAR, PANORAMA, STATUS, Wanted
 from navforge.models.planner import PlannerConfig
-from navforge.vocabulary.teacher import SCORE, TeacherStore
+from navforge.teacher.store import SCORE, TeacherStore
 
 Example = dict[str, Any]
 """`token`, `inputs` (name -> array), `human_poses` (8, 3), `teacher` (column -> (N,)), and as the planner learns them

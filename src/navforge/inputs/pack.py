@@ -13,10 +13,10 @@ from navforge.core.files import file_fingerprint, fingerprint
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.read import read_stored, refer
 from navforge.inputs.shards import Shard, write_shard
 from navforge.inputs.store import FORMAT, MANIFEST, InputStore, Part, shard_path, write_store
-from navforge.inputs.wanted import Wanted
 from navforge.maps.geopackage import map_path
 from navforge.models.contract import BEV_SEMANTICS
 

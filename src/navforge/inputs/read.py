@@ -21,10 +21,10 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 from navforge.data.sensors import camera_path, lidar_path
 from navforge.inputs.corrupt import CorruptSample
+from navforge.inputs.input_spec import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, Wanted
 from navforge.inputs.jpeg import read_camera
 from navforge.inputs.stored import AGENT_LABELS, Arrays, from_stored, to_stored
 from navforge.inputs.targets import Surroundings, agents, bev_semantics, surroundings
-from navforge.inputs.wanted import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, Wanted
 from navforge.maps.map import read_map
 from navforge.models.contract import AGENTS, BEV_SEMANTICS, Inputs
 from navforge.models.histogram import histogram

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.read import Reference, refer
 from navforge.inputs.targets import Surroundings
-from navforge.inputs.wanted import Wanted
 
 Texts = NDArray[np.bytes_]
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json
 from navforge.inputs.corrupt import CorruptSample
+from navforge.inputs.input_spec import Wanted
 from navforge.inputs.shards import NO_THREADS, TOKEN, Shard
-from navforge.inputs.wanted import Wanted
 from navforge.models.planner import PlannerConfig
 
 FORMAT = 1

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from navforge.inputs.input_spec import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, Wanted
 from navforge.inputs.jpeg import Buffer, decode, encode
-from navforge.inputs.wanted import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, Wanted
 from navforge.models.contract import AGENTS, BEV_SEMANTICS, STATUS_SIZE
 from navforge.models.perception import BEV_SHAPE, BOX_COLUMNS, MOST_AGENTS
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from navforge.core.errors import NavforgeError
-from navforge.launch import slurm
-from navforge.launch.slurm_output import FINAL_STATES, AccountedStep, QueuedJob, queue_position
+from navforge.slurm import client as slurm
+from navforge.slurm.output import FINAL_STATES, AccountedStep, QueuedJob, queue_position
 
 RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "STOPPED", "SUSPENDED")
 """States in which a job holds nodes."""

@@ -18,11 +18,11 @@ from navforge.jobs.cluster import SlurmJob, ask
 from navforge.jobs.evidence import read_command
 from navforge.jobs.state import ACTIVE, State, state_of
 from navforge.jobs.view import RunView, read_run
-from navforge.launch import slurm
 from navforge.runs import exits
 from navforge.runs.folder import LAST, PREVIOUS, RunFolder
 from navforge.runs.processes import Supervisor, is_alive, parse_local_job
 from navforge.runs.requests import append_request
+from navforge.slurm import client as slurm
 
 POLL_S = 0.5
 TRAINS = ("training", "validating")

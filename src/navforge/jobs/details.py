@@ -17,8 +17,8 @@ from navforge.jobs.state import ACTIVE, State
 from navforge.jobs.table import COLOURS, per_node
 from navforge.jobs.units import age, clock, gigabytes, significant, sparkline
 from navforge.jobs.view import RunView
-from navforge.launch import slurm
 from navforge.runs.status import RankStatus
+from navforge.slurm import client as slurm
 
 SHOWN_RANKS = 64
 

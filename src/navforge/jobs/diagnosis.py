@@ -57,7 +57,7 @@ Rule = Callable[[Evidence], Diagnosis | None]
 
 def diagnose(evidence: Evidence) -> Diagnosis:
     """What the first rule that applies says; `unknown` where none does."""
-    from navforge.jobs.rules import RULES  # noqa: PLC0415 (rules make diagnoses)
+    from navforge.jobs.rules.general import RULES  # noqa: PLC0415 (rules make diagnoses)
 
     for rule in RULES:
         found = rule(evidence)

@@ -16,9 +16,9 @@ from navforge.core.errors import NavforgeError
 from navforge.jobs.cluster import SlurmJob, ask
 from navforge.jobs.state import State, state_of
 from navforge.jobs.view import RunView, read_run
-from navforge.launch import slurm
-from navforge.launch.slurm_output import AccountedStep
 from navforge.runs.folder import DAMAGED, RunFolder
+from navforge.slurm import client as slurm
+from navforge.slurm.output import AccountedStep
 
 COMMAND_FILE = "launch.provenance.json"
 """Written by `launch.start`, which cannot be imported here: it loads torch."""
@@ -27,7 +27,7 @@ LOG_BYTES = 4_000_000
 _BEGINS = re.compile(r"^navforge: job \S+ on \S+, restart \d+")
 """Of the batch script, each time it starts (`launch.script`)."""
 _RANK_BEGINS = re.compile(r"^=== .* UTC: attempt \d+, rank \d+ of \d+ on ")
-"""Of a rank's log, each time it starts (`training.rank`)."""
+"""Of a rank's log, each time it starts (`training.ranks.rank`)."""
 _CANCELLED_AT = re.compile(r"\*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT (\S+)")
 
 

@@ -7,7 +7,7 @@ import shlex
 from datetime import timedelta
 
 from navforge.jobs.evidence import Evidence
-from navforge.launch import durations
+from navforge.slurm import durations
 
 _MEMORY_GB = {"": 1 / 1024, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0, "T": 1024.0}
 

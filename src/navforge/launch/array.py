@@ -11,10 +11,10 @@ from pathlib import Path
 
 from navforge.core.errors import ConfigError
 from navforge.core.parallel import progress
-from navforge.launch import slurm
-from navforge.launch.cluster import ClusterProfile
 from navforge.launch.script import check_paths, directive_block, further_options, where
-from navforge.launch.slurm_output import QueuedJob
+from navforge.slurm import client as slurm
+from navforge.slurm.output import QueuedJob
+from navforge.slurm.profile import ClusterProfile
 
 SCRIPT = "array.sbatch"
 LOGS = "logs"

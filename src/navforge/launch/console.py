@@ -7,10 +7,10 @@ import time
 from typing import IO, TextIO
 
 from navforge.core.errors import DataError
-from navforge.launch import durations
 from navforge.runs import status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import RankStatus
+from navforge.slurm import durations
 
 _EVERY_S = 1.0
 _CLEAR = "\r\x1b[K"

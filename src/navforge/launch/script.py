@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.errors import ConfigError
-from navforge.launch.cluster import ClusterProfile
 from navforge.runs.exits import REQUEUE_ME
-from navforge.training.placement import FIRST_PORT, PORTS
+from navforge.slurm.profile import ClusterProfile
+from navforge.training.ranks.rank_info import FIRST_PORT, PORTS
 
 _REQUEUE_WAIT_S = 300
 

@@ -17,15 +17,16 @@ from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import write_json, write_text
-from navforge.launch import local, slurm, snapshot
-from navforge.launch.cluster import ClusterProfile
+from navforge.launch import local, snapshot
 from navforge.launch.console import Console
 from navforge.launch.script import JobFacts, batch_script
 from navforge.models.planner import planner_to_dict
 from navforge.runs.folder import LAST, PREVIOUS, RunFolder, RunRecord
 from navforge.runs.processes import local_job
-from navforge.training.material import binding, differences
+from navforge.slurm import client as slurm
+from navforge.slurm.profile import ClusterProfile
 from navforge.training.run import RunConfig, read_run_config, write_run_config
+from navforge.training.run_inputs import binding, differences
 
 PROFILE = "cluster.yaml"
 COMMAND = "launch.provenance.json"

@@ -21,12 +21,13 @@ from pathlib import Path
 from navforge.core import parallel
 from navforge.core.errors import ConfigError, DataError, NavforgeError
 from navforge.core.files import fingerprint, write_json, write_text
-from navforge.launch import array, slurm, snapshot
+from navforge.launch import array, snapshot
 from navforge.launch.array import ArrayFacts
-from navforge.launch.cluster import ClusterProfile
-from navforge.vocabulary.shards import shard_path
-from navforge.vocabulary.teach import FAILURES, Item, Plan, Work, failed, teach_log
-from navforge.vocabulary.teacher import SHARDS
+from navforge.slurm import client as slurm
+from navforge.slurm.profile import ClusterProfile
+from navforge.teacher.shards import shard_path
+from navforge.teacher.store import SHARDS
+from navforge.teacher.teach import FAILURES, Item, Plan, Work, failed, teach_log
 
 WORK, JOB = "work.json", "job"
 

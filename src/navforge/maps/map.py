@@ -13,8 +13,8 @@ from navforge.core.errors import DataError
 from navforge.maps.geopackage import map_path, read_crs, read_layer
 from navforge.maps.graph import LaneEdge, Roadblock
 from navforge.maps.layers import LayerTable
+from navforge.maps.numpy_quicksort import first_in_quicksort
 from navforge.maps.schema import LOCATION_ALIASES, SCHEMAS, Layer
-from navforge.maps.ties import first_in_quicksort
 
 
 class Map:

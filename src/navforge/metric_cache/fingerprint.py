@@ -12,7 +12,7 @@ from navforge.core.files import fingerprint
 FORMAT = 2
 """Number of the file layout; raise it when `log_file` changes what it stores."""
 
-PACKAGES = ("geometry", "maps", "metric_cache", "data", "simulation", "scoring", "caching")
+PACKAGES = ("geometry", "maps", "metric_cache", "data", "simulation", "scoring", "pdm_closed", "cache_builder")
 """Packages whose code decides what a cached scene holds."""
 
 

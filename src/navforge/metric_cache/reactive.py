@@ -17,8 +17,8 @@ Float = NDArray[np.float64]
 class ReactiveStart(Deferrable):
     """Vehicles of the current frame that follow a lane in reactive traffic, and those that stand (global frame).
 
-    What becomes of them is `simulation.reactive`; how they are chosen is `caching.reactive`. All other vehicles vanish
-    after the current step, as in the devkit.
+    What becomes of them is `simulation.reactive`; how they are chosen is `cache_builder.reactive`. All other vehicles
+    vanish after the current step, as in the devkit.
     """
 
     current: FrameObjects

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from navforge.preflight.facts import Facts
+from navforge.preflight.context import Facts
 from navforge.preflight.finding import Finding, ok, refused
 from navforge.preflight.memory import MARGIN, gib, most_workers
 from navforge.preflight.steps import fitting_batch, largest_batch, line

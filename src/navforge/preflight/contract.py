@@ -17,7 +17,7 @@ from torch import Tensor
 from navforge.models.contract import Features, HeadOutput, Inputs, PlannerOutput
 from navforge.models.planner import Planner
 from navforge.preflight.finding import Finding, ok, refused
-from navforge.training.module import Batch, targets_of
+from navforge.training.loop.module import Batch, targets_of
 
 PLANNER = "planner"
 SCENES = 3

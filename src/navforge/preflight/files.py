@@ -15,9 +15,9 @@ from navforge.models.checkpoints import read_checkpoint
 from navforge.models.planner import planner_to_dict
 from navforge.preflight.finding import Finding, ok, refused
 from navforge.runs.folder import LAST, RunFolder
-from navforge.training.material import differences
+from navforge.teacher.store import TeacherStore
 from navforge.training.run_config import RunConfig
-from navforge.vocabulary.teacher import TeacherStore
+from navforge.training.run_inputs import differences
 from navforge.vocabulary.vocabulary import Vocabulary
 
 PATHS, VOCABULARY, SPLIT, CACHE, TEACHER = "paths", "vocabulary", "split", "cache", "teacher"

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.inputs.workers import begin, worker_context
 from navforge.preflight.memory import LoaderCost
-from navforge.training.module import Batch
+from navforge.training.loop.module import Batch
 
 WORKERS = 2
 """Enough to tell what one more costs."""

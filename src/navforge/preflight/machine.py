@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from navforge.core.parallel import available_cpus
-from navforge.launch.cluster import ClusterProfile
 from navforge.preflight.allocation import Allocation
+from navforge.slurm.profile import ClusterProfile
 
 GIB = 1 << 30
 SHARED_MEMORY = Path("/dev/shm")

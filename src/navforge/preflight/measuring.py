@@ -22,11 +22,11 @@ from navforge.preflight.loading import measure_loader, read_batch
 from navforge.preflight.probe import EVALUATED, EVALUATION, LOADING, SCENES, STEP, Request
 from navforge.preflight.stepping import count_bytes, measure_steps
 from navforge.preflight.steps import StepCost
-from navforge.training.loaders import dataset_of
-from navforge.training.module import Batch
+from navforge.teacher.store import TeacherStore
+from navforge.training.loop.loaders import dataset_of
+from navforge.training.loop.module import Batch
 from navforge.training.run_config import RunConfig
 from navforge.training.smoke import smoke_evaluation
-from navforge.vocabulary.teacher import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 Send = Callable[[str, Any], None]

@@ -16,7 +16,7 @@ PREFETCH = 2
 
 LOADERS_TOGETHER = 1
 """Loaders of a rank whose workers live at the same time. Those of training end with their epoch, before validation's
-begin (`training.loaders`); with workers that persist it would be 2, and validation would double their memory."""
+begin (`training.loop.loaders`); with workers that persist it would be 2, and validation would double their memory."""
 
 
 @dataclass(frozen=True, kw_only=True)

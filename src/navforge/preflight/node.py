@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from navforge.preflight import disk, machine
 from navforge.preflight.allocation import from_environment, visible_gpus
 from navforge.preflight.checks import CHECKS
-from navforge.preflight.facts import Facts
+from navforge.preflight.context import Facts
 from navforge.preflight.finding import Finding, Report, join, ok, refused
 from navforge.preflight.ranks import TASKS
 from navforge.preflight.record import read_record
-from navforge.training.placement import Placement
+from navforge.training.ranks.rank_info import Placement
 from navforge.training.run_config import RunConfig
 
 RANK_CHECKS = ("tasks", "placement", "srun", "gpus", "paths")

@@ -10,11 +10,11 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from navforge.launch import durations
-from navforge.launch.cluster import ClusterProfile
-from navforge.launch.slurm_output import Node, Partition
 from navforge.preflight.allocation import Allocation
 from navforge.preflight.finding import Finding, ok, refused, warning
+from navforge.slurm import durations
+from navforge.slurm.output import Node, Partition
+from navforge.slurm.profile import ClusterProfile
 
 PARTITION = "partition"
 MIB = 1 << 20

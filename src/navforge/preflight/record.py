@@ -10,7 +10,7 @@ from typing import Any
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
-from navforge.preflight.facts import Facts
+from navforge.preflight.context import Facts
 from navforge.preflight.finding import Report
 from navforge.preflight.memory import LoaderCost
 from navforge.preflight.steps import StepCost, StepSample

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.errors import ConfigError, DataError
-from navforge.launch import durations
 from navforge.preflight.allocation import Allocation
+from navforge.slurm import durations
 
 GIB = 1 << 30
 _SHORT = {

@@ -20,11 +20,11 @@ from navforge.models.planner import Planner
 from navforge.preflight.contract import cut
 from navforge.preflight.steps import StepSample, line
 from navforge.training.config import TrainConfig
-from navforge.training.module import Batch, PlannerModule, optimiser_of, schedule_of
-from navforge.training.placement import alone
-from navforge.training.ranks import Ranks
-from navforge.training.stepper import Stepper
-from navforge.training.strategy import fabric_of, wrap
+from navforge.training.loop.module import Batch, PlannerModule, optimiser_of, schedule_of
+from navforge.training.loop.stepper import Stepper
+from navforge.training.ranks.messages import Ranks
+from navforge.training.ranks.rank_info import alone
+from navforge.training.ranks.strategy import fabric_of, wrap
 
 COUNTED = (8, 16)
 """Batch sizes at which kept tensors are counted."""

@@ -8,18 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 from navforge.core.errors import ConfigError
-from navforge.launch import slurm
-from navforge.launch.cluster import ClusterProfile
 from navforge.preflight import choose, disk, machine, partition
 from navforge.preflight.allocation import Allocation
 from navforge.preflight.checks import CHECKS, NAMES
-from navforge.preflight.facts import Facts
+from navforge.preflight.context import Facts
 from navforge.preflight.files import Files, open_files
 from navforge.preflight.finding import Finding, Report, join, warning
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import node_bytes
 from navforge.preflight.probe import Measured, Request, probe
 from navforge.preflight.record import write_record
+from navforge.slurm import client as slurm
+from navforge.slurm.profile import ClusterProfile
 from navforge.training.run_config import RunConfig
 
 SECONDS = 54.0

@@ -15,8 +15,8 @@ from navforge.reports.figures import BEST, HUMAN, Trajectory, draw_bev
 from navforge.reports.figures.style import legend
 from navforge.reports.figures.vocabulary import draw_fan, error_by_speed, oracle_scores, speeds_and_ends
 from navforge.reports.page import embedded, render
+from navforge.reports.vocabulary_report import VocabularyReport
 from navforge.reports.vocabulary_tables import sections
-from navforge.vocabulary.report import VocabularyReport
 from navforge.vocabulary.vocabulary import Vocabulary
 
 _NOT_SHOWN = ("chosen plan",)

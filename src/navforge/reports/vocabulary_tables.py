@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from navforge.reports.page import SHORT
+from navforge.reports.vocabulary_report import THRESHOLDS, TURN_FROM_RAD, VocabularyReport
 from navforge.scoring.protocols import protocol
-from navforge.vocabulary.report import THRESHOLDS, TURN_FROM_RAD, VocabularyReport
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from navforge.scoring import aggregate, metrics
-from navforge.scoring.kernels import Column
+from navforge.scoring.kernels.block import Column
 from navforge.scoring.protocols import Protocol
 
 Array = Any

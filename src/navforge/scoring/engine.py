@@ -16,11 +16,12 @@ from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene
-from navforge.scoring import aggregate, kernels_plans, metrics
+from navforge.scoring import aggregate, metrics
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import sub_scores
-from navforge.scoring.kernels import COLUMNS, Column, score_states
-from navforge.scoring.prepare import PreparedScene, prepare
+from navforge.scoring.kernels import plans as kernels_plans
+from navforge.scoring.kernels.block import COLUMNS, Column, score_states
+from navforge.scoring.prepare.scene import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
 from navforge.scoring.surroundings import lies_within, surroundings
 from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic, react_to
@@ -93,7 +94,7 @@ def score_proposals(
     """Score simulated proposals together.
 
     Args:
-        prepared: `scoring.prepare.prepare` of the scene.
+        prepared: `scoring.prepare.scene.prepare` of the scene.
         states: (N, 41, 11) simulated states, global frame (`simulation.rollout.simulate`).
         protocol: the rules, or their name.
         with_areas: also return the areas the ego covers at each step.

@@ -19,9 +19,9 @@ from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import aggregate
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import compare
-from navforge.scoring.batch import SceneBatch, prepare_batch
-from navforge.scoring.batch_cpu import score_batch_on_cpu
-from navforge.scoring.kernels import Column
+from navforge.scoring.batch.cpu import score_batch_on_cpu
+from navforge.scoring.batch.scenes import SceneBatch, prepare_batch
+from navforge.scoring.kernels.block import Column
 from navforge.scoring.protocols import Protocol
 from navforge.simulation.plans import HORIZON_S, horizon_interval
 
@@ -91,7 +91,7 @@ def score(
     interval = _interval(poses.shape[2], interval_s)
     on_gpu = not isinstance(poses, np.ndarray)
     if on_gpu:
-        from navforge.scoring.batch_cuda import score_batch_on_gpu  # noqa: PLC0415 (a machine without a GPU needs none)
+        from navforge.scoring.batch.cuda import score_batch_on_gpu  # noqa: PLC0415 (a machine without a GPU needs none)
 
         results, events, reference_m, forgiven = score_batch_on_gpu(batch, rules, poses, interval)
     else:

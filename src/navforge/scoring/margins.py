@@ -20,8 +20,8 @@ from navforge.metric_cache.devkit import Devkit
 from navforge.scoring import metrics
 from navforge.scoring.arrays import Area, PolygonArrays
 from navforge.scoring.engine import TTC_LAST_STEP
-from navforge.scoring.kernels_area import in_area_exact
-from navforge.scoring.kernels_comfort import (
+from navforge.scoring.kernels.area import in_area_exact
+from navforge.scoring.kernels.comfort import (
     MAX_JERK,
     MAX_LONGITUDINAL_ACCELERATION,
     MAX_LONGITUDINAL_JERK,
@@ -29,20 +29,20 @@ from navforge.scoring.kernels_comfort import (
     MAX_YAW_RATE,
     MIN_LONGITUDINAL_ACCELERATION,
 )
-from navforge.scoring.kernels_path import (
+from navforge.scoring.kernels.path import (
     DIRECTION_COMPLIANT_M,
     DIRECTION_HORIZON_STEPS,
     DIRECTION_VIOLATED_M,
     LANE_DEVIATION_M,
 )
-from navforge.scoring.kernels_reach import LOOK_AHEAD_STEPS, LOOK_AHEADS
-from navforge.scoring.kernels_traffic import (
+from navforge.scoring.kernels.reach import LOOK_AHEAD_STEPS, LOOK_AHEADS
+from navforge.scoring.kernels.traffic import (
     AHEAD_RAD,
     BEHIND_RAD,
     STOPPED_EGO_SPEED_MPS,
     TTC_STOPPED_SPEED_MPS,
 )
-from navforge.scoring.prepare import PreparedScene
+from navforge.scoring.prepare.scene import PreparedScene
 from navforge.simulation.tracker import STEP_S
 
 Float = NDArray[np.float64]

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from navforge.geometry.columns import State
 from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
-from navforge.scoring.kernels_reach import LOOK_AHEAD_S, LOOK_AHEADS
-from navforge.scoring.kernels_traffic import EGO_RADIUS_M
+from navforge.scoring.kernels.reach import LOOK_AHEAD_S, LOOK_AHEADS
+from navforge.scoring.kernels.traffic import EGO_RADIUS_M
 
 Float = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from navforge.core.errors import ConfigError, DataError
 from navforge.geometry.columns import State
 from navforge.metric_cache.devkit import Devkit
-from navforge.scoring.prepare import PreparedScene
-from navforge.scoring.prepare_traffic import prepare_traffic
+from navforge.scoring.prepare.scene import PreparedScene
+from navforge.scoring.prepare.traffic import prepare_traffic
 from navforge.scoring.protocols import Protocol
 from navforge.simulation.reactive import ReactiveScene, simulate_traffic
 

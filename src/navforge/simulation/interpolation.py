@@ -1,4 +1,4 @@
-"""Compiled interpolation of plans at the sample times of a scene; generic over proposals like `simulation.kernels`."""
+"""Compiled interpolation of plans at the sample times of a scene, over proposals as in `kernels.rollout`."""
 
 from __future__ import annotations
 

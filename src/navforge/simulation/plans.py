@@ -15,7 +15,7 @@ from navforge.geometry.lanes import WIDTH, aligned
 from navforge.geometry.writable import writable
 from navforge.metric_cache.scene import CachedScene
 from navforge.simulation.interpolation import Sampling, fill_knots, fill_sampling
-from navforge.simulation.kernels import interpolate_plans
+from navforge.simulation.kernels.rollout import interpolate_plans
 from navforge.simulation.tracker import STEP_S, STEPS
 
 Float = NDArray[np.float64]

@@ -23,9 +23,9 @@ from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.reactive import ReactiveStart
 from navforge.metric_cache.scene import SCORED_STEPS, CachedScene
 from navforge.metric_cache.tracks import ObjectTracks
-from navforge.simulation.kernels_first_come import standing_free
-from navforge.simulation.kernels_reactive import Followers, react
-from navforge.simulation.kernels_stretch import Lanes, lane_areas
+from navforge.simulation.kernels.reactive import Followers, react
+from navforge.simulation.kernels.standing import standing_free
+from navforge.simulation.kernels.stretch import Lanes, lane_areas
 
 Float = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from navforge.core.errors import DataError
 from navforge.geometry.columns import STATE_SIZE, Pose
 from navforge.geometry.se2 import wrap_angle
 from navforge.geometry.writable import writable
-from navforge.simulation.kernels import simulate_plans, simulate_references
+from navforge.simulation.kernels.rollout import simulate_plans, simulate_references
 from navforge.simulation.plans import Plans, sampling
 from navforge.simulation.tracker import STEPS, speed_factors
 

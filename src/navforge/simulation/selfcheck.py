@@ -10,7 +10,7 @@ import numpy as np
 
 from navforge.core.errors import NavforgeError
 from navforge.geometry.columns import STATE_SIZE, State
-from navforge.simulation.kernels import REF_X, SPEED, WORK_ROWS, WORK_STEPS, fit_speeds
+from navforge.simulation.kernels.rollout import REF_X, SPEED, WORK_ROWS, WORK_STEPS, fit_speeds
 from navforge.simulation.rollout import simulate
 from navforge.simulation.tracker import INTERVALS, STEP_S, STEPS, speed_factors
 

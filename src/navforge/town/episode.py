@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from navforge.town.cast import Cast, assemble
+from navforge.town.actors import Cast, assemble
 from navforge.town.kernels import boxes_overlap
 from navforge.town.lane_changes import LaneChanger
 from navforge.town.lights import Lights

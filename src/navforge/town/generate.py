@@ -14,9 +14,9 @@ import shapely
 from navforge.core import parallel
 from navforge.core.files import atomic_path
 from navforge.town.build_map import build_map
-from navforge.town.cut import FUTURE, HISTORY, LogCut, cut_log, drivable_area
 from navforge.town.episode import Stage, play
 from navforge.town.log_file import camera_path, frame_tokens, lidar_path, log_frames, write_log
+from navforge.town.log_window import FUTURE, HISTORY, LogCut, cut_log, drivable_area
 from navforge.town.map_file import METRIC_CRS, ORIGIN_M, write_maps
 from navforge.town.network import PlanConfig
 from navforge.town.sensors import Rig, Scenery, build_scenery, calibration, look_of, render, render_cameras

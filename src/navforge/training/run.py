@@ -1,6 +1,6 @@
 """One training run: what it needs, the smoke evaluation, training, and a folder that holds all of it.
 
-`train` runs in this process, alone. Launched runs have a process per rank: `training.rank.run_rank`.
+`train` runs in this process, alone. Launched runs have a process per rank: `training.ranks.rank.run_rank`.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from navforge.models.planner import Planner, planner_to_dict
 from navforge.runs.folder import BEST, LAST, RunFolder
 from navforge.runs.signals import StopSignals
 from navforge.runs.status import Attempt, append_attempt, read_attempts
-from navforge.training import material as materials
+from navforge.training import run_inputs as materials
 from navforge.training.environment import describe_environment
-from navforge.training.heartbeat import Heartbeat
-from navforge.training.keeper import Keeper
-from navforge.training.loaders import dataset_of, plan_of, train_loader, val_loader
-from navforge.training.loggers import Loggers, make_loggers, require_loggers
-from navforge.training.material import Material
-from navforge.training.module import PlannerModule, optimiser_of, schedule_of
-from navforge.training.placement import Placement, alone
-from navforge.training.rank import run_rank
-from navforge.training.ranks import Ranks
+from navforge.training.loop.checkpointing import Keeper
+from navforge.training.loop.loaders import dataset_of, plan_of, train_loader, val_loader
+from navforge.training.loop.loggers import Loggers, make_loggers, require_loggers
+from navforge.training.loop.module import PlannerModule, optimiser_of, schedule_of
+from navforge.training.loop.stepper import Stepper
+from navforge.training.loop.trainer import Parts, Trainer
+from navforge.training.ranks.heartbeat import Heartbeat
+from navforge.training.ranks.messages import Ranks
+from navforge.training.ranks.rank import run_rank
+from navforge.training.ranks.rank_info import Placement, alone
+from navforge.training.ranks.strategy import fabric_of, wrap
 from navforge.training.run_config import RunConfig, read_run_config, write_run_config
+from navforge.training.run_inputs import Material
 from navforge.training.smoke import TRAINED, UNTRAINED, Smoke
-from navforge.training.stepper import Stepper
-from navforge.training.strategy import fabric_of, wrap
-from navforge.training.trainer import Parts, Trainer
 
 __all__ = ["RunConfig", "execute", "read_run_config", "run_rank", "train", "write_run_config"]
 

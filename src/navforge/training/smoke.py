@@ -23,8 +23,8 @@ from navforge.data.splits import Split
 from navforge.metric_cache.store import MetricCache
 from navforge.models.planner import Planner, load_planner
 from navforge.scoring.engine import score_plans
-from navforge.training.failures import TrainingError
 from navforge.training.inference import plan_scenes
+from navforge.training.ranks.failures import TrainingError
 
 FILE = "smoke.json"
 UNTRAINED, TRAINED = "untrained", "trained"

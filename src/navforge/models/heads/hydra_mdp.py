@@ -32,7 +32,7 @@ from navforge.models.perception import Perceived, PerceptionBranch, PerceptionCo
 from navforge.models.perception_loss import perception_loss
 from navforge.scoring.metrics import Metric
 from navforge.scoring.protocols import PROTOCOLS
-from navforge.vocabulary.teacher import SCORE
+from navforge.teacher.store import SCORE
 from navforge.vocabulary.vocabulary import INTERVAL_S, STEPS, Vocabulary
 
 OVERALL = Metric(name=SCORE, short="PDMS", kind="weighted", weight=1.0)

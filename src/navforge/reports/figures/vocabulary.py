@@ -17,8 +17,8 @@ from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M, REAR_AXLE_TO_CE
 from navforge.reports.figures import style
 from navforge.reports.figures.bev import box_corners, to_png, upright
 from navforge.reports.figures.svg import INK, plain, to_svg
+from navforge.teacher.oracle import Oracle
 from navforge.vocabulary.limits import Motion
-from navforge.vocabulary.oracle import Oracle
 from navforge.vocabulary.quantisation import Quantisation
 
 WIDTH = 11.9

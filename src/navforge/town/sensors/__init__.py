@@ -4,7 +4,7 @@
 look)` per frame; `calibration(size)` is what the log says about the cameras.
 """
 
-from navforge.town.sensors.look import Look, look_of
+from navforge.town.sensors.lighting import Look, look_of
 from navforge.town.sensors.render import SensorFiles, cast_lidar, render, render_cameras
 from navforge.town.sensors.rig import CAMERA_NAMES, Rig, calibration, lidar_to_ego
 from navforge.town.sensors.scenery import Scenery, build_scenery

@@ -13,7 +13,7 @@ from PIL import Image
 
 from navforge.town.sensors.actors import actors_mesh
 from navforge.town.sensors.kernels import GroundImage, Solids, aim, shade
-from navforge.town.sensors.look import Look
+from navforge.town.sensors.lighting import Look
 from navforge.town.sensors.rays import RayScene
 from navforge.town.sensors.rig import (
     CAMERA_NAMES,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from navforge.data.lidar import encode_lidar
 from navforge.town.sensors.cameras import Moment, prepare, render_views, to_jpeg
 from navforge.town.sensors.lidar import cast_points
-from navforge.town.sensors.look import Look
+from navforge.town.sensors.lighting import Look
 from navforge.town.sensors.rig import CAMERA_NAMES, Rig
 from navforge.town.sensors.scenery import Scenery
 from navforge.town.world import Snapshot

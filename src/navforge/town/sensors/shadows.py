@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from navforge.town.sensors.look import Look
+from navforge.town.sensors.lighting import Look
 from navforge.town.sensors.scenery import Caster, Scenery
 from navforge.town.world import Actors
 

@@ -1,0 +1,1 @@
+"""Builds the metric cache: route correction, centreline, objects, lights, PDM-Closed reference."""

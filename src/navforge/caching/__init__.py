@@ -1,1 +1,0 @@
-"""Building the metric cache from logs and maps: route, centreline, objects, lights, PDM-Closed."""

@@ -1,0 +1,1 @@
+"""Rules of the diagnosis: evidence in, cause and remedy out, the most specific first."""

@@ -1,0 +1,1 @@
+"""PDM-Closed, the privileged planner whose progress every ego progress is measured against."""

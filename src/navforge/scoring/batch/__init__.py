@@ -1,0 +1,1 @@
+"""Prepared scenes side by side in memory, scored on CPU threads or a GPU."""

@@ -1,0 +1,1 @@
+"""A Slurm client: commands, parsers of their output, durations, cluster profiles."""

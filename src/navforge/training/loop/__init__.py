@@ -1,0 +1,1 @@
+"""The training loop: order, loading, steps, checkpoints, curves."""

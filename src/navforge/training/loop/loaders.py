@@ -1,0 +1,123 @@
+"""From splits to batches: data sets, loaders, and the one way a batch is fetched."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from navforge.core.errors import ConfigError
+from navforge.data.paths import DataConfig
+from navforge.data.splits import Split
+from navforge.inputs.corrupt import CorruptSample
+from navforge.inputs.dataset import SceneDataset, collate
+from navforge.inputs.store import InputStore
+from navforge.inputs.workers import begin, worker_context
+from navforge.models.planner import PlannerConfig
+from navforge.teacher.store import TeacherStore
+from navforge.training.config import TrainConfig
+from navforge.training.loop.order import EpochBatches, EpochPlan, SharedBatches
+from navforge.training.ranks.messages import Ranks
+
+END_S = 5.0
+"""How long to wait for word of a worker whose connection broke."""
+
+
+def dataset_of(
+    split: Split,
+    planner: PlannerConfig,
+    data: DataConfig,
+    config: TrainConfig,
+    *,
+    teacher: TeacherStore | None,
+    store: InputStore | None,
+) -> SceneDataset:
+    """Examples of a split; where corrupt samples are tolerated, inputs are not all read in advance."""
+    keep = config.keep_inputs and config.tolerate_corrupt == 0
+    return SceneDataset(split, planner, data, teacher=teacher, keep_inputs=keep, store=store)
+
+
+def plan_of(size: int, config: TrainConfig, world_size: int) -> EpochPlan:
+    """How an epoch is cut into steps.
+
+    Raises:
+        ConfigError: the batch size is still `auto`, or there are fewer scenes than ranks.
+    """
+    if config.batch_size is None or config.loader_workers is None:
+        raise ConfigError(
+            "train.batch_size and train.loader_workers are auto, which navforge train settles before ranks start; give "
+            "numbers"
+        )
+    return EpochPlan(size, config.batch_size, world_size, config.accumulate)
+
+
+def train_loader(
+    dataset: SceneDataset, plan: EpochPlan, config: TrainConfig, ranks: Ranks
+) -> tuple[DataLoader[Any], EpochBatches]:
+    """Loader of this rank and its order, which is told where each epoch begins."""
+    order = EpochBatches(plan, seed=config.seed, rank=ranks.rank)
+    return _loader(dataset, order, config), order
+
+
+def val_loader(dataset: SceneDataset, config: TrainConfig, ranks: Ranks) -> tuple[DataLoader[Any], SharedBatches]:
+    """Loader of this rank's share of a validation, and the order that says how many of its batches count."""
+    assert config.batch_size is not None
+    order = SharedBatches(len(dataset), batch_size=config.batch_size, world_size=ranks.world_size, rank=ranks.rank)
+    return _loader(dataset, order, config), order
+
+
+@dataclass
+class Fetched:
+    """A batch, or why there is none."""
+
+    batch: dict[str, Any]
+    error: Exception | None = None
+    corrupt: list[CorruptSample] = field(default_factory=list)
+    waited_s: float = 0.0
+
+
+def fetch(batches: Iterator[dict[str, Any]]) -> Fetched:
+    """The next batch. What goes wrong is returned: all ranks have to hear of it before any of them stops."""
+    began = time.monotonic()
+    try:
+        batch = next(batches)
+    except Exception as error:  # the boundary of loading: raised again once all ranks know
+        return Fetched({}, _told_of_workers(error, batches))
+    corrupt = batch.pop("corrupt", [])
+    lost = corrupt[0] if corrupt and not batch else None
+    return Fetched(batch, lost, corrupt, time.monotonic() - began)
+
+
+def _told_of_workers(error: Exception, batches: Iterator[Any]) -> Exception:
+    """The error, or where a worker was killed one that says by which signal; torch knows that of its own forks only."""
+    workers = {worker.sentinel: worker for worker in getattr(batches, "_workers", ())}
+    if not workers or not (isinstance(error, EOFError | ConnectionError) or "exited unexpectedly" in str(error)):
+        return error
+    ended = [workers[sentinel] for sentinel in wait(list(workers), timeout=END_S)]  # type: ignore[index]
+    killed = [worker for worker in ended if (worker.exitcode or 0) < 0]
+    if not killed:
+        return error
+    name = signal.Signals(-killed[0].exitcode).name
+    told = RuntimeError(f"DataLoader worker (pid {killed[0].pid}) killed by signal {name}; out of memory, most likely")
+    told.__cause__ = error
+    return told
+
+
+def _loader(dataset: SceneDataset, order: Sampler[list[int]], config: TrainConfig) -> DataLoader[Any]:
+    # Workers end with their pass: those of training and of validation never hold memory at the same time.
+    workers = 0 if dataset.in_memory else config.loader_workers or 0
+    return DataLoader(
+        dataset,
+        batch_sampler=order,
+        num_workers=workers,
+        multiprocessing_context=worker_context() if workers else None,
+        collate_fn=collate,
+        worker_init_fn=begin,
+        pin_memory=torch.cuda.is_available() and config.accelerator != "cpu",
+    )

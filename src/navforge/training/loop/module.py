@@ -1,0 +1,97 @@
+"""What is trained: a planner with its loss, its optimiser and its schedule."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from navforge.models.contract import Targets
+from navforge.models.planner import Planner
+from navforge.teacher.store import SCORE
+from navforge.training.config import AugmentConfig, TrainConfig
+from navforge.training.loop.augment import augment
+
+Batch = dict[str, Any]
+
+
+class PlannerModule(nn.Module):
+    """A planner with its loss under one forward pass, so that strategies can wrap the whole."""
+
+    def __init__(self, planner: Planner, config: AugmentConfig) -> None:
+        super().__init__()
+        self.planner = planner
+        self.config = config
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of a batch.
+
+        In training: loss terms of the augmented batch, `total` being what is minimised. In evaluation: the loss terms
+        of the batch as it is and, where a teacher is, its `score` of the chosen entries beside the best any entry
+        reaches (`oracle`).
+        """
+        if self.training:
+            return self.planner.loss(self.planner(augment(batch["inputs"], self.config)), targets_of(batch))
+        output = self.planner(batch["inputs"])
+        values = self.planner.loss(output, targets_of(batch))
+        plan = self.planner.head.plan(output)
+        if SCORE in batch["teacher"] and plan.chosen is not None:
+            scores = batch["teacher"][SCORE]
+            values["score"] = scores.gather(1, plan.chosen[:, None]).mean()
+            values["oracle"] = scores.max(dim=1).values.mean()
+        return values
+
+
+def optimiser_of(planner: Planner, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW (Adam where `weight_decay` is 0); the encoder at its own rate, norms and biases without decay."""
+    return torch.optim.AdamW(_groups(planner, config), lr=config.learning_rate)
+
+
+def schedule_of(optimiser: torch.optim.Optimizer, config: TrainConfig, total_steps: int) -> LambdaLR:
+    """The configured schedule, one value per step."""
+    return LambdaLR(optimiser, lambda step: rate_factor(config, step, total_steps))
+
+
+def rate_factor(config: TrainConfig, step: int, total_steps: int) -> float:
+    """Learning rate over its peak.
+
+    `one_cycle`: cosine from 1/25 up over the warm-up, then cosine down to 1e-4 of the start (Smith and Topin).
+    `cosine`: linear up over the warm-up, then cosine down to 1 %.
+    """
+    if config.schedule == "constant":
+        return 1.0
+    rise = max(1.0, config.warmup * total_steps)
+    up = min(1.0, step / rise)
+    down = min(1.0, max(0.0, (step - rise) / max(1.0, total_steps - rise)))
+    falling = 0.5 * (1 + math.cos(math.pi * down))
+    if config.schedule == "one_cycle":
+        start, end = 1 / 25, 1 / 25e4
+        return start + (1 - start) * 0.5 * (1 - math.cos(math.pi * up)) if up < 1 else end + (1 - end) * falling
+    return max(up, 1 / rise) if up < 1 else 0.01 + 0.99 * falling
+
+
+def _groups(planner: Planner, config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameter groups: encoder and head, each with and without weight decay."""
+    groups = []
+    for part, factor in ((planner.encoder, config.encoder_factor), (planner.head, 1.0)):
+        decayed, plain = _by_decay(part)
+        rate = config.learning_rate * factor
+        groups += [
+            {"params": decayed, "lr": rate, "weight_decay": config.weight_decay},
+            {"params": plain, "lr": rate, "weight_decay": 0.0},
+        ]
+    return [group for group in groups if group["params"]]
+
+
+def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    trainable = [parameter for parameter in part.parameters() if parameter.requires_grad]
+    return [p for p in trainable if p.ndim > 1], [p for p in trainable if p.ndim <= 1]
+
+
+def targets_of(batch: Batch) -> Targets:
+    """What the head learns from, of a collated batch."""
+    extra = {name: batch[name] for name in ("agents", "agent_labels", "bev_semantics") if name in batch}
+    return Targets(batch["human_poses"], batch["teacher"], **extra)

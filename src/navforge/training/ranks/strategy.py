@@ -1,0 +1,209 @@
+"""How ranks share a planner: alone, replicated (DDP) or sharded (FSDP), through Lightning Fabric.
+
+Ranks have met before (`training.ranks.rendezvous`); nothing here starts processes or guesses a cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.strategies.ddp import DDPStrategy
+from lightning.fabric.strategies.model_parallel import ModelParallelStrategy
+from lightning.fabric.strategies.single_device import SingleDeviceStrategy
+from lightning.fabric.strategies.strategy import Strategy
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+from torch.distributed.checkpoint import state_dict as dcp
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from navforge.core.errors import ConfigError
+from navforge.training.config import TrainConfig
+from navforge.training.ranks.rank_info import Placement
+
+SHARDED = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, Block)
+"""Layers whose weights are gathered one at a time under FSDP; everything else is gathered as one."""
+FULL = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)
+WHOLE = dcp.StateDictOptions(full_state_dict=True)
+
+
+class Cluster(ClusterEnvironment):
+    """A `Placement` in Lightning's terms; Lightning's own reading of Slurm's variables never runs."""
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Yes: the launcher does."""
+        return True
+
+    @property
+    def main_address(self) -> str:
+        """Where ranks have met."""
+        return self._placement.master_addr
+
+    @property
+    def main_port(self) -> int:
+        """Where ranks have met."""
+        return self._placement.master_port
+
+    @staticmethod
+    def detect() -> bool:
+        """Never by itself."""
+        return False
+
+    def world_size(self) -> int:
+        """Ranks in all."""
+        return self._placement.world_size
+
+    def set_world_size(self, size: int) -> None:
+        """The launcher has decided that."""
+
+    def global_rank(self) -> int:
+        """This rank."""
+        return self._placement.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        """The launcher has decided that."""
+
+    def local_rank(self) -> int:
+        """On its node."""
+        return self._placement.local_rank
+
+    def node_rank(self) -> int:
+        """Of its node."""
+        return self._placement.node_rank
+
+
+def backend_of(config: TrainConfig) -> str:
+    """What ranks talk over: gloo on the CPU, NCCL between GPUs and gloo for what stays on the CPU."""
+    return "cpu:gloo,cuda:nccl" if _on_gpu(config) else "gloo"
+
+
+def device_of(config: TrainConfig, placement: Placement) -> torch.device:
+    """The device of a rank.
+
+    Raises:
+        ConfigError: GPUs are asked for and there are too few.
+    """
+    if not _on_gpu(config):
+        return torch.device("cpu")
+    seen = torch.cuda.device_count()
+    if seen <= placement.local_rank and seen != 1:
+        raise ConfigError(
+            f"rank {placement.rank} on {placement.node} is number {placement.local_rank} of {placement.devices} there, "
+            f"but sees {seen} GPUs; ask for as many GPUs per node as ranks (devices={placement.devices}), or give "
+            "train.accelerator=cpu"
+        )
+    # Slurm's --gpus-per-task shows every rank one GPU, its own.
+    return torch.device("cuda", placement.local_rank if seen > placement.local_rank else 0)
+
+
+def fabric_of(config: TrainConfig, placement: Placement) -> Fabric:
+    """Fabric with the configured strategy and precision, set up for this rank."""
+    device = device_of(config, placement)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        strategy=_strategy(config, placement, device),
+        devices=1,
+        num_nodes=placement.nodes,
+        precision=config.precision,  # type: ignore[arg-type]
+        plugins=Cluster(placement) if config.strategy == "auto" and placement.world_size == 1 else None,
+    )
+    fabric.launch()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return fabric
+
+
+def wrap(fabric: Fabric, module: nn.Module) -> nn.Module:
+    """The module on its device under the strategy; its own parameters are what an optimiser takes."""
+    fabric.strategy.module_to_device(module)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*find_unused_parameters.*")
+        return fabric.strategy.setup_module(module)
+
+
+@contextmanager
+def unsynchronised(wrapped: nn.Module, enabled: bool) -> Iterator[None]:
+    """Gradients stay on their ranks: for all rounds of an accumulated step but the last."""
+    if enabled and isinstance(wrapped, DistributedDataParallel):
+        with wrapped.no_sync():
+            yield
+    elif isinstance(wrapped, FSDPModule):
+        wrapped.set_requires_gradient_sync(not enabled)
+        yield
+    else:
+        yield
+
+
+def whole_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and optimiser state, unsharded; under FSDP a collective, whose result is empty on ranks but the first."""
+    if isinstance(module, FSDPModule):
+        weights: Any = dcp.get_model_state_dict(module, options=FULL)
+        return weights, dcp.get_optimizer_state_dict(module, optimiser, options=FULL)
+    return module.state_dict(), optimiser.state_dict()
+
+
+def load_whole_state(
+    module: nn.Module, optimiser: torch.optim.Optimizer, weights: dict[str, Tensor], state: dict[str, Any]
+) -> None:
+    """Inverse of `whole_state`, given the whole on every rank."""
+    if isinstance(module, FSDPModule):
+        dcp.set_model_state_dict(module, dict(weights), options=WHOLE)  # it changes the dict it is given
+        dcp.set_optimizer_state_dict(module, optimiser, dict(state), options=WHOLE)
+    else:
+        module.load_state_dict(weights, strict=True)
+        optimiser.load_state_dict(state)
+
+
+def share_buffers(module: nn.Module, world_size: int) -> None:
+    """Running statistics of rank 0 for all, as a checkpoint holds them."""
+    if world_size > 1:
+        for buffer in module.buffers():
+            torch.distributed.broadcast(buffer, src=0)
+
+
+def _on_gpu(config: TrainConfig) -> bool:
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("train.accelerator=gpu: torch sees no GPU here; give train.accelerator=cpu or auto")
+    return config.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def _strategy(config: TrainConfig, placement: Placement, device: torch.device) -> Strategy:
+    if config.strategy == "auto" and placement.world_size == 1:
+        return SingleDeviceStrategy(device=device)
+    devices = [device] * placement.devices  # indexed by the local rank
+    if config.strategy == "fsdp":
+        sharded = ModelParallelStrategy(_shard, data_parallel_size=placement.world_size, tensor_parallel_size=1)
+        sharded.parallel_devices, sharded.cluster_environment = devices, Cluster(placement)
+        return sharded
+    return DDPStrategy(
+        parallel_devices=devices,
+        cluster_environment=Cluster(placement),
+        # Buffers are rank 0's wherever they count (checkpoints, validation), so they need not travel at every step.
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+        # DDP sorts its buckets anew after the first step, which changes the order of additions among four ranks and
+        # more: an uninterrupted and a resumed run would differ in the last bits. With this it does not. The price is a
+        # walk through the graph, so only the CPU pays it, where runs are promised to agree to the bit.
+        find_unused_parameters=device.type == "cpu",
+    )
+
+
+def _shard(module: nn.Module, mesh: Any) -> nn.Module:
+    """FSDP over all ranks, layer by layer where layers take and return plain tensors."""
+    over = mesh["data_parallel"]
+    for layer in [part for part in module.modules() if isinstance(part, SHARDED)]:
+        fully_shard(layer, mesh=over)
+    fully_shard(module, mesh=over)
+    return module

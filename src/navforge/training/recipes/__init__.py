@@ -1,0 +1,1 @@
+"""Named planners and how each is trained."""

@@ -1,0 +1,80 @@
+"""Named planners and how each is trained: what `agent=NAME` stands for. To add one, add it to `RECIPES`."""
+
+from __future__ import annotations
+
+from navforge.core.errors import ConfigError
+from navforge.models.encoders.ego_status import EgoStatusConfig
+from navforge.models.encoders.transfuser import TransfuserConfig
+from navforge.models.heads.mlp import MlpHeadConfig
+from navforge.models.heads.transfuser import TransfuserHeadConfig
+from navforge.models.histogram import HistogramConfig
+from navforge.models.panorama import BILINEAR, PanoramaConfig
+from navforge.models.perception import LTF_VIEW_ANGLE, PerceptionConfig
+from navforge.models.planner import PlannerConfig
+from navforge.training.config import TrainConfig
+from navforge.training.recipes.hydra import HYDRA_RECIPES
+from navforge.training.recipes.recipe import Recipe
+
+EGO_MLP = Recipe(
+    summary="ego status to 8 poses, no sensors: what can be had without looking",
+    planner=PlannerConfig(name="ego_mlp", encoder=EgoStatusConfig(), head=MlpHeadConfig()),
+    train=TrainConfig(epochs=50, batch_size=64, learning_rate=5e-4, schedule="one_cycle"),
+)
+
+TRANSFUSER_TINY = Recipe(
+    summary="TransFuser small enough to train on two CPU cores in minutes",
+    planner=PlannerConfig(
+        name="transfuser_tiny",
+        encoder=TransfuserConfig(
+            panorama=PanoramaConfig(height=64, width=256),
+            histogram=HistogramConfig(pixels_per_metre=1),
+            network="resnet10t",
+            stem_width=16,
+            stage_widths=(24, 48, 96, 128),
+            fusion_layers=1,
+            dropout=0.0,
+            channels=64,
+            bev_channels=16,
+        ),
+        head=TransfuserHeadConfig(attention_heads=4, feed_forward=128, decoder_layers=2),
+    ),
+    train=TrainConfig(
+        epochs=20, batch_size=32, learning_rate=1e-3, schedule="one_cycle", weight_decay=0.02, clip_gradient=1.0
+    ),
+)
+
+TRANSFUSER = Recipe(
+    summary="TransFuser as published: three front cameras and LiDAR, ResNet-34, perception auxiliaries",
+    planner=PlannerConfig(
+        name="transfuser",
+        encoder=TransfuserConfig(panorama=PanoramaConfig(resize=BILINEAR)),
+        head=TransfuserHeadConfig(),
+    ),
+    train=TrainConfig(
+        epochs=100, batch_size=64, learning_rate=1e-4, precision="16-mixed", keep_inputs=False, loader_workers=4
+    ),
+)
+
+LTF = Recipe(
+    summary="Latent TransFuser as published: a learned grid in place of the LiDAR",
+    planner=PlannerConfig(
+        name="ltf",
+        encoder=TransfuserConfig(panorama=PanoramaConfig(resize=BILINEAR), latent=True),
+        head=TransfuserHeadConfig(perception=PerceptionConfig(view_angle=LTF_VIEW_ANGLE)),
+    ),
+    train=TRANSFUSER.train,
+)
+
+RECIPES: tuple[Recipe, ...] = (EGO_MLP, *HYDRA_RECIPES, TRANSFUSER_TINY, TRANSFUSER, LTF)
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        ConfigError: none has it.
+    """
+    for known in RECIPES:
+        if known.name == name:
+            return known
+    raise ConfigError(f"agent: no planner is called {name!r}; trainable: {', '.join(r.name for r in RECIPES)}")

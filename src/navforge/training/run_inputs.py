@@ -1,0 +1,163 @@
+"""What a run trains on, checked for fitting together, and the facts a checkpoint carries."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from navforge.core import config as configs
+from navforge.core import provenance
+from navforge.core.errors import ConfigError, DataError
+from navforge.data.splits import Split, load_split
+from navforge.inputs.store import InputStore
+from navforge.metric_cache.store import MetricCache
+from navforge.models.checkpoints import Checkpoint
+from navforge.models.planner import planner_to_dict
+from navforge.teacher.store import TeacherStore
+from navforge.vocabulary.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from navforge.training.run_config import RunConfig
+
+FREE = (
+    "accelerator",
+    "strategy",
+    "compile",
+    "keep_inputs",
+    "loader_workers",
+    "smoke_scenes",
+    "checkpoint_minutes",
+    "keep_best",
+    "tolerate_corrupt",
+    "rendezvous_timeout_s",
+    "loggers",
+)
+"""Keys of `train` that a resumed run may change: they do not decide what is learnt, but how and where."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run trains on."""
+
+    vocabulary: Vocabulary | None
+    train_split: Split
+    val_split: Split | None
+    train_teacher: TeacherStore | None
+    val_teacher: TeacherStore | None
+    store: InputStore | None
+    fingerprints: dict[str, str | None]
+
+
+def gather(config: RunConfig) -> Material:
+    """Open everything a run needs.
+
+    Raises:
+        ConfigError: something is not given.
+        DataError: something is missing, or does not fit the rest.
+    """
+    vocabulary = _vocabulary(config)
+    cache = MetricCache.open(config.cache).fingerprint
+    splits = [
+        None if name is None else load_split(name, config.data, allow_missing=config.allow_missing)
+        for name in (config.split, config.val_split)
+    ]
+    train_split, val_split = splits
+    assert train_split is not None
+    if val_split is not None and (shared := set(train_split.tokens) & set(val_split.tokens)):
+        raise DataError(
+            f"split and val_split share {len(shared)} scenes, {min(shared)} for one; validation would be idle"
+        )
+    teachers = _teachers(config, vocabulary, train_split, val_split, cache)
+    fingerprints = {
+        "vocabulary": vocabulary.fingerprint if vocabulary else None,
+        "cache": cache,
+        "split": train_split.hash,
+        "val_split": val_split.hash if val_split else None,
+        "teacher": teachers[0].fingerprint if teachers[0] else None,
+        "val_teacher": teachers[1].fingerprint if teachers[1] else None,
+    }
+    store = None if config.store is None else InputStore.open(config.store)
+    return Material(vocabulary, train_split, val_split, *teachers, store, fingerprints)
+
+
+def facts(config: RunConfig, material: Material, world_size: int) -> dict[str, Any]:
+    """Plain values for the checkpoint."""
+    return {
+        "agent": config.agent,
+        "train": configs.to_dict(config.train),
+        "ranks": world_size,
+        "split": material.train_split.name,
+        "scenes": len(material.train_split),
+        "missing_scenes": len(material.train_split.missing),
+        "fingerprints": material.fingerprints,
+        "provenance": json.loads(json.dumps(provenance.collect())),
+    }
+
+
+def check_same_run(found: Checkpoint, about: dict[str, Any], config: RunConfig) -> None:
+    """A run folder may be gone on with under the same config only: anything else is another run.
+
+    Raises:
+        ConfigError: naming the keys that differ.
+    """
+    pairs = {
+        "planner": (found.planner, planner_to_dict(config.planner)),
+        "train": (binding(found.facts["train"]), binding(about["train"])),
+        "fingerprints": (found.facts["fingerprints"], about["fingerprints"]),
+        "ranks": (found.facts.get("ranks", 1), about["ranks"]),
+    }
+    differing = [path for name, (old, new) in pairs.items() for path in differences(old, new, name)]
+    if differing:
+        raise ConfigError(
+            f"out: {config.out} holds a run that differs in {', '.join(differing)}; give another out= or delete it"
+        )
+
+
+def binding(train: dict[str, Any]) -> dict[str, Any]:
+    """What of `train` decides what is learnt."""
+    return {name: value for name, value in train.items() if name not in FREE}
+
+
+def _teachers(
+    config: RunConfig, vocabulary: Vocabulary | None, train_split: Split, val_split: Split | None, cache: str
+) -> tuple[TeacherStore | None, TeacherStore | None]:
+    head = config.planner.head
+    if not head.teacher_columns:
+        return None, None
+    assert vocabulary is not None
+    teachers: list[TeacherStore | None] = []
+    wanted = (("teacher", config.teacher, train_split, cache), ("val_teacher", config.val_teacher, val_split, None))
+    for name, path, split, made_from in wanted:
+        if split is None:
+            teachers.append(None)
+            continue
+        if path is None:
+            raise ConfigError(
+                f"{name}: {config.agent} learns from a teacher; run navforge teach on {split.name} and give "
+                f"{name}=FOLDER"
+            )
+        store = TeacherStore.open(path, vocabulary)
+        store.require(
+            tokens=split.tokens,
+            columns=head.teacher_columns,
+            protocol=head.protocol,  # type: ignore[attr-defined]
+            cache=made_from,
+        )
+        teachers.append(store)
+    return teachers[0], teachers[1]
+
+
+def _vocabulary(config: RunConfig) -> Vocabulary | None:
+    if not config.planner.head.needs_vocabulary:
+        return None
+    if config.vocabulary is None:
+        raise ConfigError(f"vocabulary: {config.agent} chooses from one; give vocabulary=FILE.npy (navforge vocab)")
+    return Vocabulary.load(config.vocabulary)
+
+
+def differences(old: Any, new: Any, name: str) -> list[str]:
+    """Dotted keys that differ, with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [d for k in {**old, **new} for d in differences(old.get(k), new.get(k), f"{name}.{k}")]
+    return [] if old == new else [f"{name} ({old} -> {new})"]

@@ -1,0 +1,1 @@
+"""Inference weights of a trained planner, chosen on a validation split."""
