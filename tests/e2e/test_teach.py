@@ -80,7 +80,7 @@ def run(world: World, vocabulary: Path) -> Teach:
 SLOWLY = """
 import sys, time
 from navforge.cli.main import main
-from navforge.vocabulary import teach
+from navforge.teacher import teach
 at_once = teach.score_entries
 def slowly(*words, **options):
     time.sleep(0.25)

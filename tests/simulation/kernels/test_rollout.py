@@ -8,7 +8,7 @@ import sys
 
 PROGRAM = """
 import numpy as np
-from navforge.simulation import kernels
+from navforge.simulation.kernels import rollout as kernels
 from navforge.simulation.interpolation import Sampling, fill_sampling, fill_start
 from navforge.simulation.tracker import speed_factors
 knots = np.cumsum(np.random.default_rng(0).normal(0.3, 0.3, (3, 8, 3)), axis=1)
