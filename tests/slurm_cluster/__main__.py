@@ -9,9 +9,7 @@ from tests.slurm_cluster.cluster import BY_HAND, Cluster, describe, healthy
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.slurm_cluster", description="Control the test Slurm cluster"
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.slurm_cluster", description="Control the test Slurm cluster")
     parser.add_argument("command", choices=("start", "stop", "status", "env"))
     cluster = Cluster(BY_HAND)
     match parser.parse_args().command:
