@@ -53,7 +53,7 @@ from navforge.data.scenes import Scene  # noqa: E402
 from navforge.data.sensors import camera_path  # noqa: E402
 from navforge.data.splits import Split, load_split  # noqa: E402
 from navforge.inputs.dataset import SceneDataset, collate, scenes_of  # noqa: E402
-from navforge.inputs.input_spec import Wanted  # noqa: E402
+from navforge.inputs.input_spec import InputSpec  # noqa: E402
 from navforge.inputs.pack import pack  # noqa: E402
 from navforge.inputs.store import InputStore  # noqa: E402
 from navforge.inputs.workers import begin, worker_context  # noqa: E402
@@ -162,7 +162,7 @@ def measure(split: Split, data: DataConfig, size: tuple[int, int], scratch: Path
         found[f"raw logs, {name}"] = seconds / count, three / count
         out = folder / f"store_{name}"
         started = time.process_time()
-        pack([split], Wanted.of(planner), data, out, workers=1)
+        pack([split], InputSpec.of(planner), data, out, workers=1)
         shards = sum(path.stat().st_size for path in out.rglob("*.arrow")) / count
         found[f"packing the store, {name}"] = (time.process_time() - started) / count, shards
         stored = SceneDataset(split, planner, data, store=InputStore.open(out))
@@ -241,7 +241,7 @@ def memory(scratch: Path, noise: float, size: tuple[int, int], way: str, batch: 
     store = None
     if way == "store":
         out = scratch / f"memory_store_{size[0]}"
-        pack([split], Wanted.of(planner), data, out, workers=1)
+        pack([split], InputSpec.of(planner), data, out, workers=1)
         store = InputStore.open(out)
     dataset = Repeated(SceneDataset(split, planner, data, keep_inputs=False, store=store))
     loader = DataLoader(

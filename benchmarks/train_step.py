@@ -33,7 +33,7 @@ from navforge.cache_builder.pool import cache_split
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.inputs.dataset import SceneDataset, collate
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.store import InputStore
 from navforge.inputs.workers import begin, worker_context
@@ -140,7 +140,9 @@ def measure(name: str, known: World, options: argparse.Namespace) -> Result:
         accumulate=1,
     )
     store_folder = known.folder / f"store_{name}"
-    report = pack([known.split], Wanted.of(planner_config), known.data, store_folder, workers=options.prepare_workers)
+    report = pack(
+        [known.split], InputSpec.of(planner_config), known.data, store_folder, workers=options.prepare_workers
+    )
     if report.failures:
         raise RuntimeError(str(report.failures))
     dataset = SceneDataset(

@@ -9,7 +9,7 @@ import pytest
 
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.store import InputStore
 from navforge.models.planner import PlannerConfig
@@ -40,7 +40,7 @@ def packed(
 ) -> InputStore:
     """The store of the training split; do not write into it."""
     out = tmp_path_factory.mktemp("inputs") / "store"
-    report = pack([split], Wanted.of(planner), data, out, workers=1)
+    report = pack([split], InputSpec.of(planner), data, out, workers=1)
     assert not report.failures
     return InputStore.open(out)
 

@@ -22,7 +22,7 @@ from navforge.data.splits import Split
 from navforge.inputs import read
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset, collate, scenes_of
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
@@ -56,12 +56,12 @@ def with_quality(planner: PlannerConfig, quality: int | None) -> PlannerConfig:
 
 def sensor_configs() -> dict[str, PlannerConfig]:
     """One planner for each distinct set of inputs and targets among the recipes, and each with JPEG."""
-    found: dict[Wanted, PlannerConfig] = {}
+    found: dict[InputSpec, PlannerConfig] = {}
     for known in RECIPES:
-        found.setdefault(Wanted.of(known.planner), known.planner)
+        found.setdefault(InputSpec.of(known.planner), known.planner)
         if known.planner.panorama is not None:
             jpeg = with_quality(known.planner, 95)
-            found.setdefault(Wanted.of(jpeg), replace(jpeg, name=f"{jpeg.name} as JPEG"))
+            found.setdefault(InputSpec.of(jpeg), replace(jpeg, name=f"{jpeg.name} as JPEG"))
     return {planner.name: planner for planner in found.values()}
 
 
@@ -70,7 +70,7 @@ def test_logs_and_store_give_the_same_bits(
     planner: PlannerConfig, split: Split, data: DataConfig, tmp_path: Path
 ) -> None:
     some = few(split, 1)
-    assert not pack([some], Wanted.of(planner), data, tmp_path, workers=1).failures
+    assert not pack([some], InputSpec.of(planner), data, tmp_path, workers=1).failures
     raw = SceneDataset(some, planner, data, keep_inputs=False)
     stored = SceneDataset(
         some, planner, DataConfig(logs=None, sensors=None, maps=None), store=InputStore.open(tmp_path)

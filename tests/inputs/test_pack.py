@@ -18,7 +18,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import read_scenes
 from navforge.data.sensors import lidar_path
 from navforge.data.splits import Split, load_split
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.shards import Shard
 from navforge.inputs.store import MANIFEST, SHARD_FOLDER, InputStore, shard_path
@@ -56,7 +56,7 @@ def test_the_same_again_changes_nothing(
 ) -> None:
     out = Path(shutil.copytree(packed.path, tmp_path / "store"))
     before = contents(out)
-    report = pack([split], Wanted.of(planner), data, out, workers=1)
+    report = pack([split], InputSpec.of(planner), data, out, workers=1)
     assert [log.reused for log in report.logs] == [True, True] and contents(out) == before
 
 
@@ -114,7 +114,7 @@ def test_a_damaged_shard_is_made_again(
     else:
         content = bytearray(shard_path(out, second).read_bytes())
     path.write_bytes(content)
-    report = pack([split], Wanted.of(planner), data, out, workers=1)
+    report = pack([split], InputSpec.of(planner), data, out, workers=1)
     assert [log.reused for log in report.logs] == [False, True]
     assert contents(out) == before
 
@@ -147,7 +147,7 @@ def test_a_store_of_another_configuration_is_not_written_over(
     out = Path(shutil.copytree(packed.path, tmp_path / "store"))
     before = contents(out)
     with pytest.raises(ConfigError, match="complete store whose panorama, lidar, agents, bev_semantics differ"):
-        pack([split], Wanted.of(recipe("hydra_mdp_tiny").planner), data, out, workers=1)
+        pack([split], InputSpec.of(recipe("hydra_mdp_tiny").planner), data, out, workers=1)
     assert contents(out) == before
 
 
@@ -155,10 +155,10 @@ def test_shards_of_another_configuration_are_made_again(
     planner: PlannerConfig, split: Split, data: DataConfig, tmp_path: Path
 ) -> None:
     """A folder without a manifest is anybody's: what does not fit is replaced."""
-    blind = Wanted.of(recipe("ego_mlp").planner)
+    blind = InputSpec.of(recipe("ego_mlp").planner)
     pack([split], blind, data, tmp_path, workers=1)
     (tmp_path / MANIFEST).unlink()
-    report = pack([split], Wanted.of(planner), data, tmp_path, workers=1)
+    report = pack([split], InputSpec.of(planner), data, tmp_path, workers=1)
     assert not any(log.reused for log in report.logs)
     assert "lidar" in Shard(shard_path(tmp_path, next(iter(split.logs)))).parts
 
@@ -176,7 +176,7 @@ def test_a_store_that_would_lose_scenes_is_not_written_over(
 
 
 def test_fewer_scenes_are_refused_and_more_make_the_store_grow(split: Split, data: DataConfig, tmp_path: Path) -> None:
-    blind = Wanted.of(recipe("ego_mlp").planner)
+    blind = InputSpec.of(recipe("ego_mlp").planner)
     pack([few(split, 2)], blind, data, tmp_path, workers=1)
     small = InputStore.open(tmp_path).fingerprint
     report = pack([split], blind, data, tmp_path, workers=1)
@@ -194,7 +194,7 @@ def test_a_log_in_two_splits_is_one_shard_and_common_scenes_are_refused(
     log, tokens = next(iter(split.logs.items()))
     one = replace(split, logs={log: tokens[:2]}, folders={log: split.folders[log]})
     other = replace(one, logs={log: tokens[3:]})
-    blind = Wanted.of(recipe("ego_mlp").planner)
+    blind = InputSpec.of(recipe("ego_mlp").planner)
     pack([one, other], blind, data, tmp_path, workers=1)
     assert InputStore.open(tmp_path).tokens == (*tokens[:2], *tokens[3:])
     assert len(list((tmp_path / SHARD_FOLDER).iterdir())) == 1

@@ -16,7 +16,7 @@ from navforge.data.splits import Split
 from navforge.inputs import input_spec as wanted_module
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.shards import Shard
 from navforge.inputs.store import INDEX, MANIFEST, InputStore, shard_path
 from navforge.models.planner import PlannerConfig
@@ -33,7 +33,7 @@ def copied(packed: InputStore, tmp_path: Path) -> Path:
 
 def read_all(folder: Path, planner: PlannerConfig) -> list[str]:
     store = InputStore.open(folder)
-    parts = Wanted.of(planner).parts
+    parts = InputSpec.of(planner).parts
     return [store.read(row, parts)[0] for row in range(len(store))]
 
 
@@ -111,9 +111,9 @@ def test_a_flipped_byte_is_named_by_shard_scene_and_part(
     path.write_bytes(content)
     store = InputStore.open(copied)
     with pytest.raises(CorruptSample, match=rf"panorama of scene {split.tokens[row]}") as caught:
-        store.read(row, Wanted.of(planner).parts)
+        store.read(row, InputSpec.of(planner).parts)
     assert caught.value.file == str(path) and caught.value.token == split.tokens[row]
-    assert store.read(row + 1, Wanted.of(planner).parts)[0] == split.tokens[row + 1]
+    assert store.read(row + 1, InputSpec.of(planner).parts)[0] == split.tokens[row + 1]
     assert store.read(row, ["status", "human_poses"])[0] == split.tokens[row], "the damaged part is not asked for"
     with pytest.raises(DataError, match="has changed since it was written"):
         store.check()
@@ -124,7 +124,7 @@ def test_no_flipped_byte_goes_unnoticed(copied: Path, packed: InputStore, planne
     path = shard_path(copied, next(iter(packed._sizes)))
     whole = path.read_bytes()
     rng = np.random.default_rng(5)
-    names = Wanted.of(planner).parts
+    names = InputSpec.of(planner).parts
     refused = 0
     for place in [*rng.integers(0, len(whole), 60), *rng.integers(len(whole) - 4000, len(whole), 60)]:
         content = bytearray(whole)
@@ -150,7 +150,7 @@ def test_a_truncated_shard_is_named(copied: Path, packed: InputStore, planner: P
     store = InputStore.open(copied)
     assert store.read(0, ["status"])[0] == packed.tokens[0], "other shards are whole"
     with pytest.raises(CorruptSample, match=path.name) as caught:
-        store.read(9, Wanted.of(planner).parts)
+        store.read(9, InputSpec.of(planner).parts)
     assert caught.value.token == packed.tokens[9] and "bytes, written were" in str(caught.value)
 
 

@@ -27,7 +27,7 @@ from navforge.training.config import TrainConfig
 from navforge.training.loop.loaders import train_loader, val_loader
 from navforge.training.loop.order import EpochPlan
 from navforge.training.ranks.messages import Ranks
-from navforge.training.ranks.rank_info import Placement
+from navforge.training.ranks.rank_info import RankInfo
 from navforge.training.run_config import RunConfig
 
 from .conftest import BLIND, town_data
@@ -117,7 +117,7 @@ def test_train_as_the_node_would_refuse_it(
 
 def test_no_srun_seen_from_within_the_job(make_config: Callable[..., RunConfig]) -> None:
     environ = environment("SLURM_JOB_ID=7 SLURM_NTASKS=8 SLURM_NTASKS_PER_NODE=8 SLURM_TASKS_PER_NODE=8 SLURM_NNODES=1")
-    place = Placement(
+    place = RankInfo(
         rank=0,
         local_rank=0,
         world_size=8,

@@ -27,7 +27,7 @@ from navforge.runs.status import Failure, RankStatus
 from navforge.training import run_inputs as material
 from navforge.training import smoke
 from navforge.training.config import AugmentConfig
-from navforge.training.loop.checkpointing import Keeper
+from navforge.training.loop.checkpointing import CheckpointManager
 from navforge.training.loop.curves import read_curves
 from navforge.training.loop.stepper import Stepper
 from navforge.training.ranks.failures import TrainingError
@@ -112,7 +112,7 @@ def test_resumed_equals_uninterrupted_to_the_bit(
     """Steps 0, 2, 4, 6 begin epochs; a checkpoint is due before steps 3 and 7, and there is one after every epoch."""
     asked = iter(range(10**6))
     train(make_run("whole"))
-    monkeypatch.setattr(Keeper, "due", property(lambda self: next(asked) in (3, 7)))
+    monkeypatch.setattr(CheckpointManager, "due", property(lambda self: next(asked) in (3, 7)))
     with pulled_plug(step):
         train(make_run("halves"))
     torch.manual_seed(12345)  # whatever else the new process drew

@@ -12,7 +12,7 @@ from navforge.core.config import key
 from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import PackReport, pack
 from navforge.models.planner import PlannerConfig
 
@@ -50,7 +50,7 @@ def run(config: Config) -> None:
     splits = [
         load_split(name, config.data, allow_missing=config.allow_missing, workers=config.workers) for name in names
     ]
-    report = pack(splits, Wanted.of(config.planner), config.data, config.out, workers=config.workers)
+    report = pack(splits, InputSpec.of(config.planner), config.data, config.out, workers=config.workers)
     if report.failures:
         raise DataError(
             f"{len(report.failures)} of {sum(map(len, splits))} scenes could not be packed:\n"

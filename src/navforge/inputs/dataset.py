@@ -18,7 +18,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
 from navforge.inputs.corrupt import CorruptSample
-from navforge.inputs.input_spec import LIDAR, PANORAMA, STATUS, Wanted
+from navforge.inputs.input_spec import LIDAR, PANORAMA, STATUS, InputSpec
 from navforge.inputs.read import read_arrays
 from navforge.inputs.references import References
 from navforge.inputs.store import InputStore
@@ -73,13 +73,13 @@ class SceneDataset(Dataset[Example]):
         self.tokens = split.tokens
         self.teacher = teacher
         self.columns = (*planner.head.teacher_columns, SCORE) if teacher is not None else ()
-        self.wanted = Wanted.of(planner)
+        self.spec = InputSpec.of(planner)
         self.source: Source
         if store is not None:
             store.require(planner=planner, tokens=split.tokens)
-            self.source = _FromStore(store, split, self.wanted)
+            self.source = _FromStore(store, split, self.spec)
         else:
-            self.source = _FromLogs(split, self.wanted, data)
+            self.source = _FromLogs(split, self.spec, data)
             if keep_inputs:
                 self.source = _Kept(self.source, len(split))
 
@@ -198,27 +198,27 @@ def scenes_of(split: Split, data: DataConfig) -> Iterator[Scene]:
 class _FromLogs:
     """Reads sensor files each time."""
 
-    def __init__(self, split: Split, wanted: Wanted, data: DataConfig) -> None:
-        self.references = References.gather(scenes_of(split, data), wanted, data)
-        self.wanted = wanted
+    def __init__(self, split: Split, spec: InputSpec, data: DataConfig) -> None:
+        self.references = References.gather(scenes_of(split, data), spec, data)
+        self.spec = spec
         self.data = data
         assert tuple(token.decode() for token in self.references.tokens) == split.tokens, "scenes come in split order"
 
     def __getitem__(self, index: int) -> Arrays:
-        return read_arrays(self.references[index], self.wanted, self.data)
+        return read_arrays(self.references[index], self.spec, self.data)
 
 
 class _FromStore:
     """Reads a store each time."""
 
-    def __init__(self, store: InputStore, split: Split, wanted: Wanted) -> None:
+    def __init__(self, store: InputStore, split: Split, spec: InputSpec) -> None:
         self.store = store
         self.rows = store.rows(split.tokens)
-        self.wanted = wanted
+        self.spec = spec
 
     def __getitem__(self, index: int) -> Arrays:
-        _, stored = self.store.read(int(self.rows[index]), self.wanted.parts)
-        return from_stored(stored, self.wanted)
+        _, stored = self.store.read(int(self.rows[index]), self.spec.parts)
+        return from_stored(stored, self.spec)
 
 
 class _Kept:

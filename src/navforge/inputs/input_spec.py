@@ -38,7 +38,7 @@ _CODE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class InputSpec:
     """Inputs of a planner, and the targets it learns from. Nothing else is read."""
 
     panorama: PanoramaConfig | None
@@ -47,10 +47,10 @@ class Wanted:
     """Of `human_poses`, `agents` and `bev_semantics`."""
 
     @staticmethod
-    def of(planner: PlannerConfig, *, targets: bool = True) -> Wanted:
+    def of(planner: PlannerConfig, *, targets: bool = True) -> InputSpec:
         """What a planner reads to learn, or with `targets=False` to plan."""
         learned = (HUMAN_POSES, *planner.auxiliary_targets) if targets else ()
-        return Wanted(panorama=planner.panorama, lidar=planner.lidar, targets=learned)
+        return InputSpec(panorama=planner.panorama, lidar=planner.lidar, targets=learned)
 
     @property
     def parts(self) -> tuple[str, ...]:

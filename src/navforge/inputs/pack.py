@@ -13,7 +13,7 @@ from navforge.core.files import file_fingerprint, fingerprint
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.read import read_stored, refer
 from navforge.inputs.shards import Shard, write_shard
 from navforge.inputs.store import FORMAT, MANIFEST, InputStore, Part, shard_path, write_store
@@ -53,7 +53,7 @@ class _Job:
     log: str
     splits: tuple[Split, ...]
     """Parts of the splits in this log."""
-    wanted: Wanted
+    spec: InputSpec
     parts: dict[str, Part]
     data: DataConfig
     path: Path
@@ -73,12 +73,12 @@ class _Job:
         return fingerprint(FORMAT, {name: asdict(part) for name, part in self.parts.items()}, tokens, logs, maps)
 
 
-def pack(splits: Sequence[Split], wanted: Wanted, data: DataConfig, out: Path, *, workers: int = 0) -> PackReport:
+def pack(splits: Sequence[Split], spec: InputSpec, data: DataConfig, out: Path, *, workers: int = 0) -> PackReport:
     """Write or finish the store of some splits' scenes; it is published (can be opened) only if every scene was read.
 
     Args:
         splits: the scenes; no scene in two of them.
-        wanted: what is read of each.
+        spec: what is read of each.
         data: where logs, sensor files and maps are.
         out: folder of the store.
         workers: processes; 0 for one per CPU.
@@ -88,14 +88,14 @@ def pack(splits: Sequence[Split], wanted: Wanted, data: DataConfig, out: Path, *
             share a scene.
     """
     started = time.perf_counter()
-    parts = Part.of(wanted)
+    parts = Part.of(spec)
     tokens = _tokens(splits)
     _check_folder(out, parts, tokens)
     jobs = [
         _Job(
             log=log,
             splits=tuple(split.one_log(log) for split in splits if log in split.logs),
-            wanted=wanted,
+            spec=spec,
             parts=parts,
             data=data,
             path=shard_path(out, log),
@@ -170,7 +170,7 @@ def _pack_log(job: _Job) -> PackedLog:
     def read() -> Iterator[tuple[str, dict[str, bytes]]]:
         for scene in job.scenes():
             try:
-                yield scene.token, read_stored(refer(scene, job.wanted, job.data), job.wanted, job.data)
+                yield scene.token, read_stored(refer(scene, job.spec, job.data), job.spec, job.data)
             except Exception as error:  # the boundary of one scene: the others are tried, all failures are named
                 known = isinstance(error, NavforgeError)
                 failures[scene.token] = str(error) if known else f"{type(error).__name__}: {error}"

@@ -21,7 +21,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 from navforge.data.sensors import camera_path, lidar_path
 from navforge.inputs.corrupt import CorruptSample
-from navforge.inputs.input_spec import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, Wanted
+from navforge.inputs.input_spec import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, InputSpec
 from navforge.inputs.jpeg import read_camera
 from navforge.inputs.stored import AGENT_LABELS, Arrays, from_stored, to_stored
 from navforge.inputs.targets import Surroundings, agents, bev_semantics, surroundings
@@ -57,25 +57,25 @@ def read_status(scene: Scene) -> NDArray[np.float32]:
     return np.concatenate([status.command, status.velocity, status.acceleration]).astype(np.float32)
 
 
-def refer(scene: Scene, wanted: Wanted, data: DataConfig) -> Reference:
+def refer(scene: Scene, spec: InputSpec, data: DataConfig) -> Reference:
     """The reference of a scene; opens no sensor file.
 
     Raises:
         DataError: the log is malformed, names no such sensor, or ends before the human's plan does.
     """
-    poses = scene.human_poses(HUMAN_POSE_COUNT) if HUMAN_POSES in wanted.targets else None
-    names = wanted.panorama.names if wanted.panorama is not None else ()
+    poses = scene.human_poses(HUMAN_POSE_COUNT) if HUMAN_POSES in spec.targets else None
+    names = spec.panorama.names if spec.panorama is not None else ()
     return Reference(
         token=scene.token,
         status=read_status(scene),
         human_poses=None if poses is None else poses.astype(np.float32),
         cameras=tuple(camera_path(scene, name, data) for name in names),
-        lidar=None if wanted.lidar is None else lidar_path(scene, data),
-        around=surroundings(scene) if {AGENTS, BEV_SEMANTICS} & set(wanted.targets) else None,
+        lidar=None if spec.lidar is None else lidar_path(scene, data),
+        around=surroundings(scene) if {AGENTS, BEV_SEMANTICS} & set(spec.targets) else None,
     )
 
 
-def read_stored(reference: Reference, wanted: Wanted, data: DataConfig) -> dict[str, bytes]:
+def read_stored(reference: Reference, spec: InputSpec, data: DataConfig) -> dict[str, bytes]:
     """The stored form of a scene, from its sensor files.
 
     Raises:
@@ -83,27 +83,27 @@ def read_stored(reference: Reference, wanted: Wanted, data: DataConfig) -> dict[
         DataError: the map cannot be read.
     """
     arrays: Arrays = {STATUS: reference.status}
-    if wanted.panorama is not None:
-        files = zip(wanted.panorama.names, reference.cameras, strict=True)
+    if spec.panorama is not None:
+        files = zip(spec.panorama.names, reference.cameras, strict=True)
         images = {name: _whole(reference, file, read_camera) for name, file in files}
-        arrays[PANORAMA] = stitch(images, wanted.panorama)
-    if wanted.lidar is not None:
+        arrays[PANORAMA] = stitch(images, spec.panorama)
+    if spec.lidar is not None:
         assert reference.lidar is not None, "the reference was made for less than is wanted"
-        arrays[LIDAR] = histogram(_whole(reference, reference.lidar, read_lidar), wanted.lidar)
+        arrays[LIDAR] = histogram(_whole(reference, reference.lidar, read_lidar), spec.lidar)
     if reference.human_poses is not None:
         arrays[HUMAN_POSES] = reference.human_poses
     if reference.around is not None:
-        if AGENTS in wanted.targets:
+        if AGENTS in spec.targets:
             arrays[AGENTS], arrays[AGENT_LABELS] = agents(reference.around)
-        if BEV_SEMANTICS in wanted.targets:
+        if BEV_SEMANTICS in spec.targets:
             road_map = read_map(data.map_root(), reference.around.location)
             arrays[BEV_SEMANTICS] = bev_semantics(reference.around, road_map)
-    return to_stored(arrays, wanted)
+    return to_stored(arrays, spec)
 
 
-def read_arrays(reference: Reference, wanted: Wanted, data: DataConfig) -> Arrays:
+def read_arrays(reference: Reference, spec: InputSpec, data: DataConfig) -> Arrays:
     """What a planner sees of a scene (`stored.from_stored`), from its sensor files; raises as `read_stored`."""
-    return from_stored(read_stored(reference, wanted, data), wanted)
+    return from_stored(read_stored(reference, spec, data), spec)
 
 
 def read_inputs(scenes: Sequence[Scene], planner: PlannerConfig, data: DataConfig) -> Inputs:
@@ -112,9 +112,9 @@ def read_inputs(scenes: Sequence[Scene], planner: PlannerConfig, data: DataConfi
     Raises:
         DataError: a sensor file a planner needs is missing or damaged (`CorruptSample`), or a log is malformed.
     """
-    wanted = Wanted.of(planner, targets=False)
-    read = [read_arrays(refer(scene, wanted, data), wanted, data) for scene in scenes]
-    return {name: torch.from_numpy(np.stack([arrays[name] for arrays in read])) for name in wanted.parts}
+    spec = InputSpec.of(planner, targets=False)
+    read = [read_arrays(refer(scene, spec, data), spec, data) for scene in scenes]
+    return {name: torch.from_numpy(np.stack([arrays[name] for arrays in read])) for name in spec.parts}
 
 
 def _whole(reference: Reference, file: Path, read: Callable[[Any], _T]) -> _T:

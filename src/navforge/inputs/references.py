@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.read import Reference, refer
 from navforge.inputs.targets import Surroundings
 
@@ -62,9 +62,9 @@ class References:
         )
 
     @staticmethod
-    def gather(scenes: Iterable[Scene], wanted: Wanted, data: DataConfig) -> References:
+    def gather(scenes: Iterable[Scene], spec: InputSpec, data: DataConfig) -> References:
         """References of scenes, which are let go one by one; raises as `read.refer`, and for no scene at all."""
-        found = [refer(scene, wanted, data) for scene in scenes]
+        found = [refer(scene, spec, data) for scene in scenes]
         if not found:
             raise DataError("no scenes to read")
         around = [one.around for one in found if one.around is not None]

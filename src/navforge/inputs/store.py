@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json
 from navforge.inputs.corrupt import CorruptSample
-from navforge.inputs.input_spec import Wanted
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.shards import NO_THREADS, TOKEN, Shard
 from navforge.models.planner import PlannerConfig
 
@@ -43,9 +43,9 @@ class Part:
     code: str
 
     @staticmethod
-    def of(wanted: Wanted) -> dict[str, Part]:
+    def of(spec: InputSpec) -> dict[str, Part]:
         """The parts of what a planner wants."""
-        return {name: Part(config=wanted.configs[name], code=wanted.codes[name]) for name in wanted.parts}
+        return {name: Part(config=spec.configs[name], code=spec.codes[name]) for name in spec.parts}
 
 
 def shard_path(folder: Path, log_name: str) -> Path:
@@ -150,9 +150,9 @@ class InputStore:
         Raises:
             DataError: a part is missing or was made with another configuration or other code, or scenes are missing.
         """
-        wanted = Part.of(Wanted.of(planner))
+        parts = Part.of(InputSpec.of(planner))
         remedy = f"run navforge pack agent={planner.name} with another out (the old store can then be deleted)"
-        for name, part in wanted.items():
+        for name, part in parts.items():
             if name not in self.parts:
                 raise DataError(f"the input store {self.path} holds no {name}, which {planner.name} reads; {remedy}")
             held = self.parts[name]

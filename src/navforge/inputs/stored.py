@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from navforge.inputs.input_spec import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, Wanted
+from navforge.inputs.input_spec import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, InputSpec
 from navforge.inputs.jpeg import Buffer, decode, encode
 from navforge.models.contract import AGENTS, BEV_SEMANTICS, STATUS_SIZE
 from navforge.models.perception import BEV_SHAPE, BOX_COLUMNS, MOST_AGENTS
@@ -26,33 +26,33 @@ _CODEC = pa.Codec("zstd", compression_level=1)
 """For parts that are mostly empty: a LiDAR histogram or a picture of the ground shrinks to a tenth."""
 
 
-def to_stored(arrays: Mapping[str, NDArray[Any]], wanted: Wanted) -> dict[str, bytes]:
+def to_stored(arrays: Mapping[str, NDArray[Any]], spec: InputSpec) -> dict[str, bytes]:
     """Bytes of each part.
 
     Args:
         arrays: `status` (8,) float32; as wanted `panorama` (3, H, W) uint8, `lidar` (C, R, C) uint8 counts,
             `human_poses` (8, 3) float32, `agents` (30, 5) float32 with `agent_labels` (30,) bool, `bev_semantics`
             (128, 256) uint8.
-        wanted: which parts, and the quality of the panorama.
+        spec: which parts, and the quality of the panorama.
     """
     stored = {STATUS: arrays[STATUS].tobytes()}
-    if wanted.panorama is not None:
+    if spec.panorama is not None:
         image = arrays[PANORAMA]
-        quality = wanted.panorama.quality
+        quality = spec.panorama.quality
         exact = quality is None
         stored[PANORAMA] = image.tobytes() if exact else encode(np.ascontiguousarray(image.transpose(1, 2, 0)), quality)
-    if wanted.lidar is not None:
+    if spec.lidar is not None:
         stored[LIDAR] = _CODEC.compress(arrays[LIDAR].tobytes(), asbytes=True)
-    for name in wanted.targets:
+    for name in spec.targets:
         stored[name] = arrays[name].tobytes()
-    if AGENTS in wanted.targets:
+    if AGENTS in spec.targets:
         stored[AGENTS] += arrays[AGENT_LABELS].tobytes()
-    if BEV_SEMANTICS in wanted.targets:
+    if BEV_SEMANTICS in spec.targets:
         stored[BEV_SEMANTICS] = _CODEC.compress(stored[BEV_SEMANTICS], asbytes=True)
     return stored
 
 
-def from_stored(stored: Mapping[str, Buffer], wanted: Wanted) -> Arrays:
+def from_stored(stored: Mapping[str, Buffer], spec: InputSpec) -> Arrays:
     """Arrays of each part as a planner takes them; they own their memory.
 
     Returns:
@@ -64,20 +64,20 @@ def from_stored(stored: Mapping[str, Buffer], wanted: Wanted) -> Arrays:
         ValueError: a part has not the bytes its shape needs.
     """
     arrays: Arrays = {STATUS: _array(stored[STATUS], np.float32, (STATUS_SIZE,))}
-    if wanted.panorama is not None:
-        shape = (3, wanted.panorama.height, wanted.panorama.width)
-        arrays[PANORAMA] = _panorama(stored[PANORAMA], shape, exact=wanted.panorama.quality is None)
-    if wanted.lidar is not None:
-        levels = (np.arange(wanted.lidar.cap + 1) / wanted.lidar.cap).astype(np.float32)
-        arrays[LIDAR] = levels[_unpack(stored[LIDAR], wanted.lidar.shape)]
-    if HUMAN_POSES in wanted.targets:
+    if spec.panorama is not None:
+        shape = (3, spec.panorama.height, spec.panorama.width)
+        arrays[PANORAMA] = _panorama(stored[PANORAMA], shape, exact=spec.panorama.quality is None)
+    if spec.lidar is not None:
+        levels = (np.arange(spec.lidar.cap + 1) / spec.lidar.cap).astype(np.float32)
+        arrays[LIDAR] = levels[_unpack(stored[LIDAR], spec.lidar.shape)]
+    if HUMAN_POSES in spec.targets:
         arrays[HUMAN_POSES] = _array(stored[HUMAN_POSES], np.float32, (HUMAN_POSE_COUNT, 3))
-    if AGENTS in wanted.targets:
+    if AGENTS in spec.targets:
         boxes = memoryview(stored[AGENTS])
         size = MOST_AGENTS * BOX_COLUMNS * np.dtype(np.float32).itemsize
         arrays[AGENTS] = _array(boxes[:size], np.float32, (MOST_AGENTS, BOX_COLUMNS))
         arrays[AGENT_LABELS] = _array(boxes[size:], np.bool_, (MOST_AGENTS,))
-    if BEV_SEMANTICS in wanted.targets:
+    if BEV_SEMANTICS in spec.targets:
         arrays[BEV_SEMANTICS] = _unpack(stored[BEV_SEMANTICS], BEV_SHAPE)
     return arrays
 

@@ -11,19 +11,19 @@ from navforge.preflight.context import Facts
 from navforge.preflight.finding import Finding, Report, join, ok, refused
 from navforge.preflight.ranks import TASKS
 from navforge.preflight.record import read_record
-from navforge.training.ranks.rank_info import Placement
+from navforge.training.ranks.rank_info import RankInfo
 from navforge.training.run_config import RunConfig
 
 RANK_CHECKS = ("tasks", "placement", "srun", "gpus", "paths")
 """What every rank checks; the first of each node checks the rest too."""
 
 
-def on_node(config: RunConfig, placement: Placement, environ: Mapping[str, str]) -> Report:
+def on_node(config: RunConfig, rank_info: RankInfo, environ: Mapping[str, str]) -> Report:
     """Check again where a rank runs; the figures are those `preflight.json` of the run folder holds.
 
     Args:
         config: the run's.
-        placement: the rank's.
+        rank_info: the rank's.
         environ: its environment.
 
     Returns:
@@ -43,15 +43,15 @@ def on_node(config: RunConfig, placement: Placement, environ: Mapping[str, str])
         step=record.step,
         free_bytes=disk.free_bytes(config.out),
     )
-    first = placement.local_rank == 0
+    first = rank_info.local_rank == 0
     chosen = [check for check in CHECKS if check.on_node and (first or check.name in RANK_CHECKS)]
-    findings = join([_ranks(config, placement), *(check.find(facts) for check in chosen)])
-    return Report(findings, {"node": placement.node}).accept(record.accepted)
+    findings = join([_ranks(config, rank_info), *(check.find(facts) for check in chosen)])
+    return Report(findings, {"node": rank_info.node}).accept(record.accepted)
 
 
-def _ranks(config: RunConfig, placement: Placement) -> Iterator[Finding]:
-    """The placement against the run."""
-    wanted, found = (config.nodes, config.devices), (placement.nodes, placement.devices)
+def _ranks(config: RunConfig, rank_info: RankInfo) -> Iterator[Finding]:
+    """The rank_info against the run."""
+    wanted, found = (config.nodes, config.devices), (rank_info.nodes, rank_info.devices)
     if wanted != found:
         yield refused(
             TASKS,
@@ -59,4 +59,4 @@ def _ranks(config: RunConfig, placement: Placement) -> Iterator[Finding]:
             f"--nodes={wanted[0]} --ntasks-per-node={wanted[1]}, or start the run again with nodes= and devices=",
         )
     else:
-        yield ok(TASKS, f"rank {placement.rank} of {placement.world_size}")
+        yield ok(TASKS, f"rank {rank_info.rank} of {rank_info.world_size}")

@@ -24,7 +24,7 @@ from navforge.runs.signals import StopSignals
 from navforge.runs.status import Attempt, append_attempt, read_attempts
 from navforge.training import run_inputs as materials
 from navforge.training.environment import describe_environment
-from navforge.training.loop.checkpointing import Keeper
+from navforge.training.loop.checkpointing import CheckpointManager
 from navforge.training.loop.loaders import dataset_of, plan_of, train_loader, val_loader
 from navforge.training.loop.loggers import Loggers, make_loggers, require_loggers
 from navforge.training.loop.module import PlannerModule, optimiser_of, schedule_of
@@ -33,10 +33,10 @@ from navforge.training.loop.trainer import Parts, Trainer
 from navforge.training.ranks.heartbeat import Heartbeat
 from navforge.training.ranks.messages import Ranks
 from navforge.training.ranks.rank import run_rank
-from navforge.training.ranks.rank_info import Placement, alone
+from navforge.training.ranks.rank_info import RankInfo, alone
 from navforge.training.ranks.strategy import fabric_of, wrap
 from navforge.training.run_config import RunConfig, read_run_config, write_run_config
-from navforge.training.run_inputs import Material
+from navforge.training.run_inputs import RunInputs
 from navforge.training.smoke import TRAINED, UNTRAINED, Smoke
 
 __all__ = ["RunConfig", "execute", "read_run_config", "run_rank", "train", "write_run_config"]
@@ -67,20 +67,20 @@ def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
         )
     folder = RunFolder(config.out)
     attempt = max([0, *(start.attempt + 1 for start in read_attempts(folder.attempts))])
-    placement = alone()
-    with Heartbeat(folder, placement, attempt=attempt) as beat:
-        execute(config, folder, placement, beat=beat, signals=signals or StopSignals())
+    rank_info = alone()
+    with Heartbeat(folder, rank_info, attempt=attempt) as beat:
+        execute(config, folder, rank_info, beat=beat, signals=signals or StopSignals())
     return folder.checkpoints / BEST
 
 
 def execute(
-    config: RunConfig, folder: RunFolder, placement: Placement, *, beat: Heartbeat, signals: StopSignals
+    config: RunConfig, folder: RunFolder, rank_info: RankInfo, *, beat: Heartbeat, signals: StopSignals
 ) -> None:
     """The part of this rank in a run, once all ranks have met."""
-    ranks = Ranks(placement.rank, placement.world_size)
+    ranks = Ranks(rank_info.rank, rank_info.world_size)
     require_loggers(config.train.loggers)
-    material = materials.gather(config)
-    about = materials.facts(config, material, placement.world_size)
+    material = materials.open_run_inputs(config)
+    about = materials.facts(config, material, rank_info.world_size)
     found = _newest(config, folder, ranks)
     if found is not None:
         materials.check_same_run(planner_part(folder.checkpoints / LAST, found), about, config)
@@ -91,13 +91,13 @@ def execute(
             folder.attempts,
             Attempt(
                 attempt=beat.status.attempt,
-                job=placement.job,
-                world_size=placement.world_size,
+                job=rank_info.job,
+                world_size=rank_info.world_size,
                 time=time.time(),
                 resumed_step=resumed or 0,
             ),
         )
-    setup = _Setup(config, folder, placement, ranks, material, about, resumed)
+    setup = _Setup(config, folder, rank_info, ranks, material, about, resumed)
     loggers = _loggers(setup)
     trainer, outcome = None, "failed"
     try:
@@ -122,9 +122,9 @@ class _Setup:
 
     config: RunConfig
     folder: RunFolder
-    placement: Placement
+    rank_info: RankInfo
     ranks: Ranks
-    material: Material
+    material: RunInputs
     about: dict[str, Any]
     resumed: int | None
     """Optimiser steps the run has done; None for a new one."""
@@ -139,7 +139,7 @@ class _Setup:
     def trainer(self, beat: Heartbeat, signals: StopSignals, loggers: Loggers) -> Trainer:
         """Planner, data and all else, fresh; the untrained planner has been tried out."""
         config, material = self.config, self.material
-        fabric = fabric_of(config.train, self.placement)
+        fabric = fabric_of(config.train, self.rank_info)
         seed_everything(config.train.seed, verbose=False)
         planner = config.planner.build(material.vocabulary, pretrained=self.resumed is None)
         about = checkpoints.contents(planner_to_dict(config.planner), self.about)
@@ -211,8 +211,8 @@ class _Setup:
 
 def _newest(config: RunConfig, folder: RunFolder, ranks: Ranks) -> dict[str, Any] | None:
     """Values of the newest whole checkpoint; rank 0 decides which that is."""
-    keeper = Keeper(folder.checkpoints, minutes=0, keep=config.train.keep_best)
-    path = ranks.first_does(keeper.find)
+    manager = CheckpointManager(folder.checkpoints, minutes=0, keep=config.train.keep_best)
+    path = ranks.first_does(manager.find)
     return None if path is None else read_values(path)
 
 

@@ -37,7 +37,7 @@ FREE = (
 
 
 @dataclass(frozen=True)
-class Material:
+class RunInputs:
     """What a run trains on."""
 
     vocabulary: Vocabulary | None
@@ -49,7 +49,7 @@ class Material:
     fingerprints: dict[str, str | None]
 
 
-def gather(config: RunConfig) -> Material:
+def open_run_inputs(config: RunConfig) -> RunInputs:
     """Open everything a run needs.
 
     Raises:
@@ -78,10 +78,10 @@ def gather(config: RunConfig) -> Material:
         "val_teacher": teachers[1].fingerprint if teachers[1] else None,
     }
     store = None if config.store is None else InputStore.open(config.store)
-    return Material(vocabulary, train_split, val_split, *teachers, store, fingerprints)
+    return RunInputs(vocabulary, train_split, val_split, *teachers, store, fingerprints)
 
 
-def facts(config: RunConfig, material: Material, world_size: int) -> dict[str, Any]:
+def facts(config: RunConfig, material: RunInputs, world_size: int) -> dict[str, Any]:
     """Plain values for the checkpoint."""
     return {
         "agent": config.agent,

@@ -16,7 +16,7 @@ from navforge.models.planner import load_planner
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure, RankStatus
-from navforge.training.loop.checkpointing import Keeper
+from navforge.training.loop.checkpointing import CheckpointManager
 from navforge.training.loop.curves import read_curves
 from navforge.training.loop.stepper import Stepper
 from navforge.training.run import RunConfig
@@ -57,7 +57,7 @@ def at_step(step: int, ranks: tuple[int, ...], action: Callable[[], None]) -> Fa
 def every_third(patch: pytest.MonkeyPatch) -> None:
     """A checkpoint before every third step, whatever the clock says."""
     asked = iter(range(10**6))
-    patch.setattr(Keeper, "due", property(lambda self: next(asked) % 3 == 2))
+    patch.setattr(CheckpointManager, "due", property(lambda self: next(asked) % 3 == 2))
 
 
 def test_killed_and_resumed_equals_uninterrupted(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:

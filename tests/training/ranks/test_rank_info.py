@@ -1,4 +1,4 @@
-"""Placement from environments as recorded under srun, torchrun and without either."""
+"""RankInfo from environments as recorded under srun, torchrun and without either."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from navforge.core.errors import ConfigError
-from navforge.training.ranks.rank_info import Placement, first_host, from_environment, tasks_per_node
+from navforge.training.ranks.rank_info import RankInfo, first_host, from_environment, tasks_per_node
 
 RECORDED = (
     "SLURM_JOB_ID=31 SLURM_PROCID=3 SLURM_LOCALID=1 SLURM_NODEID=1 SLURM_NTASKS=4 SLURM_NPROCS=4 "
@@ -33,7 +33,7 @@ def without(environ: dict[str, str], *names: str) -> dict[str, str]:
 
 
 def test_a_rank_under_srun() -> None:
-    assert from_environment(SRUN) == Placement(
+    assert from_environment(SRUN) == RankInfo(
         rank=3,
         local_rank=1,
         world_size=4,

@@ -26,7 +26,7 @@ Ranking = list[tuple[float, int]]
 """(value, epoch) of the best epochs, best first."""
 
 
-class Keeper:
+class CheckpointManager:
     """Writes and finds checkpoints; only rank 0 has one."""
 
     def __init__(self, folder: Path, *, minutes: float, keep: int) -> None:

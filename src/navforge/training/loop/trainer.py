@@ -23,14 +23,14 @@ from navforge.models import checkpoints
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import StopSignals
 from navforge.training.config import TrainConfig
-from navforge.training.loop.checkpointing import Keeper, Ranking, ranked
+from navforge.training.loop.checkpointing import CheckpointManager, Ranking, ranked
 from navforge.training.loop.curves import FILE, EpochCurve, StepCurve
 from navforge.training.loop.loaders import Fetched, fetch
 from navforge.training.loop.loggers import Loggers
 from navforge.training.loop.meter import Meter, all_sums, means
 from navforge.training.loop.order import EpochBatches, SharedBatches
 from navforge.training.loop.stepper import Stepper
-from navforge.training.ranks.consensus import CorruptLog, Stopped, vote
+from navforge.training.ranks.consensus import CorruptLog, Stopped, agree
 from navforge.training.ranks.failures import TrainingError
 from navforge.training.ranks.heartbeat import Heartbeat
 from navforge.training.ranks.messages import Ranks
@@ -97,7 +97,7 @@ class Trainer:
         self.corrupt = CorruptLog(parts.config.tolerate_corrupt)
         self.seconds = 0.0
         """Spent on the epoch by earlier attempts."""
-        self.keeper = Keeper(
+        self.checkpoints = CheckpointManager(
             parts.folder.checkpoints, minutes=parts.config.checkpoint_minutes, keep=parts.config.keep_best
         )
         self._pending = _Pending()
@@ -122,7 +122,7 @@ class Trainer:
         self.corrupt = CorruptLog(parts.config.tolerate_corrupt, state["corrupt"])
         self.seconds = state["seconds"]
         if self.ranks.first and self.at.step == 0 and self.at.epoch:
-            self.keeper.keep_best(self.ranking, self.at.epoch - 1)
+            self.checkpoints.keep_best(self.ranking, self.at.epoch - 1)
 
     def run(self) -> None:
         """Train to the end.
@@ -170,7 +170,7 @@ class Trainer:
 
     def _write(self, values: dict[str, Any]) -> None:
         self.steps.secure()
-        self.keeper.save(values)
+        self.checkpoints.save(values)
 
     def _train_epoch(self) -> None:
         loader, order = self.parts.train
@@ -209,8 +209,8 @@ class Trainer:
     def _agree(self, fetched: Fetched, *, boundary: bool) -> None:
         """Before a batch: whether to go on, to save or to stop."""
         pending = self._pending.loss if boundary else 0.0
-        due = boundary and self.keeper.due
-        found = vote(self.ranks, fetched, stop=self.parts.signals.received, save=due, loss=pending)
+        due = boundary and self.checkpoints.due
+        found = agree(self.ranks, fetched, stop=self.parts.signals.received, save=due, loss=pending)
         if boundary:
             self._settle(found.loss)
         if found.corrupt:
@@ -257,7 +257,7 @@ class Trainer:
         self._tell()
         self.save()
         if self.ranks.first:
-            self.keeper.keep_best(self.ranking, self.at.epoch - 1)
+            self.checkpoints.keep_best(self.ranking, self.at.epoch - 1)
         parts.smoke()
 
     def _validate(self, loader: DataLoader[Any], order: SharedBatches) -> dict[str, float]:
@@ -268,7 +268,7 @@ class Trainer:
         batches = iter(loader)
         for number in range(len(order)):
             fetched = fetch(batches)
-            found = vote(self.ranks, fetched, stop=parts.signals.received, save=False, loss=0.0)
+            found = agree(self.ranks, fetched, stop=parts.signals.received, save=False, loss=0.0)
             if found.corrupt:
                 self._note_corrupt(fetched)
             if found.stop:

@@ -20,7 +20,7 @@ class Stopped(Exception):  # noqa: N818 (nothing went wrong)
 
 
 @dataclass(frozen=True)
-class Vote:
+class Agreement:
     """What all ranks now know."""
 
     stop: int
@@ -33,7 +33,7 @@ class Vote:
     """Mean over ranks of the loss each brought."""
 
 
-def vote(ranks: Ranks, fetched: Fetched, *, stop: int, save: bool, loss: float) -> Vote:
+def agree(ranks: Ranks, fetched: Fetched, *, stop: int, save: bool, loss: float) -> Agreement:
     """Bring what this rank knows, learn what all know.
 
     Raises:
@@ -52,7 +52,7 @@ def vote(ranks: Ranks, fetched: Fetched, *, stop: int, save: bool, loss: float) 
     if failed:
         ranks.raise_together(fetched.error)
     number = signal.SIGTERM if term else signal.SIGUSR1 if usr1 else 0
-    return Vote(stop=int(number), save=due > 0, corrupt=corrupt > 0, loss=total / ranks.world_size)
+    return Agreement(stop=int(number), save=due > 0, corrupt=corrupt > 0, loss=total / ranks.world_size)
 
 
 class CorruptLog:

@@ -15,7 +15,7 @@ from navforge.runs import status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import RankStatus
 from navforge.training.loop.memory import gpu_bytes, host_bytes
-from navforge.training.ranks.rank_info import Placement
+from navforge.training.ranks.rank_info import RankInfo
 
 BEAT_S = 2.0
 MEMORY_EVERY = 5
@@ -31,22 +31,22 @@ class Heartbeat:
     A disk that is full does not stop the heartbeat: the trainer will notice when it has something to keep.
     """
 
-    def __init__(self, folder: RunFolder, placement: Placement, *, attempt: int) -> None:
+    def __init__(self, folder: RunFolder, rank_info: RankInfo, *, attempt: int) -> None:
         now = time.time()
         self.status = RankStatus(
-            rank=placement.rank,
-            world_size=placement.world_size,
-            node=placement.node,
+            rank=rank_info.rank,
+            world_size=rank_info.world_size,
+            node=rank_info.node,
             pid=os.getpid(),
             attempt=attempt,
-            job=placement.job,
+            job=rank_info.job,
             phase="starting",
             time=now,
             started=now,
             moved=now,
         )
         self._folder = folder
-        self._world_size = placement.world_size
+        self._world_size = rank_info.world_size
         self._samples = 0
         self._waited = 0.0
         self._marks: deque[tuple[float, int, float, int]] = deque(maxlen=WINDOW)

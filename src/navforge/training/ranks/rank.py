@@ -27,12 +27,12 @@ from navforge.runs.signals import STATUS, StopSignals
 from navforge.training.config import TrainConfig
 from navforge.training.ranks.failures import failure
 from navforge.training.ranks.heartbeat import Heartbeat
-from navforge.training.ranks.rank_info import Placement, from_environment
+from navforge.training.ranks.rank_info import RankInfo, from_environment
 
 if TYPE_CHECKING:
     from navforge.training.run_config import RunConfig
 
-Preflight = Callable[["RunConfig", Placement], None]
+Preflight = Callable[["RunConfig", RankInfo], None]
 """Checks a rank on its node; raises what refuses it."""
 
 
@@ -49,16 +49,16 @@ def run_rank(folder: RunFolder | Path, *, preflight: Preflight | None = None) ->
         The exit status: one of `runs.exits`.
     """
     folder = RunFolder(Path(folder)) if not isinstance(folder, RunFolder) else folder
-    placement = from_environment()
+    rank_info = from_environment()
     earlier = status.read_attempts(folder.attempts)
-    attempt = max([placement.attempt, *(start.attempt + 1 for start in earlier)])
-    with _log(folder, placement, attempt), StopSignals() as signals:
-        folder.failure_file(placement.rank).unlink(missing_ok=True)
-        with Heartbeat(folder, placement, attempt=attempt) as beat:
+    attempt = max([rank_info.attempt, *(start.attempt + 1 for start in earlier)])
+    with _log(folder, rank_info, attempt), StopSignals() as signals:
+        folder.failure_file(rank_info.rank).unlink(missing_ok=True)
+        with Heartbeat(folder, rank_info, attempt=attempt) as beat:
             try:
-                return _run(folder, placement, beat, signals, preflight)
+                return _run(folder, rank_info, beat, signals, preflight)
             except BaseException as error:  # the boundary of the process: recorded, said, and turned into a status
-                return _record(error, folder, placement, beat)
+                return _record(error, folder, rank_info, beat)
 
 
 def leave(code: int) -> None:
@@ -74,23 +74,23 @@ def leave(code: int) -> None:
 
 
 def _run(
-    folder: RunFolder, placement: Placement, beat: Heartbeat, signals: StopSignals, preflight: Preflight | None
+    folder: RunFolder, rank_info: RankInfo, beat: Heartbeat, signals: StopSignals, preflight: Preflight | None
 ) -> int:
     asked = _peek(folder)
-    if (wanted := (asked["nodes"], asked["devices"])) != (found := (placement.nodes, placement.devices)):
+    if (wanted := (asked["nodes"], asked["devices"])) != (found := (rank_info.nodes, rank_info.devices)):
         raise ConfigError(
             f"the run is for {wanted[0]} nodes x {wanted[1]} ranks, but {found[0]} x {found[1]} were started (Slurm: "
             f"--nodes={wanted[0]} --ntasks-per-node={wanted[1]} and srun)"
         )
     store: Any = None
-    if placement.world_size > 1:
+    if rank_info.world_size > 1:
         beat.tell(phase="rendezvous")
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a warning per rank about a flag that is meant
         from navforge.training.ranks import rendezvous  # noqa: PLC0415 (imports torch, which takes seconds)
 
-        store = rendezvous.meet(placement, asked["timeout"])
-    if placement.rank == 0:
-        _clear(folder, placement.world_size)
+        store = rendezvous.meet(rank_info, asked["timeout"])
+    if rank_info.rank == 0:
+        _clear(folder, rank_info.world_size)
     # Everything else is imported once all ranks are there.
     from navforge.training.ranks.consensus import Stopped  # noqa: PLC0415
     from navforge.training.ranks.messages import Ranks  # noqa: PLC0415
@@ -101,12 +101,12 @@ def _run(
     if store is not None:
         from navforge.training.ranks.rendezvous import join_group  # noqa: PLC0415
 
-        join_group(placement, store, backend_of(config.train))
+        join_group(rank_info, store, backend_of(config.train))
     if preflight is not None:
         beat.tell(phase="preflight")
-        _check(preflight, config, placement, Ranks(placement.rank, placement.world_size))
+        _check(preflight, config, rank_info, Ranks(rank_info.rank, rank_info.world_size))
     try:
-        execute(config, folder, placement, beat=beat, signals=signals)
+        execute(config, folder, rank_info, beat=beat, signals=signals)
     except Stopped as stopped:
         beat.tell(phase="stopped")
         print(f"{stopped}, checkpoint written", file=sys.stderr, flush=True)
@@ -114,10 +114,10 @@ def _run(
     return exits.FINISHED
 
 
-def _check(preflight: Preflight, config: RunConfig, placement: Placement, ranks: Any) -> None:
+def _check(preflight: Preflight, config: RunConfig, rank_info: RankInfo, ranks: Any) -> None:
     refusal: Exception | None = None
     try:
-        preflight(config, placement)
+        preflight(config, rank_info)
     except Exception as error:  # all ranks have to hear of it before any of them ends
         refusal = error
     ranks.raise_together(refusal)
@@ -151,12 +151,12 @@ def _clear(folder: RunFolder, world_size: int) -> None:
     folder.finished.unlink(missing_ok=True)
 
 
-def _record(error: BaseException, folder: RunFolder, placement: Placement, beat: Heartbeat) -> int:
-    record = failure(error, rank=placement.rank, attempt=beat.status.attempt, step=beat.status.step)
+def _record(error: BaseException, folder: RunFolder, rank_info: RankInfo, beat: Heartbeat) -> int:
+    record = failure(error, rank=rank_info.rank, attempt=beat.status.attempt, step=beat.status.step)
     user = record.cause in ("user_error", "rendezvous", "preflight")
     print("" if user else record.traceback, f"error: {error}", sep="", file=sys.stderr, flush=True)
     try:
-        status.write(folder.failure_file(placement.rank), record)
+        status.write(folder.failure_file(rank_info.rank), record)
     except OSError as full:
         print(f"error: the failure could not be recorded: {full}", file=sys.stderr, flush=True)
     beat.tell(phase="failed")
@@ -164,15 +164,15 @@ def _record(error: BaseException, folder: RunFolder, placement: Placement, beat:
 
 
 @contextmanager
-def _log(folder: RunFolder, placement: Placement, attempt: int) -> Iterator[None]:
+def _log(folder: RunFolder, rank_info: RankInfo, attempt: int) -> Iterator[None]:
     """Everything this process says goes to its log, of rank 0 also to the console; crashes of the interpreter too."""
-    path = folder.rank_log(placement.rank)
+    path = folder.rank_log(rank_info.rank)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", buffering=1, encoding="utf-8") as file:
         now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         file.write(
-            f"=== {now} UTC: attempt {attempt}, rank {placement.rank} of {placement.world_size} on {placement.node}, "
-            f"pid {os.getpid()}" + (f", job {placement.job}" if placement.job else "") + "\n"
+            f"=== {now} UTC: attempt {attempt}, rank {rank_info.rank} of {rank_info.world_size} on {rank_info.node}, "
+            f"pid {os.getpid()}" + (f", job {rank_info.job}" if rank_info.job else "") + "\n"
         )
         faulthandler.enable(file)
         outer = sys.stdout, sys.stderr
@@ -181,7 +181,7 @@ def _log(folder: RunFolder, placement: Placement, attempt: int) -> Iterator[None
         kept = [os.dup(1), os.dup(2)]
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-        console: TextIO | None = os.fdopen(os.dup(kept[1]), "w", buffering=1) if placement.rank == 0 else None
+        console: TextIO | None = os.fdopen(os.dup(kept[1]), "w", buffering=1) if rank_info.rank == 0 else None
         sys.stdout = sys.stderr = _Both(file, console)  # type: ignore[assignment]
         try:
             yield

@@ -16,7 +16,7 @@ FIRST_PORT, PORTS = 20_000, 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placement:
+class RankInfo:
     """One rank among all of its run."""
 
     rank: int
@@ -54,8 +54,8 @@ class Placement:
         return f"{self.job or 'local'}.{self.attempt}"
 
 
-def from_environment(environ: Mapping[str, str] | None = None, *, hostname: str | None = None) -> Placement:
-    """Placement by torchrun's variables, else by Slurm's, else alone.
+def from_environment(environ: Mapping[str, str] | None = None, *, hostname: str | None = None) -> RankInfo:
+    """RankInfo by torchrun's variables, else by Slurm's, else alone.
 
     Args:
         environ: the environment; default: this process's.
@@ -82,9 +82,9 @@ def from_environment(environ: Mapping[str, str] | None = None, *, hostname: str 
     )
 
 
-def alone(hostname: str | None = None) -> Placement:
+def alone(hostname: str | None = None) -> RankInfo:
     """A single rank that meets nobody."""
-    return Placement(
+    return RankInfo(
         rank=0,
         local_rank=0,
         world_size=1,
@@ -119,7 +119,7 @@ def tasks_per_node(text: str) -> list[int]:
     return counts
 
 
-def _torchrun(environ: Mapping[str, str], hostname: str) -> Placement:
+def _torchrun(environ: Mapping[str, str], hostname: str) -> RankInfo:
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     if absent := [name for name in names if name not in environ]:
         raise ConfigError(
@@ -128,7 +128,7 @@ def _torchrun(environ: Mapping[str, str], hostname: str) -> Placement:
         )
     rank, local_rank, world_size = (int(environ[name]) for name in names[:3])
     devices = int(environ.get("LOCAL_WORLD_SIZE", world_size))
-    return Placement(
+    return RankInfo(
         rank=rank,
         local_rank=local_rank,
         world_size=world_size,
@@ -143,7 +143,7 @@ def _torchrun(environ: Mapping[str, str], hostname: str) -> Placement:
     )
 
 
-def _slurm(environ: Mapping[str, str], hostname: str) -> Placement:
+def _slurm(environ: Mapping[str, str], hostname: str) -> RankInfo:
     job = environ["SLURM_JOB_ID"]
     counts = tasks_per_node(environ.get("SLURM_STEP_TASKS_PER_NODE") or environ["SLURM_TASKS_PER_NODE"])
     if len(set(counts)) > 1:
@@ -152,7 +152,7 @@ def _slurm(environ: Mapping[str, str], hostname: str) -> Placement:
             "the same number: give --ntasks-per-node, not --ntasks"
         )
     hosts = environ.get("SLURM_STEP_NODELIST") or environ["SLURM_JOB_NODELIST"]
-    return Placement(
+    return RankInfo(
         rank=int(environ["SLURM_PROCID"]),
         local_rank=int(environ["SLURM_LOCALID"]),
         world_size=sum(counts),

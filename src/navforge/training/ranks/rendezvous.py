@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from navforge.core.errors import NavforgeError
-from navforge.training.ranks.rank_info import Placement
+from navforge.training.ranks.rank_info import RankInfo
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=20)
 """A collective that takes longer fails: some rank is gone or stuck."""
@@ -26,7 +26,7 @@ class RendezvousError(NavforgeError):
     """Not all ranks came, or rank 0 could not be reached."""
 
 
-def meet(placement: Placement, timeout_s: float) -> Store:
+def meet(rank_info: RankInfo, timeout_s: float) -> Store:
     """Wait until every rank of this start of the job is here; return the store they share.
 
     Raises:
@@ -34,40 +34,40 @@ def meet(placement: Placement, timeout_s: float) -> Store:
             ranks that came, with their nodes, and those that did not.
     """
     deadline = time.monotonic() + timeout_s
-    store = _connect(placement, deadline, timeout_s)
-    place = PrefixStore(f"{placement.session}/meeting", store)
+    store = _connect(rank_info, deadline, timeout_s)
+    place = PrefixStore(f"{rank_info.session}/meeting", store)
     try:
-        verdict = _gather(placement, place, deadline, timeout_s)
+        verdict = _gather(rank_info, place, deadline, timeout_s)
         if verdict is not None:
-            _say_goodbye(placement, place)
+            _say_goodbye(rank_info, place)
     except dist.DistError as error:
         raise RendezvousError(
-            f"rank {placement.rank} on {placement.node} lost rank 0 at {_address(placement)} while waiting for the "
+            f"rank {rank_info.rank} on {rank_info.node} lost rank 0 at {_address(rank_info)} while waiting for the "
             f"other ranks: {_first_line(error)}"
         ) from error
     if verdict is not None:
         raise RendezvousError(verdict)
     store.set_timeout(COLLECTIVE_TIMEOUT)
-    return PrefixStore(placement.session, store)
+    return PrefixStore(rank_info.session, store)
 
 
-def join_group(placement: Placement, store: Store, backend: str) -> None:
+def join_group(rank_info: RankInfo, store: Store, backend: str) -> None:
     """Make the default process group of ranks that have met."""
     dist.init_process_group(
-        backend, store=store, rank=placement.rank, world_size=placement.world_size, timeout=COLLECTIVE_TIMEOUT
+        backend, store=store, rank=rank_info.rank, world_size=rank_info.world_size, timeout=COLLECTIVE_TIMEOUT
     )
 
 
-def _connect(placement: Placement, deadline: float, timeout_s: float) -> Store:
-    master = placement.rank == 0
+def _connect(rank_info: RankInfo, deadline: float, timeout_s: float) -> Store:
+    master = rank_info.rank == 0
     while True:
         left = deadline - time.monotonic()
         try:
             if not master:
-                socket.getaddrinfo(placement.master_addr, placement.master_port)
+                socket.getaddrinfo(rank_info.master_addr, rank_info.master_port)
             return TCPStore(
-                placement.master_addr,
-                placement.master_port,
+                rank_info.master_addr,
+                rank_info.master_port,
                 world_size=None,
                 is_master=master,
                 wait_for_workers=False,
@@ -77,28 +77,28 @@ def _connect(placement: Placement, deadline: float, timeout_s: float) -> Store:
             if time.monotonic() + POLL_S < deadline:
                 time.sleep(min(1.0, max(POLL_S, deadline - time.monotonic())))
                 continue
-            raise RendezvousError(_unreachable(placement, timeout_s, error)) from error
+            raise RendezvousError(_unreachable(rank_info, timeout_s, error)) from error
 
 
-def _unreachable(placement: Placement, timeout_s: float, error: Exception) -> str:
-    if placement.rank == 0:
+def _unreachable(rank_info: RankInfo, timeout_s: float, error: Exception) -> str:
+    if rank_info.rank == 0:
         return (
-            f"rank 0 on {placement.node} could not open {_address(placement)} within {timeout_s:g} s: another process "
+            f"rank 0 on {rank_info.node} could not open {_address(rank_info)} within {timeout_s:g} s: another process "
             f"holds the port, perhaps a second rank 0 or an earlier run ({_first_line(error)})"
         )
     return (
-        f"rank {placement.rank} of {placement.world_size} on {placement.node} could not reach rank 0 at "
-        f"{_address(placement)} within {timeout_s:g} s: rank 0 did not start, or its node cannot be reached from here "
+        f"rank {rank_info.rank} of {rank_info.world_size} on {rank_info.node} could not reach rank 0 at "
+        f"{_address(rank_info)} within {timeout_s:g} s: rank 0 did not start, or its node cannot be reached from here "
         f"({_first_line(error)})"
     )
 
 
-def _gather(placement: Placement, place: Store, deadline: float, timeout_s: float) -> str | None:
+def _gather(rank_info: RankInfo, place: Store, deadline: float, timeout_s: float) -> str | None:
     """None once all have come, else why not: the same words on every rank."""
-    world = placement.world_size
-    place.set(f"rank/{placement.rank}", placement.node)
-    if place.add(f"times/{placement.rank}", 1) > 1:
-        return _settle(place, f"rank {placement.rank} came twice, again on {placement.node}")
+    world = rank_info.world_size
+    place.set(f"rank/{rank_info.rank}", rank_info.node)
+    if place.add(f"times/{rank_info.rank}", 1) > 1:
+        return _settle(place, f"rank {rank_info.rank} came twice, again on {rank_info.node}")
     place.add("joined", 1)
     while True:
         if place.check(["verdict"]):
@@ -123,16 +123,16 @@ def _settle(place: Store, verdict: str) -> str | None:
     return place.compare_set("verdict", "", verdict or " ").decode().strip() or None
 
 
-def _say_goodbye(placement: Placement, place: Store) -> None:
+def _say_goodbye(rank_info: RankInfo, place: Store) -> None:
     heard = place.add("heard", 1)
     end = time.monotonic() + FAREWELL_S
-    while placement.rank == 0 and heard < place.add("joined", 0) and time.monotonic() < end:
+    while rank_info.rank == 0 and heard < place.add("joined", 0) and time.monotonic() < end:
         time.sleep(POLL_S)
         heard = place.add("heard", 0)
 
 
-def _address(placement: Placement) -> str:
-    return f"{placement.master_addr}:{placement.master_port}"
+def _address(rank_info: RankInfo) -> str:
+    return f"{rank_info.master_addr}:{rank_info.master_port}"
 
 
 def _first_line(error: Exception) -> str:

@@ -26,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from navforge.core.errors import ConfigError
 from navforge.training.config import TrainConfig
-from navforge.training.ranks.rank_info import Placement
+from navforge.training.ranks.rank_info import RankInfo
 
 SHARDED = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, Block)
 """Layers whose weights are gathered one at a time under FSDP; everything else is gathered as one."""
@@ -35,10 +35,10 @@ WHOLE = dcp.StateDictOptions(full_state_dict=True)
 
 
 class Cluster(ClusterEnvironment):
-    """A `Placement` in Lightning's terms; Lightning's own reading of Slurm's variables never runs."""
+    """A `RankInfo` in Lightning's terms; Lightning's own reading of Slurm's variables never runs."""
 
-    def __init__(self, placement: Placement) -> None:
-        self._placement = placement
+    def __init__(self, rank_info: RankInfo) -> None:
+        self._rank_info = rank_info
 
     @property
     def creates_processes_externally(self) -> bool:
@@ -48,12 +48,12 @@ class Cluster(ClusterEnvironment):
     @property
     def main_address(self) -> str:
         """Where ranks have met."""
-        return self._placement.master_addr
+        return self._rank_info.master_addr
 
     @property
     def main_port(self) -> int:
         """Where ranks have met."""
-        return self._placement.master_port
+        return self._rank_info.master_port
 
     @staticmethod
     def detect() -> bool:
@@ -62,25 +62,25 @@ class Cluster(ClusterEnvironment):
 
     def world_size(self) -> int:
         """Ranks in all."""
-        return self._placement.world_size
+        return self._rank_info.world_size
 
     def set_world_size(self, size: int) -> None:
         """The launcher has decided that."""
 
     def global_rank(self) -> int:
         """This rank."""
-        return self._placement.rank
+        return self._rank_info.rank
 
     def set_global_rank(self, rank: int) -> None:
         """The launcher has decided that."""
 
     def local_rank(self) -> int:
         """On its node."""
-        return self._placement.local_rank
+        return self._rank_info.local_rank
 
     def node_rank(self) -> int:
         """Of its node."""
-        return self._placement.node_rank
+        return self._rank_info.node_rank
 
 
 def backend_of(config: TrainConfig) -> str:
@@ -88,7 +88,7 @@ def backend_of(config: TrainConfig) -> str:
     return "cpu:gloo,cuda:nccl" if _on_gpu(config) else "gloo"
 
 
-def device_of(config: TrainConfig, placement: Placement) -> torch.device:
+def device_of(config: TrainConfig, rank_info: RankInfo) -> torch.device:
     """The device of a rank.
 
     Raises:
@@ -97,27 +97,27 @@ def device_of(config: TrainConfig, placement: Placement) -> torch.device:
     if not _on_gpu(config):
         return torch.device("cpu")
     seen = torch.cuda.device_count()
-    if seen <= placement.local_rank and seen != 1:
+    if seen <= rank_info.local_rank and seen != 1:
         raise ConfigError(
-            f"rank {placement.rank} on {placement.node} is number {placement.local_rank} of {placement.devices} there, "
-            f"but sees {seen} GPUs; ask for as many GPUs per node as ranks (devices={placement.devices}), or give "
+            f"rank {rank_info.rank} on {rank_info.node} is number {rank_info.local_rank} of {rank_info.devices} there, "
+            f"but sees {seen} GPUs; ask for as many GPUs per node as ranks (devices={rank_info.devices}), or give "
             "train.accelerator=cpu"
         )
     # Slurm's --gpus-per-task shows every rank one GPU, its own.
-    return torch.device("cuda", placement.local_rank if seen > placement.local_rank else 0)
+    return torch.device("cuda", rank_info.local_rank if seen > rank_info.local_rank else 0)
 
 
-def fabric_of(config: TrainConfig, placement: Placement) -> Fabric:
+def fabric_of(config: TrainConfig, rank_info: RankInfo) -> Fabric:
     """Fabric with the configured strategy and precision, set up for this rank."""
-    device = device_of(config, placement)
+    device = device_of(config, rank_info)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        strategy=_strategy(config, placement, device),
+        strategy=_strategy(config, rank_info, device),
         devices=1,
-        num_nodes=placement.nodes,
+        num_nodes=rank_info.nodes,
         precision=config.precision,  # type: ignore[arg-type]
-        plugins=Cluster(placement) if config.strategy == "auto" and placement.world_size == 1 else None,
+        plugins=Cluster(rank_info) if config.strategy == "auto" and rank_info.world_size == 1 else None,
     )
     fabric.launch()
     if device.type == "cuda":
@@ -179,17 +179,17 @@ def _on_gpu(config: TrainConfig) -> bool:
     return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
-def _strategy(config: TrainConfig, placement: Placement, device: torch.device) -> Strategy:
-    if config.strategy == "auto" and placement.world_size == 1:
+def _strategy(config: TrainConfig, rank_info: RankInfo, device: torch.device) -> Strategy:
+    if config.strategy == "auto" and rank_info.world_size == 1:
         return SingleDeviceStrategy(device=device)
-    devices = [device] * placement.devices  # indexed by the local rank
+    devices = [device] * rank_info.devices  # indexed by the local rank
     if config.strategy == "fsdp":
-        sharded = ModelParallelStrategy(_shard, data_parallel_size=placement.world_size, tensor_parallel_size=1)
-        sharded.parallel_devices, sharded.cluster_environment = devices, Cluster(placement)
+        sharded = ModelParallelStrategy(_shard, data_parallel_size=rank_info.world_size, tensor_parallel_size=1)
+        sharded.parallel_devices, sharded.cluster_environment = devices, Cluster(rank_info)
         return sharded
     return DDPStrategy(
         parallel_devices=devices,
-        cluster_environment=Cluster(placement),
+        cluster_environment=Cluster(rank_info),
         # Buffers are rank 0's wherever they count (checkpoints, validation), so they need not travel at every step.
         broadcast_buffers=False,
         gradient_as_bucket_view=True,
