@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from navforge.cli.main import main
-from navforge.jobs.diagnosis import Diagnosis, diagnose
+from navforge.jobs.diagnose import diagnose
+from navforge.jobs.diagnosis import Diagnosis
 from navforge.jobs.evidence import gather
 from navforge.launch.script import JobFacts, batch_script
 from navforge.runs import status

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from navforge.jobs.diagnosis import Diagnosis, diagnose
+from navforge.jobs.diagnose import diagnose
+from navforge.jobs.diagnosis import Diagnosis
 from navforge.jobs.evidence import gather
 from navforge.runs import status
 from navforge.runs.folder import RunFolder, RunRecord

@@ -12,7 +12,8 @@ import pytest
 
 from navforge.core.files import write_text
 from navforge.jobs.cluster import SlurmJob, from_accounting
-from navforge.jobs.diagnosis import CAUSES, Diagnosis, diagnose
+from navforge.jobs.diagnose import diagnose
+from navforge.jobs.diagnosis import CAUSES, Diagnosis
 from navforge.jobs.evidence import assemble, newest_checkpoint
 from navforge.jobs.first_failure import ranks_of
 from navforge.jobs.rules.ranks import TELLERS

@@ -10,7 +10,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from navforge.core.config import key
-from navforge.jobs.diagnosis import CAUSES, HARMLESS, Diagnosis, diagnose
+from navforge.jobs.diagnose import diagnose
+from navforge.jobs.diagnosis import CAUSES, HARMLESS, Diagnosis
 from navforge.jobs.evidence import gather
 from navforge.runs.folder import RunFolder
 

@@ -1,4 +1,4 @@
-"""What became of a run and why: the rules in order, the most specific first."""
+"""`Diagnosis`: what became of a run and why, with the lines that show it and the commands that help."""
 
 from __future__ import annotations
 
@@ -53,14 +53,3 @@ class Diagnosis:
 
 
 Rule = Callable[[Evidence], Diagnosis | None]
-
-
-def diagnose(evidence: Evidence) -> Diagnosis:
-    """What the first rule that applies says; `unknown` where none does."""
-    from navforge.jobs.rules.general import RULES  # noqa: PLC0415 (rules make diagnoses)
-
-    for rule in RULES:
-        found = rule(evidence)
-        if found is not None:
-            return found
-    raise AssertionError("the last rule always applies")

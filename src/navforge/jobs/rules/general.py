@@ -1,4 +1,4 @@
-"""The order of the rules, and those about ends that no rank and no limit explains."""
+"""Rules about ends that neither a rank's own record nor a limit of Slurm explains."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import re
 import signal
 
 from navforge.jobs import remedies
-from navforge.jobs.diagnosis import Diagnosis, Rule
+from navforge.jobs.diagnosis import Diagnosis
 from navforge.jobs.evidence import Evidence, Line, read_lines
 from navforge.jobs.first_failure import Death, asked_ends, deaths, ranks_in_words
-from navforge.jobs.rules import slurm as rules_slurm
-from navforge.jobs.rules.ranks import smaller_batch, told_by_a_rank
+from navforge.jobs.rules.ranks import smaller_batch
 from navforge.jobs.units import age, clock, gigabytes
 from navforge.runs import exits
 from navforge.runs.processes import is_alive
@@ -281,29 +280,6 @@ def unknown(evidence: Evidence) -> Diagnosis:
         evidence=(*errors[-2:], *ends[:4], *evidence.accounting_lines()),
         remedy=(remedies.logs(evidence), remedies.again(evidence)),
     )
-
-
-RULES: tuple[Rule, ...] = (
-    rules_slurm.waits,
-    rules_slurm.goes_on,
-    rules_slurm.finished,
-    rules_slurm.host_memory,
-    told_by_a_rank,
-    rules_slurm.time_limit,
-    rules_slurm.preemption,
-    rules_slurm.node_failure,
-    rules_slurm.cancelled,
-    script_failed,
-    written_in_a_log,
-    disk_is_full,
-    rank_killed,
-    rank_exited,
-    stopped,
-    stopped_early,
-    hang,
-    not_started,
-    unknown,
-)
 
 
 def _last_words(evidence: Evidence) -> bool:
