@@ -55,7 +55,7 @@ def test_record_writes_config_and_provenance(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "score.config.yaml").read_text())["split"] == "real"
     stored = yaml.safe_load((tmp_path / "score.provenance.json").read_text())
     assert datetime.fromisoformat(stored["started"]) <= datetime.fromisoformat(stored["written"])
-    assert stored["libraries"]["torch"].startswith("2.11.0") and set(stored["git"]) == {"commit", "dirty"}
+    assert stored["libraries"]["torch"].startswith("2.11.0") and set(stored["git"]) == {"commit", "dirty", "reason"}
 
 
 def onto_a_folder(path: Path) -> None:

@@ -107,7 +107,7 @@ def _provenance(config: ReportConfig) -> tuple[tuple[str, str], ...]:
     facts = provenance.collect()
     stamps = sorted((config.folder / "stages").glob("*.json"), key=lambda path: path.stat().st_mtime)
     rows = [
-        ("commit", f"{facts['git']['commit']}{' with changes' if facts['git']['dirty'] else ''}"),
+        ("commit", provenance.describe_git(facts["git"])),
         ("navforge", facts["navforge"]),
         ("python", facts["python"]),
         *((name, version) for name, version in facts["libraries"].items()),

@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,28 +43,78 @@ def collect(command: list[str] | None = None) -> dict[str, Any]:
     }
 
 
-def git_state() -> dict[str, Any]:
-    """Commit and dirtiness of the checkout navforge runs from; commit None where it is not a checkout.
+PACKAGE = Path(navforge.__file__).resolve().parent
+NO_CHECKOUT = "not a git checkout"
+UNTRACKED = "installed inside a repository that does not track it"
 
-    A snapshot of the package (`launch.snapshot`) has that of the checkout it was taken from.
+
+def git_state(package: Path = PACKAGE) -> dict[str, Any]:
+    """Commit and dirtiness of the checkout that a package is part of.
+
+    A snapshot of the package (`launch.snapshot`) has those of the checkout it was taken from.
+
+    Returns:
+        `commit` and `dirty`; both are None where they cannot be known, and `reason` says why (else it is None).
     """
-    root = Path(navforge.__file__).resolve().parent
-    if (root.parent / SNAPSHOT).is_file():
-        return json.loads((root.parent / SNAPSHOT).read_text(encoding="utf-8"))["git"]
+    snapshot = package.parent / SNAPSHOT
+    if snapshot.is_file():
+        return json.loads(snapshot.read_text(encoding="utf-8"))["git"]
+    tracked = run_git(package, "ls-files", "--error-unmatch", "__init__.py")
+    status = run_git(package, "status", "--porcelain", "--", ".")
+    commit = run_git(package, "rev-parse", "HEAD")
+    if failure := next((done.reason for done in (tracked, status, commit) if done.reason is not None), None):
+        return {"commit": None, "dirty": None, "reason": failure}
+    return {"commit": commit.text.strip(), "dirty": bool(status.text.strip()), "reason": None}
 
-    def git(*words: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=10, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
 
-    status = git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+def describe_git(state: dict[str, Any]) -> str:
+    """A git state in words, as reports print it."""
+    if state["commit"] is None:
+        return f"unknown ({state.get('reason') or 'not recorded'})"
+    return f"{state['commit']}{' with changes' if state['dirty'] else ''}"
+
+
+@dataclass(frozen=True)
+class GitAnswer:
+    """What a git command printed, or why there is no answer."""
+
+    text: str
+    reason: str | None = None
+
+
+def run_git(folder: Path, *words: str, statuses: tuple[int, ...] = (0,)) -> GitAnswer:
+    """Run git in a folder, with a time limit; an exit status other than `statuses` is a reason, not an exception."""
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=folder,
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+    except FileNotFoundError:
+        return GitAnswer("", "git is not installed")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return GitAnswer("", f"git did not answer: {error}")
+    if done.returncode in statuses:
+        return GitAnswer(done.stdout)
+    if "not a git repository" in done.stderr:
+        return GitAnswer("", NO_CHECKOUT)
+    if "did not match any file" in done.stderr:
+        return GitAnswer("", UNTRACKED)
+    first_line = next(iter(done.stderr.strip().splitlines()), f"git {words[0]} ended with status {done.returncode}")
+    return GitAnswer("", first_line)
 
 
 def record(out: Path | str, config: Any, *, name: str) -> None:
     """Write `NAME.config.yaml` and `NAME.provenance.json` into the folder `out`."""
     out = Path(out)
+    facts = collect()
+    reason = facts["git"].get("reason")
+    if reason not in (None, NO_CHECKOUT, UNTRACKED):
+        print(f"navforge: warning: the commit of navforge is recorded as unknown: {reason}", file=sys.stderr)
     write_text(out / f"{name}.config.yaml", configs.to_yaml(config))
-    write_json(out / f"{name}.provenance.json", collect())
+    write_json(out / f"{name}.provenance.json", facts)

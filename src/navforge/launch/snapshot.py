@@ -9,22 +9,18 @@ from __future__ import annotations
 import compileall
 import os
 import shutil
-import subprocess
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
 
-import navforge
 from navforge.core import provenance
 from navforge.core.errors import DataError
 from navforge.core.files import fingerprint, write_json, write_text
 
 MANIFEST = provenance.SNAPSHOT
 DIFF = "changes.diff"
-PACKAGE = Path(navforge.__file__).resolve().parent
 
 
-def take(code: Path, package: Path = PACKAGE) -> None:
+def take(code: Path, package: Path = provenance.PACKAGE) -> None:
     """Copy the package into the folder `code`, with its git state (`snapshot.json`) and what was not committed.
 
     An existing folder is replaced; a reader finds the old or the new one whole.
@@ -40,7 +36,9 @@ def take(code: Path, package: Path = PACKAGE) -> None:
         if sources_fingerprint(partial / package.name) != before:
             raise DataError(f"{package} changed while it was copied; run the same command again")
         compileall.compile_dir(partial / package.name, quiet=1)  # once, not in every rank
-        write_json(partial / MANIFEST, {"sources": before, "taken_from": str(package), "git": provenance.git_state()})
+        write_json(
+            partial / MANIFEST, {"sources": before, "taken_from": str(package), "git": provenance.git_state(package)}
+        )
         write_text(partial / DIFF, uncommitted(package))
         if code.exists():
             os.rename(code, old)
@@ -50,7 +48,7 @@ def take(code: Path, package: Path = PACKAGE) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def is_current(code: Path, package: Path = PACKAGE) -> bool:
+def is_current(code: Path, package: Path = provenance.PACKAGE) -> bool:
     """Whether the snapshot holds the same sources as the package."""
     return sources_fingerprint(code / package.name) == sources_fingerprint(package)
 
@@ -62,19 +60,13 @@ def sources_fingerprint(package: Path) -> str:
 
 
 def uncommitted(package: Path) -> str:
-    """What the package's files differ in from their commit, new files included; empty outside of a checkout."""
-    parts = [_git(package, ["diff", "HEAD", "--", "."])]
-    top = Path(_git(package, ["rev-parse", "--show-toplevel"]).strip())
-    for name in _git(package, ["ls-files", "--others", "--exclude-standard", "--full-name", "--", "."]).splitlines():
-        parts.append(_git(top, ["diff", "--no-index", "--", os.devnull, name], statuses=(0, 1)))
-    return "".join(parts)
-
-
-def _git(folder: Path, words: Sequence[str], statuses: tuple[int, ...] = (0,)) -> str:
-    try:
-        done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, errors="replace", timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode in statuses else ""
+    """What the package's files differ in from their commit, new files included; a comment where that is unknown."""
+    reason = provenance.git_state(package)["reason"]
+    if reason is not None:
+        return f"# changes since the last commit are unknown: {reason}\n"
+    diff = provenance.run_git(package, "diff", "HEAD", "--", ".").text
+    top = Path(provenance.run_git(package, "rev-parse", "--show-toplevel").text.strip())
+    untracked = provenance.run_git(package, "ls-files", "--others", "--exclude-standard", "--full-name", "--", ".").text
+    for name in untracked.splitlines():
+        diff += provenance.run_git(top, "diff", "--no-index", "--", os.devnull, name, statuses=(0, 1)).text
+    return diff
