@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -40,9 +41,36 @@ def test_failures_are_named_and_the_rest_goes_on(workers: int) -> None:
     assert "in square" in (outcomes[3].traceback or "")
 
 
-def test_a_killed_worker_is_an_error_not_a_hang() -> None:
-    with pytest.raises(NavforgeError, match="out of memory"):
-        list(parallel.run(die, [1, 2, 3], workers=2))
+def crash(x: int) -> int:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return x
+
+
+@pytest.mark.parametrize(("function", "words"), [(die, "SIGKILL, most likely.* out of memory"), (crash, "SIGSEGV")])
+def test_a_killed_worker_is_an_error_not_a_hang(function: Callable[[int], int], words: str) -> None:
+    with pytest.raises(NavforgeError, match=words):
+        list(parallel.run(function, [1, 2, 3], workers=2))
+
+
+UNGUARDED = """
+from navforge.core import parallel
+from navforge.core.errors import NavforgeError
+try:
+    print(list(parallel.run(abs, [1, 2, 3], workers=2)))
+except NavforgeError as error:
+    print("said:", error)
+"""
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_workers_that_cannot_start_are_not_taken_for_a_lack_of_memory(tmp_path: Path, as_file: bool) -> None:
+    (tmp_path / "program.py").write_text(UNGUARDED)
+    command = [sys.executable, "program.py"] if as_file else [sys.executable, "-"]
+    done = subprocess.run(
+        command, input=None if as_file else UNGUARDED, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    said = [line for line in done.stdout.splitlines() if line.startswith("said:")]
+    assert said and all('if __name__ == "__main__":' in line and "memory" not in line for line in said)
 
 
 def test_workers_run_one_thread_each() -> None:

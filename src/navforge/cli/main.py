@@ -20,6 +20,7 @@ from rich.table import Table
 from navforge.cli.argv import plain, to_overrides, usage
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError, NavforgeError
+from navforge.core.semaphores import name_semaphores, remove_leftovers
 
 VERBS = {
     "town": "write a procedural driving world in OpenScene and nuPlan formats: maps, logs, cameras, LiDAR",
@@ -58,6 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         _print_verbs()
         return 0
+    name_semaphores()
+    remove_leftovers()
     try:
         verb, rest = _split_verb(words)
         module = _module(verb)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -13,12 +14,15 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
-from typing import Generic, TypeVar
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from navforge.core.errors import NavforgeError
+from navforge.core.semaphores import name_semaphores
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -107,22 +111,57 @@ def _pooled(
             yield from (future.result() for future in done)
 
 
+class _SpawnContext(SpawnContext):
+    """Starts processes by "spawn" and remembers them, for a broken pool forgets how its workers ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers: list[BaseProcess] = []
+
+    def Process(self, *words: Any, **options: Any) -> BaseProcess:  # type: ignore[override]
+        worker = super().Process(*words, **options)
+        self.workers.append(worker)
+        return worker
+
+
+def _how_workers_ended(statuses: Sequence[int | None]) -> str:
+    """What to say of a broken pool, by the exit statuses of its workers (the pool ends the others by SIGTERM)."""
+    causes = [status for status in statuses if status not in (None, 0, -signal.SIGTERM)]
+    if -signal.SIGKILL in causes:
+        return (
+            "a worker process was killed by SIGKILL, most likely because the machine ran out of memory; run again with "
+            "fewer workers (workers=1)"
+        )
+    if not causes:
+        return "a worker process ended early; run again with workers=1 to see its error"
+    if causes[0] < 0:
+        return (
+            f"a worker process was ended by {signal.Signals(-causes[0]).name}, an error in compiled code; run again "
+            "with workers=1 to see where"
+        )
+    return (
+        f"a worker process could not start or ended with status {causes[0]}; its error is printed above. A program "
+        'that starts workers needs `if __name__ == "__main__":` around its main part and must be a file, not standard '
+        "input; workers=1 needs neither"
+    )
+
+
 @contextmanager
 def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes with one thread each; at its end what has not begun is dropped.
 
     Raises:
-        NavforgeError: in the place of `BrokenProcessPool`, where a worker was killed.
+        NavforgeError: in the place of `BrokenProcessPool`, where a worker ended; says how.
     """
-    # "spawn" children start clean: forking a process that already runs threads (torch, numba, polars) can deadlock.
-    context = multiprocessing.get_context("spawn")
+    # Spawned children start clean: forking a process that already runs threads (torch, numba, polars) can deadlock.
+    context = _SpawnContext()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         try:
             yield pool
         except BrokenProcessPool as error:
-            raise NavforgeError(
-                "a worker process was killed, most likely out of memory; run again with fewer workers (workers=1)"
-            ) from error
+            for worker in context.workers:
+                worker.join(timeout=5.0)  # the pool ends those that are left
+            raise NavforgeError(_how_workers_ended([worker.exitcode for worker in context.workers])) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -150,6 +189,7 @@ def one_thread_each() -> None:
 def _begin_worker() -> None:
     """One thread each; and an end when the process that started the pool ends, even by kill -9."""
     one_thread_each()
+    name_semaphores()
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent.sentinel,), name="end with the pool", daemon=True).start()
