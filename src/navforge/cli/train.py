@@ -129,6 +129,8 @@ def _require_idle(folder: RunFolder) -> None:
     if not folder.record_file.is_file():
         return
     now = control.look(folder)
+    if not now.state.ended and control.end_orphans(now.view):
+        now = control.look(folder)
     if not now.state.ended and now.view.job is not None:
         raise ConfigError(
             f"out: {folder.path} is {now.state.name} as job {now.view.job}; navforge jobs cancel {folder.path} ends "

@@ -18,7 +18,7 @@ from navforge.jobs.cluster import SlurmJob, ask
 from navforge.jobs.evidence import read_command
 from navforge.jobs.state import ACTIVE, State, state_of
 from navforge.jobs.view import RunView, read_run
-from navforge.runs import exits
+from navforge.runs import exits, processes
 from navforge.runs.folder import LAST, PREVIOUS, RunFolder
 from navforge.runs.processes import Supervisor, is_alive, parse_local_job
 from navforge.runs.requests import append_request
@@ -63,6 +63,14 @@ def look(folder: RunFolder) -> Situation:
             raise RefusedError(f"{folder.path}: job {view.job} cannot be looked up: {answer.note}")
         job = answer.jobs.get(view.job)
     return Situation(view=view, state=state_of(view, job), job=job, time=time.time())
+
+
+def end_orphans(view: RunView) -> bool:
+    """End ranks of a local run whose supervisor was killed; whether there were any on this machine."""
+    if view.record.launch != "local" or view.job is None:
+        return False
+    ranks = [(beat.node, beat.pid, beat.time) for beat in view.statuses.values()]
+    return bool(processes.end_orphans(parse_local_job(view.job), ranks))
 
 
 def cancel(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -59,3 +62,29 @@ def is_alive(host: str, pid: int, seen: float) -> bool | None:
         return process.create_time() <= seen + 1.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def end_orphans(supervisor: Supervisor, ranks: Iterable[tuple[str, int, float]], *, grace_s: float = 10.0) -> list[int]:
+    """End ranks of a local run whose supervisor is gone; return the numbers of the processes that were still alive.
+
+    The kernel has sent them SIGTERM when the supervisor died. They get a while to end by that, then SIGKILL with
+    whatever they have started: nobody else watches over them.
+
+    Args:
+        supervisor: that of the last start. Nothing is done while it lives or where it is on another machine.
+        ranks: node, process number and last sign of life (s since 1970) of each rank.
+        grace_s: how long to wait for them.
+    """
+    if is_alive(supervisor.host, supervisor.pid, supervisor.started) is not False:
+        return []
+    orphans = []
+    for node, pid, seen in ranks:
+        with suppress(psutil.NoSuchProcess):
+            if is_alive(node, pid, seen):
+                orphans.append(psutil.Process(pid))
+    _, left = psutil.wait_procs(orphans, timeout=grace_s)
+    for process in left:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # a rank leads a group of its own
+    psutil.wait_procs(left, timeout=grace_s)
+    return [process.pid for process in orphans]
