@@ -62,7 +62,25 @@ def test_second_stage_tokens_count_only_when_asked_for():
         ("num_history_frames: null", "must be a whole number, got None"),
         ("has_route: 1", "has_route must be true or false"),
         ("tokens: abc", "tokens must be a list of text"),
-        ("tokens: [1, 2]", "tokens must be a list of text"),
+        (
+            "tokens: [a, 1234567890123456, 0123456701234567]",
+            r"tokens\[1\] is the number 1234567890123456: put it in quotes; 1",
+        ),
+        ("tokens: [a, 0123456701234567]", r"tokens\[1\] is the number 0123456701234567: put it in quotes$"),
+        ("log_names: [a, 2021-06-03]", r"log_names\[1\] is the date 2021-06-03: put it in quotes"),
+        ("tokens: [a, true]", r"tokens\[1\] is the truth value true: put it in quotes"),
+        ("tokens: [a, ~]", r"tokens\[1\] is empty: delete the line"),
+        ("tokens: [a, [b]]", r"tokens\[1\] is \['b'\], a list: give one name"),
+        ("tokens: []", "tokens is an empty list, which admits no scene; write null"),
+        ("log_names: []", "log_names is an empty list, which admits no scene; write null"),
+        ("tokens: ['a b']", r"tokens\[0\] is 'a b', which holds a blank"),
+        ('tokens: ["a\\n"]', r"tokens\[0\] is 'a\\n', which holds a line break"),
+        ('tokens: ["a\\e[31m"]', r"tokens\[0\] is 'a\\x1b\[31m', which holds a control character"),
+        ("log_names: [../a]", r"log_names\[0\] is '../a', which holds a path separator"),
+        ("log_names: ['..']", "is a folder of the file system"),
+        ("tokens: ['']", r"tokens\[0\] is '', which is empty"),
+        ("data_split: test\ndefaults:\n  - scene_filter: navtest", "train_test_split file.*give split=navtest$"),
+        ("train_logs: [a]\nval_logs: [b]", "lists the logs of training phases"),
         ("num_history_frames: 0", "num_history_frames must be at least 1"),
         ("num_future_frames: -1", "num_future_frames must be at least 0"),
         ("frame_interval: 0", "frame_interval must be at least 1"),
@@ -73,6 +91,38 @@ def test_second_stage_tokens_count_only_when_asked_for():
 def test_wrong_files_name_the_key(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read_filter(write_yaml(tmp_path / "f.yaml", text))
+
+
+def test_a_train_test_split_file_names_the_scene_filter_beside_it(tmp_path):
+    own = tmp_path / "scene_filter" / "navtest.yaml"
+    own.parent.mkdir()
+    own.write_text("tokens: null\n")
+    with pytest.raises(DataError, match=f"give split={own}$"):
+        read_filter(write_yaml(tmp_path / "navtest.yaml", "defaults:\n  - scene_filter: navtest\ndata_split: test"))
+
+
+@pytest.mark.parametrize("name", ["navtrain", "navtest", "navmini", "navhard_two_stage"])
+def test_public_files_under_their_names_are_whole(navsim_files, tmp_path, name):
+    lines = (navsim_files / "scene_filter" / f"{name}.yaml").read_text().splitlines(keepends=True)
+    path = tmp_path / f"{name}.yaml"
+    path.write_text("".join(lines[:-1]))
+    with pytest.raises(DataError, match=rf"{name}\.yaml holds [\d,]+ of {name}'s [\d,]+ "):
+        read_filter(path)
+    path.rename(tmp_path / "mine.yaml")
+    assert read_filter(tmp_path / "mine.yaml").declared_scenes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("log_names: null\ntokens: null", "navmini.yaml has no log_names; navmini has 62"),
+        (f"log_names: [{', '.join(f'l{i}' for i in range(62))}]", "navmini.yaml holds 62 log_names, but not those of"),
+        ("log_names: [a, b]", "holds 2 of navmini's 62 log_names; get the whole file .*autonomousvision/navsim"),
+    ],
+)
+def test_a_file_with_an_official_name_lists_what_the_official_one_does(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read_filter(write_yaml(tmp_path / "navmini.yaml", text))
 
 
 def test_unreadable_file(tmp_path):

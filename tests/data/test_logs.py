@@ -78,7 +78,6 @@ def test_location_alias():
         ("ego_dynamic_state", "velocity"),
         ("driving_command", "driving_command"),
         ("traffic_lights", "traffic_lights"),
-        ("anns", "annotations"),
         ("cams", "cameras"),
         ("lidar_path", "lidar_path"),
     ],

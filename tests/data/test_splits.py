@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 
 import pytest
 
 from navforge.core.errors import DataError
+from navforge.data.paths import DEVKIT_FILTERS
+from navforge.data.plausibility import Doubt
 from navforge.data.scenes import read_scenes
 from navforge.data.splits import load_split
 from tests.data.tiny_log import config, raw_frame, token, write_log, write_yaml
@@ -157,13 +160,89 @@ def test_second_stage_scenes_are_refused_until_left_out(root):
 def test_unknown_folder_lists_the_folders(root):
     with pytest.raises(DataError, match=r"split 'three'.*there: one, two"):
         load_split("three", config(root))
-    with pytest.raises(DataError, match="no folder of that name"):
-        load_split("../navsim_logs/one", config(root))
+    for odd in ("../navsim_logs/one", "", "."):
+        with pytest.raises(DataError, match="expected the name of a folder"):
+            load_split(odd, config(root))
 
 
-def test_empty_split(root):
-    with pytest.raises(DataError, match="no scene found"):
+def test_a_split_without_a_scene_says_which_condition_drops_its_windows(root):
+    with pytest.raises(DataError, match=r"of 15 windows.*dropped: 15 too short \(3 frames before and 10 after"):
         load_split("one", config(root))  # logs of 8 and 7 frames hold no window of 14
+    write_log(root, "three", frames(8, 3, no_route=tuple(range(8))), 3)
+    with pytest.raises(
+        DataError, match=r"of 8 windows.*4 too short.*, 4 without a route \(has_route\); 3 logs are not"
+    ):
+        by_yaml(root, "frame_interval: 1\nlog_names: [log3]\n")
+    text = f"frame_interval: 2\nlog_names: [log0]\ntokens: ['{token(2, 2)}', '{token(0, 0)}', '{token(2, 0)}']\n"
+    with pytest.raises(DataError, match=r"4 too short .*2 between two starts \(frame_interval=2\), 2 not among its 3"):
+        by_yaml(root, text, allow_missing=True)
+    with pytest.raises(DataError, match=r"but dropped by the filter: 1 too short, 1 off the interval; allow_missing"):
+        by_yaml(root, text)
+
+
+def test_dropped_windows_are_counted(root):
+    split = by_yaml(
+        root, f"frame_interval: 1\nlog_names: [log0]\ntokens: ['{token(1)}', '{token(2)}']\nmax_scenes: 1\n"
+    )
+    assert split.dropped == {"too short": 4, "not among the tokens": 2, "beyond max_scenes": 1}
+
+
+def test_a_filter_is_found_by_its_name(root, monkeypatch, tmp_path):
+    text = FRAMES + "frame_interval: 1\nlog_names: [log2]\n"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NAVSIM_DEVKIT_ROOT", raising=False)
+    with pytest.raises(
+        DataError, match=r"split 'navtest'.*there: one, two.*scene_filter/navtest\.yaml of https://.*DEVKIT"
+    ):
+        load_split("navtest", config(root))
+    write_yaml(tmp_path / "small.yaml", text)
+    assert load_split("small", config(root)).name == "small"
+    assert load_split("small.yaml", config(root)).logs == load_split("small", config(root)).logs
+    devkit = tmp_path / "devkit" / DEVKIT_FILTERS[0]
+    devkit.mkdir(parents=True)
+    write_yaml(devkit / "other.yaml", text)
+    write_yaml(devkit.parent / "other.yaml", "data_split: one\n")
+    monkeypatch.setenv("NAVSIM_DEVKIT_ROOT", str(tmp_path / "devkit"))
+    assert load_split("other", config(root)).folders == {"log2": "two"}
+    assert load_split("other.yaml", config(root)).folders == {"log2": "two"}
+    write_yaml(tmp_path / "other.yaml", text + "max_scenes: 1\n")
+    with pytest.raises(DataError, match="differ; give the path of the one that is meant"):
+        load_split("other", config(root))
+    given = replace(config(root), splits=devkit.parent)  # the folder of train_test_split files
+    assert len(load_split("other", given)) == 2
+    write_yaml(tmp_path / "one.yaml", text)
+    write_log(root, "one", frames(20, 0), 0)
+    assert set(load_split("one", config(root)).logs) == {"log0"}, "a folder comes first"
+    with pytest.raises(DataError, match=r"the folder of scene filters does not exist: .* \(from data\.splits\)"):
+        load_split("other", replace(config(root), splits=tmp_path / "nowhere"))
+
+
+def test_names_are_checked_when_a_split_is_read(root):
+    broken = frames(8, 0)
+    broken[2]["token"] = "a\nb"
+    write_log(root, "one", broken, 0)
+    with pytest.raises(DataError, match=r"frame 2: the token is 'a\\nb', which holds a line break"):
+        by_yaml(root, "frame_interval: 1\n")
+    write_log(root, "one", frames(8, 0), 0).rename(root / "navsim_logs" / "one" / "log 0.pkl")
+    with pytest.raises(DataError, match=r"the log's name is 'log 0', which holds a blank"):
+        by_yaml(root, "frame_interval: 1\n")
+
+
+def test_implausible_frames_are_counted_by_scene(root):
+    late = frames(12, 0)
+    for frame in late[6:]:
+        frame["timestamp"] += 3_000_000
+        frame["ego2global_translation"] = frame["ego2global_translation"] + [0.0, 12.0, 0.0]
+    write_log(root, "one", late, 0)
+    split = by_yaml(root, "frame_interval: 1\nlog_names: [log0, log1, log2]\n")
+    # Windows of 5 frames from 1 to 8: those that hold frames 5 and 6 are of current frames 3 to 6.
+    assert list(split.doubts) == [Doubt.SPACING]
+    assert [int(t[8:], 16) for t in split.doubts[Doubt.SPACING]] == [3, 4, 5, 6]
+    (text,) = split.describe_doubts()
+    assert text.startswith(
+        f"4 of 13 scenes of split mine have frames that are not 0.5 s apart: {token(3)} (log log0: 3.5 s"
+    )
+    assert "as the official devkit does" in text
 
 
 def test_pooled_scan_finds_the_same(root):

@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 from navforge.core.errors import DataError
+from navforge.data.names import check_name
+from navforge.data.official_filters import check_official
 
 _IGNORED_KEYS = ("_target_", "_convert_", "defaults")
 """Hydra's own keys in the official files."""
@@ -84,9 +86,27 @@ def read_filter(path: Path | str) -> SceneFilter:
     """Read a scene-filter YAML file.
 
     Raises:
-        DataError: unreadable file, unknown key, or a value of the wrong type; the message names the key.
+        DataError: unreadable file, unknown key, a value of the wrong type, a name that cannot be one, a filter that
+            admits nothing, or a file named like an official filter that holds something else; the message names the
+            key.
     """
     path = Path(path)
+    values = _mapping(path)
+    known = {field.name: str(field.type) for field in fields(SceneFilter)}
+    unknown = [str(name) for name in values if name not in known and name not in _IGNORED_KEYS]
+    _refuse_relatives(values, path)
+    if unknown:
+        raise DataError(f"scene filter {path}: unknown key(s) {', '.join(unknown)}; known: {', '.join(known)}")
+    checked = {name: _checked(name, values[name], known[name], path) for name in known if name in values}
+    scene_filter = SceneFilter(**checked)
+    if scene_filter.log_names == () or (scene_filter.tokens == () and not scene_filter.synthetic_tokens):
+        name = "tokens" if scene_filter.tokens == () else "log_names"
+        raise DataError(f"scene filter {path}: {name} is an empty list, which admits no scene; write null to take all")
+    check_official(path, vars(scene_filter))
+    return scene_filter
+
+
+def _mapping(path: Path) -> dict[Any, Any]:
     try:
         values = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except OSError as error:
@@ -95,12 +115,27 @@ def read_filter(path: Path | str) -> SceneFilter:
         raise DataError(f"scene filter {path} is no valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise DataError(f"scene filter {path} must hold keys and values, found {type(values).__name__}")
-    known = {field.name: str(field.type) for field in fields(SceneFilter)}
-    unknown = [str(name) for name in values if name not in known and name not in _IGNORED_KEYS]
-    if unknown:
-        raise DataError(f"scene filter {path}: unknown key(s) {', '.join(unknown)}; known: {', '.join(known)}")
-    checked = {name: _checked(name, values[name], known[name], path) for name in known if name in values}
-    return SceneFilter(**checked)
+    return values
+
+
+def _refuse_relatives(values: Mapping[Any, Any], path: Path) -> None:
+    """Raise DataError for the devkit's other files that bear a split's name."""
+    if "data_split" in values:
+        defaults = values.get("defaults")
+        groups = defaults if isinstance(defaults, list) else []
+        names = [group["scene_filter"] for group in groups if isinstance(group, Mapping) and "scene_filter" in group]
+        name = str(names[0]) if names else path.stem
+        own = path.parent / "scene_filter" / f"{name}.yaml"
+        raise DataError(
+            f"{path} is a train_test_split file of the devkit (a folder of logs and the name of a scene filter), not "
+            f"a scene filter; give split={own if own.is_file() else name}"
+        )
+    phases = [name for name in ("train_logs", "val_logs", "test_logs") if name in values]
+    if phases:
+        raise DataError(
+            f"{path} lists the logs of training phases ({', '.join(phases)}) and is not a scene filter; copy a scene "
+            "filter and give it one of these lists as log_names"
+        )
 
 
 def _checked(name: str, value: Any, kind: str, path: Path) -> Any:
@@ -108,8 +143,8 @@ def _checked(name: str, value: Any, kind: str, path: Path) -> Any:
     if value is None and "None" in kind:
         return None
     if kind.startswith("tuple"):
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
+        if isinstance(value, list):
+            return _names(name, value, path)
         expected = "a list of text"
     elif kind.startswith("bool"):
         if isinstance(value, bool):
@@ -126,6 +161,30 @@ def _checked(name: str, value: Any, kind: str, path: Path) -> Any:
     raise DataError(f"scene filter {path}: {name} must be {expected}, got {_short(value)}")
 
 
+def _names(name: str, values: list[Any], path: Path) -> tuple[str, ...]:
+    wrong = [index for index, value in enumerate(values) if not isinstance(value, str)]
+    if wrong:
+        written = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))[name][wrong[0]]
+        more = f"; {len(wrong) - 1} more of the list are not text" if len(wrong) > 1 else ""
+        raise DataError(f"scene filter {path}: {name}[{wrong[0]}] {_not_text(values[wrong[0]], written)}{more}")
+    for index, value in enumerate(values):
+        check_name(value, f"scene filter {path}: {name}[{index}]")
+    return tuple(values)
+
+
+def _not_text(value: Any, written: Any) -> str:
+    """What stands in the place of a name, and the remedy."""
+    if isinstance(value, list | dict):
+        return f"is {_short(value)}, a {'list' if isinstance(value, list) else 'mapping'}: give one name"
+    if value is None:
+        return "is empty: delete the line, or give a name"
+    kind = {bool: "truth value", int: "number", float: "number", bytes: "binary value"}.get(type(value), "date")
+    return f"is the {kind} {_short_text(str(written))}: put it in quotes"
+
+
 def _short(value: Any) -> str:
-    text = repr(value)
+    return _short_text(repr(value))
+
+
+def _short_text(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.data import pickles
+from navforge.data.names import check_name
 from navforge.maps.schema import LOCATION_ALIASES
 
 _T = TypeVar("_T")
@@ -29,6 +30,11 @@ FRAME_INTERVAL_S = 0.5
 
 CAMERAS = ("CAM_F0", "CAM_L0", "CAM_L1", "CAM_L2", "CAM_R0", "CAM_R1", "CAM_R2", "CAM_B0")
 """Camera names of OpenScene: F front, L left, R right (0 foremost), B back."""
+
+
+UNANNOTATED = (
+    "no annotations, as in logs of the private test set: it can be planned on and submitted, but not cached or scored"
+)
 
 
 class LogBox(IntEnum):
@@ -99,7 +105,7 @@ class Frame:
     @property
     def token(self) -> str:
         """16 hexadecimal digits."""
-        return str(self._value("token"))
+        return check_name(str(self._value("token")), f"{self._where()}: the token")
 
     @property
     def timestamp_us(self) -> int:
@@ -109,7 +115,7 @@ class Frame:
     @property
     def log_name(self) -> str:
         """Name of the log the frame belongs to."""
-        return str(self._value("log_name"))
+        return check_name(str(self._value("log_name")), f"{self._where()}: the log name")
 
     @property
     def scene_token(self) -> str:
@@ -164,9 +170,16 @@ class Frame:
         """Known lights of the frame."""
         return self._converted("traffic_lights", self._value("traffic_lights"), _lights)
 
+    @property
+    def annotated(self) -> bool:
+        """Whether the frame has annotations at all; logs of the private test set have none."""
+        return bool(self.raw.get("anns"))
+
     @cached_property
     def annotations(self) -> Annotations:
         """Annotated objects."""
+        if not self.annotated:
+            raise DataError(f"{self._where()}: {UNANNOTATED}")
         anns = self._value("anns")
 
         def column(key: str, convert: Callable[[Any], _T]) -> _T:
@@ -259,6 +272,7 @@ def read_log(path: Path | str) -> Log:
     value = pickles.load(path)
     if not isinstance(value, Sequence) or not all(isinstance(frame, Mapping) for frame in value):
         raise DataError(f"{path}: expected a list of frame dictionaries, found a {type(value).__name__}")
+    check_name(path.stem, f"{path}: the log's name")
     frames = tuple(Frame(raw, str(path), index) for index, raw in enumerate(value))
     return Log(path.stem, path, frames)
 

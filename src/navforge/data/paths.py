@@ -11,6 +11,13 @@ from navforge.core.errors import DataError
 
 DATA_ROOT_VARIABLE = "OPENSCENE_DATA_ROOT"
 MAPS_ROOT_VARIABLE = "NUPLAN_MAPS_ROOT"
+DEVKIT_ROOT_VARIABLE = "NAVSIM_DEVKIT_ROOT"
+
+DEVKIT_FILTERS = (
+    "navsim/planning/script/config/common/train_test_split/scene_filter",
+    "navsim/planning/script/config/common/scene_filter",
+)
+"""Folders of scene filters in a checkout of the devkit: v1.1 and later, and before."""
 
 
 def _below_data_root(folder: str) -> Path | None:
@@ -37,6 +44,37 @@ class DataConfig:
     )
     maps: Path | None = key(_maps_root, f"folder of nuPlan maps (default ${MAPS_ROOT_VARIABLE})")
 
+    splits: Path | None = key(
+        None,
+        f"folder of scene-filter .yaml files, for split=NAME; null: those of ${DEVKIT_ROOT_VARIABLE} and the "
+        "current folder",
+    )
+
+    def scene_filters(self, name: str) -> list[Path]:
+        """Existing files of the scene filter called `NAME.yaml`, one per folder, the preferred folder first.
+
+        A `scene_filter` folder within comes first: beside it the devkit keeps other files of the same names.
+        """
+        paths = []
+        for folder in self.filter_folders():
+            places = [
+                place / f"{name}{end}" for place in (folder / "scene_filter", folder) for end in (".yaml", ".yml")
+            ]
+            paths += [path for path in places if path.is_file()][:1]
+        return paths
+
+    def filter_folders(self) -> list[Path]:
+        """Folders that are searched for scene filters.
+
+        Raises:
+            DataError: `data.splits` is not a folder.
+        """
+        if self.splits is not None:
+            return [_existing(self.splits, "data.splits", "", "scene filters")]
+        devkit = os.environ.get(DEVKIT_ROOT_VARIABLE)
+        folders = [Path(devkit).expanduser() / folder for folder in DEVKIT_FILTERS] if devkit else []
+        return [*folders, Path()]
+
     def log_root(self) -> Path:
         """The folder of logs; DataError if it is not set or not there."""
         return _existing(self.logs, "data.logs", DATA_ROOT_VARIABLE, "log pickles (navsim_logs)")
@@ -54,5 +92,6 @@ def _existing(path: Path | None, name: str, variable: str, what: str) -> Path:
     if path is None:
         raise DataError(f"no folder of {what} is known: set {name}=FOLDER or the environment variable {variable}")
     if not path.is_dir():
-        raise DataError(f"the folder of {what} does not exist: {path} (from {name} or {variable})")
+        source = f"{name} or {variable}" if variable else name
+        raise DataError(f"the folder of {what} does not exist: {path} (from {source})")
     return path

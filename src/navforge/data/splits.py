@@ -13,13 +13,23 @@ from navforge.core.errors import DataError
 from navforge.core.files import fingerprint
 from navforge.data.filters import SceneFilter, read_filter
 from navforge.data.logs import read_log
+from navforge.data.official_filters import OFFICIAL, where_to_get
 from navforge.data.paths import DataConfig
-from navforge.data.windows import windows
+from navforge.data.plausibility import Doubt, findings
+from navforge.data.windows import Dropped, outcomes, window
 
 FOLDER_FILTER = SceneFilter(frame_interval=1)
 """What `split=FOLDER` takes of a folder's logs: every window with a route."""
 
+UNLISTED = "not among the tokens"
+BEYOND_LIMIT = "beyond max_scenes"
+"""Conditions that drop a window, besides `Dropped`."""
+
 _LISTED = 20
+_CONSEQUENCE = {
+    Doubt.SPACING: "; poses, targets and scores take them as 0.5 s apart, as the official devkit does",
+    Doubt.UNANNOTATED: "; such logs (the private test set) can be planned on and submitted, but not cached or scored",
+}
 _SERIAL_BYTES = 64 << 20
 
 
@@ -38,6 +48,10 @@ class Split:
     """Tokens the filter lists that are not on disk, sorted. Results computed on a split with any must say so."""
     missing_logs: dict[str, str] = field(default_factory=dict)
     """Logs the filter lists that are not on disk or cannot be read, and why."""
+    dropped: dict[str, int] = field(default_factory=dict, repr=False)
+    """Windows of the logs, one per frame, that are not scenes, by the condition of the filter that drops them."""
+    doubts: dict[Doubt, dict[str, str]] = field(default_factory=dict, repr=False)
+    """Scenes by what is implausible about their frames, each with the first such frame."""
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -72,6 +86,28 @@ class Split:
         """What is missing, counted, with the first few of each; empty if nothing is."""
         return _describe_missing(self)
 
+    def describe_dropped(self) -> str:
+        """Windows that are not scenes, counted by the condition that drops them; empty if there are none."""
+        before, after = self.filter.num_history_frames - 1, self.filter.num_future_frames
+        words = {
+            Dropped.TOO_SHORT.value: f"too short ({before} frames before and {after} after the current one are needed)",
+            Dropped.OFF_INTERVAL.value: f"between two starts (frame_interval={self.filter.interval})",
+            Dropped.NO_ROUTE.value: "without a route (has_route)",
+            UNLISTED: f"not among its {self.filter.declared_scenes} tokens",
+            BEYOND_LIMIT: f"beyond max_scenes={self.filter.max_scenes}",
+        }
+        total = sum(self.dropped.values()) + len(self)
+        parts = [f"{count:,} {words[reason]}" for reason, count in self.dropped.items()]
+        return f"of {total:,} windows, one per frame, dropped: {', '.join(parts)}" if parts else ""
+
+    def describe_doubts(self) -> list[str]:
+        """One sentence for each kind of implausible scene, with the first of them."""
+        return [
+            f"{len(texts):,} of {len(self):,} scenes of split {self.name} have {doubt.value}: "
+            f"{next(iter(texts))} ({next(iter(texts.values()))}){_CONSEQUENCE.get(doubt, '')}"
+            for doubt, texts in self.doubts.items()
+        ]
+
 
 def load_split(split: str, data: DataConfig, *, allow_missing: bool = False, workers: int = 0) -> Split:
     """Find a split's scenes on disk.
@@ -79,8 +115,9 @@ def load_split(split: str, data: DataConfig, *, allow_missing: bool = False, wor
     Every log of the split is opened once; a listed log may lie in any folder under the log root.
 
     Args:
-        split: name of a folder under the log root (every window of 4 + 10 frames with a route), or path of a
-            scene-filter YAML file.
+        split: name of a folder under the log root (every window of 4 + 10 frames with a route), path of a
+            scene-filter YAML file, or name of one in `DataConfig.filter_folders`. A folder comes before a filter of
+            the same name.
         data: where the logs are.
         allow_missing: return a split that names what is missing in `missing` and `missing_logs` instead of refusing.
         workers: processes that open logs; 0: one per CPU where the logs are large.
@@ -89,18 +126,19 @@ def load_split(split: str, data: DataConfig, *, allow_missing: bool = False, wor
         DataError: no such folder or file, no scene at all, a token in two places, or scenes missing on disk.
     """
     root = data.log_root()
-    if Path(split).suffix in (".yaml", ".yml"):
-        name, scene_filter = Path(split).stem, read_filter(split)
+    filter_path = _filter_path(split, root, data)
+    if filter_path is not None:
+        name, scene_filter = filter_path.stem, read_filter(filter_path)
         paths, missing_logs = _find_logs(root, scene_filter.log_names)
     else:
         name, scene_filter = split, FOLDER_FILTER
         paths, missing_logs = _folder_logs(root, split), {}
-    found, unreadable = _scan(paths, scene_filter, workers)
+    scans, unreadable = _scan(paths, scene_filter, workers)
     missing_logs |= unreadable
-    wanted = None if scene_filter.tokens is None else frozenset(scene_filter.tokens)
-    logs = _select(found, wanted)
+    listed = None if scene_filter.tokens is None else frozenset(scene_filter.tokens)
+    logs = _select(scans, listed)
     present = {token for tokens in logs.values() for token in tokens}
-    absent = sorted((wanted or frozenset()) - present) + list(scene_filter.synthetic_tokens)
+    absent = sorted((listed or frozenset()) - present) + list(scene_filter.synthetic_tokens)
     logs = _limit(logs, scene_filter.max_scenes)
     result = Split(
         name=name,
@@ -109,22 +147,66 @@ def load_split(split: str, data: DataConfig, *, allow_missing: bool = False, wor
         folders={log: paths[log].parent.name for log in logs},
         missing=tuple(absent),
         missing_logs=missing_logs,
+        dropped=_count_dropped(scans, logs, listed),
+        doubts=_doubts(scans, logs),
     )
     if not result.complete and not allow_missing:
-        raise DataError(f"{result.describe_missing()}; allow_missing=true goes on without them, and results say so")
-    if not result.logs:
+        reasons = _why_missing(result.missing, scans)
         raise DataError(
-            f"split {name}: no scene found under {root}; {result.describe_missing() or 'its logs are empty'}"
+            f"{result.describe_missing()}{reasons}; allow_missing=true continues without them, and results say so"
+        )
+    if not result.logs:
+        reasons = result.describe_dropped() or "no log could be read"
+        unnamed = sum(1 for _ in root.glob("*/*.pkl")) - len(paths) if scene_filter.log_names is not None else 0
+        raise DataError(
+            f"split {name}: no scene under {root} passes its filter: {reasons}"
+            + (f"; {unnamed} logs are not among its log_names" if unnamed > 0 else "")
+            + (f"; {missing}" if (missing := result.describe_missing()) else "")
         )
     return result
 
 
+def _filter_path(split: str, root: Path, data: DataConfig) -> Path | None:
+    """File of the scene filter that is meant; None where a folder of logs is."""
+    given = Path(split).expanduser()
+    if given.suffix in (".yaml", ".yml"):
+        if given.exists() or given.name != split:
+            return given
+        name = given.stem
+    elif not split or given.name != split or (root / split).is_dir():
+        return None
+    else:
+        name = split
+    paths = data.scene_filters(name)
+    if not paths:
+        raise DataError(_unknown_split(split, name, root, data))
+    others = [path for path in paths[1:] if path.read_bytes() != paths[0].read_bytes()]
+    if others:
+        raise DataError(f"split {split!r}: {paths[0]} and {others[0]} differ; give the path of the one that is meant")
+    return paths[0]
+
+
+def _unknown_split(split: str, name: str, root: Path, data: DataConfig) -> str:
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+    searched = ", ".join(str(folder.absolute()) for folder in data.filter_folders())
+    if split == name:
+        nothing = (
+            f"no folder of that name under {root} (there: {_some(folders) or 'none'}) and no scene filter {name}.yaml"
+        )
+    else:
+        nothing = "no such file"
+    if name in OFFICIAL:
+        remedy = f"the official file is {where_to_get(name)}"
+    else:
+        remedy = "give one of these folders, the path of a scene-filter .yaml, or data.splits=FOLDER of such files"
+    return f"split {split!r}: {nothing} in {searched}; {remedy}"
+
+
 def _folder_logs(root: Path, folder: str) -> dict[str, Path]:
-    if not (root / folder).is_dir() or Path(folder).name != folder:
-        folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if not folder or Path(folder).name != folder:
         raise DataError(
-            f"split {folder!r}: no folder of that name under {root} (there: {', '.join(folders) or 'none'}); "
-            "give one of them or the path of a scene-filter .yaml"
+            f"split {folder!r}: expected the name of a folder under {root}, the name of a scene filter, or the path of "
+            "its .yaml file"
         )
     paths = {path.stem: path for path in sorted((root / folder).glob("*.pkl"))}
     if not paths:
@@ -148,22 +230,54 @@ def _find_logs(root: Path, log_names: Iterable[str] | None) -> tuple[dict[str, P
     return chosen, {log: "not found" for log in sorted((wanted or set()) - chosen.keys())}
 
 
+@dataclass(frozen=True)
+class _LogScan:
+    """What one log holds."""
+
+    tokens: tuple[str, ...]
+    """Of the windows that are scenes, in time order."""
+    dropped: dict[Dropped, tuple[str, ...]]
+    """Tokens of the frames around which no window is a scene."""
+    doubts: dict[Doubt, dict[str, str]]
+    """Implausible scenes and the first finding of each."""
+
+
 def _scan(
     paths: dict[str, Path], scene_filter: SceneFilter, workers: int
-) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Tokens of every window of every log, logs in order of name; and logs that cannot be read, with the reason."""
+) -> tuple[dict[str, _LogScan], dict[str, str]]:
+    """Windows of every log, logs in order of name; and logs that cannot be read, with the reason."""
     bare = _windows_only(scene_filter)
     if not workers and sum(path.stat().st_size for path in paths.values()) < _SERIAL_BYTES:
         workers = 1
-    found, unreadable = {}, {}
+    scans: dict[str, _LogScan] = {}
+    unreadable: dict[str, str] = {}
     items = [(path, bare) for path in paths.values()]
-    for outcome in parallel.run(_log_tokens, items, workers=workers, label="reading logs"):
+    for outcome in parallel.run(_scan_log, items, workers=workers, label="reading logs"):
         log = outcome.item[0].stem
         if outcome.result is None:
             unreadable[log] = str(outcome.error)
         else:
-            found[log] = outcome.result
-    return {log: found[log] for log in paths if log in found}, dict(sorted(unreadable.items()))
+            scans[log] = outcome.result
+    return {log: scans[log] for log in paths if log in scans}, dict(sorted(unreadable.items()))
+
+
+def _scan_log(item: tuple[Path, SceneFilter]) -> _LogScan:
+    path, scene_filter = item
+    frames = read_log(path).frames
+    implausible = findings(frames)
+    tokens: list[str] = []
+    dropped: dict[Dropped, list[str]] = {}
+    doubts: dict[Doubt, dict[str, str]] = {}
+    for frame, reason in zip(frames, outcomes(frames, scene_filter), strict=True):
+        if reason is not None:
+            dropped.setdefault(reason, []).append(frame.token)
+            continue
+        tokens.append(frame.token)
+        span = window(frame.index, scene_filter)
+        for finding in implausible:
+            if finding.within(span):
+                doubts.setdefault(finding.doubt, {}).setdefault(frame.token, f"log {path.stem}: {finding.text}")
+    return _LogScan(tuple(tokens), {reason: tuple(names) for reason, names in dropped.items()}, doubts)
 
 
 def _windows_only(scene_filter: SceneFilter) -> SceneFilter:
@@ -176,25 +290,54 @@ def _windows_only(scene_filter: SceneFilter) -> SceneFilter:
     )
 
 
-def _log_tokens(item: tuple[Path, SceneFilter]) -> list[str]:
-    path, scene_filter = item
-    current = scene_filter.num_history_frames - 1
-    return [frames[current].token for frames in windows(read_log(path).frames, scene_filter)]
-
-
-def _select(found: dict[str, list[str]], wanted: frozenset[str] | None) -> dict[str, tuple[str, ...]]:
-    """Wanted tokens of each log that has any; a token in two places is an error."""
+def _select(scans: dict[str, _LogScan], listed: frozenset[str] | None) -> dict[str, tuple[str, ...]]:
+    """Listed tokens of each log that has any; a token in two places is an error."""
     place: dict[str, str] = {}
     logs = {}
-    for log, tokens in found.items():
-        kept = tuple(token for token in tokens if wanted is None or token in wanted)
-        for token in kept:
+    for log, scan in scans.items():
+        tokens = tuple(token for token in scan.tokens if listed is None or token in listed)
+        for token in tokens:
             if token in place:
                 raise DataError(f"scene {token} occurs in log {place[token]} and again in {log}")
             place[token] = log
-        if kept:
-            logs[log] = kept
+        if tokens:
+            logs[log] = tokens
     return logs
+
+
+def _count_dropped(
+    scans: dict[str, _LogScan], logs: dict[str, tuple[str, ...]], listed: frozenset[str] | None
+) -> dict[str, int]:
+    counts = {reason.value: sum(len(scan.dropped.get(reason, ())) for scan in scans.values()) for reason in Dropped}
+    if listed is not None:
+        counts[UNLISTED] = sum(token not in listed for scan in scans.values() for token in scan.tokens)
+    counts[BEYOND_LIMIT] = sum(
+        token not in logs.get(log, ()) and (listed is None or token in listed)
+        for log, scan in scans.items()
+        for token in scan.tokens
+    )
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _doubts(scans: dict[str, _LogScan], logs: dict[str, tuple[str, ...]]) -> dict[Doubt, dict[str, str]]:
+    """Implausible scenes of the split, by kind."""
+    found: dict[Doubt, dict[str, str]] = {}
+    for doubt in Doubt:
+        for log, tokens in logs.items():
+            texts = scans[log].doubts.get(doubt, {})
+            if texts:
+                found.setdefault(doubt, {}).update({token: texts[token] for token in tokens if token in texts})
+    return {doubt: texts for doubt, texts in found.items() if texts}
+
+
+def _why_missing(missing: tuple[str, ...], scans: dict[str, _LogScan]) -> str:
+    """How many of the missing scenes are frames of a log that the filter's other conditions drop."""
+    counts = {
+        reason: len(set(missing) & {token for scan in scans.values() for token in scan.dropped.get(reason, ())})
+        for reason in Dropped
+    }
+    parts = [f"{count} {reason.value}" for reason, count in counts.items() if count]
+    return f"; in the logs, but dropped by the filter: {', '.join(parts)}" if parts else ""
 
 
 def _limit(logs: dict[str, tuple[str, ...]], most: int | None) -> dict[str, tuple[str, ...]]:
