@@ -10,6 +10,7 @@ from navforge.cache_builder.pool import FAILURES, CacheReport, cache_split
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import DataError
+from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.maps.geopackage import check_root
@@ -40,13 +41,13 @@ def run(config: Config) -> None:
     check_root(config.data.map_root())
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     if not split.complete:
-        print(f"warning: {split.describe_missing()}", file=sys.stderr)
+        say(f"warning: {split.describe_missing()}", file=sys.stderr)
     try:
         provenance.record(config.out, config, name="cache")
         report = cache_split(split, config.data, config.out, workers=config.workers, allow_missing=config.allow_missing)
     except OSError as error:
         raise DataError(f"cannot write the cache to {config.out}: {error}") from error
-    print(describe(report, config.out))
+    say(describe(report, config.out))
     if report.failures and not (config.allow_missing and report.complete):
         raise DataError(
             f"{len(report.failures)} of {len(split)} scenes of split {split.name} could not be cached "
@@ -55,7 +56,7 @@ def run(config: Config) -> None:
             "or leave these scenes out with allow_missing=true"
         )
     if report.failures:
-        print(f"warning: left out {len(report.failures)} scenes that failed:\n{_failures(report)}", file=sys.stderr)
+        say(f"warning: left out {len(report.failures)} scenes that failed:\n{_failures(report)}", file=sys.stderr)
 
 
 def describe(report: CacheReport, out: Path) -> str:

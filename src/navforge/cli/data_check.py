@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
+from navforge.core.screen import Screen
 from navforge.data.check import FRAME_CHOICES, KINDS, FileCount, SplitCheck, check_split
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
@@ -34,7 +34,7 @@ class Config:
 def run(config: Config) -> None:
     """Print one table per split; DataError at the end if something is missing or damaged."""
     checks = [_check(split, config) for split in _splits(config)]
-    console = Console()
+    console = Screen()
     for check in checks:
         console.print(_table(check, config))
     if config.out is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from navforge.core.config import key
+from navforge.core.screen import Screen
 from navforge.jobs.diagnose import diagnose
 from navforge.jobs.diagnosis import CAUSES, HARMLESS, Diagnosis
 from navforge.jobs.evidence import gather
@@ -34,7 +34,7 @@ def run(config: Config) -> None:
 
 
 def _print(diagnosis: Diagnosis, notes: tuple[str, ...]) -> None:
-    console = Console(highlight=False)
+    console = Screen()
     colour = "green" if diagnosis.cause in HARMLESS else "red"
     console.print(Text(f"{diagnosis.cause}: {CAUSES[diagnosis.cause]}", style=f"bold {colour}"))
     console.print(Text(diagnosis.summary))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.config import key
+from navforge.core.screen import say
 from navforge.teacher.importing import export_table
 from navforge.teacher.store import TeacherStore
 from navforge.teacher.tables import LAYOUTS, layout
@@ -26,7 +27,7 @@ def run(config: Config) -> None:
     """Write the table and say how large it is."""
     store = TeacherStore.open(config.teacher, Vocabulary.load(config.vocabulary))
     scenes = export_table(store, config.out, layout(config.layout))
-    print(
+    say(
         f"{config.out}: {scenes} scenes of {store.protocol} as a {config.layout} table, float16, "
         f"{config.out.stat().st_size / 1e6:.1f} MB"
     )

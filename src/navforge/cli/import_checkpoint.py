@@ -7,6 +7,7 @@ from pathlib import Path
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.screen import say
 from navforge.models.importing import import_checkpoint
 from navforge.training.recipes.catalog import RECIPES, recipe
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -33,7 +34,7 @@ def run(config: Config) -> None:
     """Convert, write and say what it was."""
     vocabulary = None if config.vocabulary is None else Vocabulary.load(config.vocabulary)
     done = import_checkpoint(config.source, recipe(config.agent).planner, config.out, vocabulary=vocabulary)
-    print(
+    say(
         f"{config.out}: {config.agent} from a checkpoint of {done.conversion} (keys under {done.prefix!r}), "
         f"{done.parameters:,} parameters; navforge evaluate agent={config.agent} checkpoint={config.out} loads it"
     )

@@ -9,6 +9,7 @@ from navforge.cli.teach import describe
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.screen import say
 from navforge.scoring.protocols import PROTOCOLS, protocol
 from navforge.teacher.importing import EP_RULES, import_table
 from navforge.teacher.tables import LAYOUTS, layout
@@ -45,4 +46,4 @@ def run(config: Config) -> None:
     vocabulary = Vocabulary.load(config.vocabulary)
     store = import_table(config.source, config.out, vocabulary, table, rules, ep_rule=config.ep_rule)
     provenance.record(config.out, config, name="import-teacher")
-    print(describe(store))
+    say(describe(store))

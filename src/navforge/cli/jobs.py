@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 
 from navforge.core.config import key
+from navforge.core.screen import screen
 from navforge.jobs.table import render, survey
 
 EXPERIMENTS = "NAVSIM_EXP_ROOT"
@@ -30,7 +29,7 @@ class Config:
 def run(config: Config) -> None:
     """Show the table, once where standard output is no terminal."""
     root = config.root or default_root()
-    console = Console() if sys.stdout.isatty() else Console(width=int(os.environ.get("COLUMNS", "200")))
+    console = screen(width=int(os.environ.get("COLUMNS", "200")))
     if not (config.watch and console.is_terminal):
         console.print(render(survey(root), console.width))
         return

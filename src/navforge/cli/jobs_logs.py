@@ -11,6 +11,7 @@ from pathlib import Path
 
 from navforge.core.config import key
 from navforge.core.errors import DataError
+from navforge.core.screen import say
 from navforge.jobs.logs import LogLine, follow, log_files, tail
 from navforge.jobs.state import state_of
 from navforge.jobs.table import slurm_answer
@@ -73,7 +74,7 @@ def _follow(folder: RunFolder, config: Config) -> None:
 
 
 def _print(line: LogLine, named: bool) -> None:
-    print(f"{line.source:>8} | {line.text}" if named else line.text, flush=True)
+    say(f"{line.source:>8} | {line.text}" if named else line.text, flush=True)
 
 
 def _ended(folder: RunFolder) -> Callable[[], bool]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.config import key
+from navforge.core.screen import say
 from navforge.jobs import control
 from navforge.runs.folder import RunFolder
 
@@ -23,5 +24,5 @@ class Config:
 
 def run(config: Config) -> None:
     """Start the run again and say from where it goes on."""
-    done = control.requeue(RunFolder(config.run), wait_s=config.wait_s, say=lambda text: print(text, file=sys.stderr))
-    print(f"{config.run}: {done}")
+    done = control.requeue(RunFolder(config.run), wait_s=config.wait_s, say=lambda text: say(text, file=sys.stderr))
+    say(f"{config.run}: {done}")

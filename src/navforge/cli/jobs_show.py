@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from navforge.core.config import key
+from navforge.core.screen import screen
 from navforge.jobs.details import page
 from navforge.jobs.state import state_of
 from navforge.jobs.table import slurm_answer
@@ -32,7 +30,7 @@ def run(config: Config) -> None:
     answer = slurm_answer([view])
     job = answer.jobs.get(view.job or "")
     now = time.time()
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=120, highlight=False)
+    console = screen(width=120)
     console.print(page(view, state_of(view, job, now=now), job, now=now, width=console.width))
     if answer.note:
-        console.print(f"note: {answer.note}", style="yellow", markup=False)
+        console.print(f"note: {answer.note}", style="yellow")

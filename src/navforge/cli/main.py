@@ -14,12 +14,12 @@ import importlib
 import sys
 from types import ModuleType
 
-from rich.console import Console
 from rich.table import Table
 
 from navforge.cli.argv import plain, to_overrides, usage
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError, NavforgeError
+from navforge.core.screen import say, screen
 from navforge.core.semaphores import name_semaphores, remove_leftovers
 
 VERBS = {
@@ -72,15 +72,15 @@ def main(argv: list[str] | None = None) -> int:
             importlib.import_module("navforge.simulation.selfcheck").check()
         return module.run(config) or 0
     except NavforgeError as error:
-        print(f"navforge: error: {error}", file=sys.stderr)
+        say(f"navforge: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"navforge: error: {_describe(error)}", file=sys.stderr)
+        say(f"navforge: error: {_describe(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("navforge: interrupted; run the same command again to go on", file=sys.stderr)
+        say("navforge: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
 
 
@@ -137,25 +137,20 @@ def _print_verbs() -> None:
     for verb, meaning in VERBS.items():
         if verb not in HIDDEN:
             table.add_row(f"  {verb}", meaning)
-    console = _console()
-    console.print("usage: navforge VERB key=value ...      navforge VERB --help lists the keys\n", highlight=False)
+    console = screen()
+    console.print("usage: navforge VERB key=value ...      navforge VERB --help lists the keys\n")
     console.print(table)
-
-
-def _console() -> Console:
-    """Standard output, wide where no terminal sets the width."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def _print_help(verb: str, module: ModuleType, words: list[str]) -> None:
     template = module.template(words) if hasattr(module, "template") else module.Config
-    console = _console()
+    console = screen()
     line = f"navforge {verb} {usage(getattr(module, 'POSITIONAL', ()))}"
-    console.print(f"{line}\n{VERBS[verb]}\n", highlight=False, markup=False)
+    console.print(f"{line}\n{VERBS[verb]}\n")
     table = Table("key", "type", "default", "meaning", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for row in configs.describe(template):
-        table.add_row(*(cell.replace("[", "\\[") for cell in row))
+        table.add_row(*row)
     console.print(table)
 
 

@@ -10,6 +10,7 @@ from navforge.cli import by_agent
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import DataError
+from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.inputs.input_spec import InputSpec
@@ -58,7 +59,7 @@ def run(config: Config) -> None:
             "causes and run the command again, which keeps whole shards"
         )
     provenance.record(config.out, config, name="pack")
-    print(describe(report, config.out))
+    say(describe(report, config.out))
 
 
 def describe(report: PackReport, out: Path) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from navforge.cli import train
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.files import write_json
+from navforge.core.screen import screen
 from navforge.preflight import submission
 from navforge.preflight.script import read_script
 from navforge.preflight.table import show
@@ -83,5 +81,5 @@ def run(config: Config) -> int:
     report = submission.run(train.run_config(config), profile=_profile(config), job=job, force=config.force)
     if config.json is not None:
         write_json(config.json, report.to_dict())
-    show(report, Console(width=None if sys.stdout.isatty() else 160))
+    show(report, screen())
     return exits.USER_ERROR if report.refused else exits.FINISHED

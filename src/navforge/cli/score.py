@@ -11,6 +11,7 @@ import polars as pl
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import summary, tables, trajectories
@@ -90,7 +91,7 @@ def _report(table: ScoreTable, per_scene: int, out: Path) -> None:
         f"{out}: {table.frame.height} rows, {per_scene} trajectories per scene, {table.meta.coverage()}", soft_wrap=True
     )
     if not table.meta.complete:
-        print(f"navforge: warning: not the whole split was scored: {table.meta.coverage()}", file=sys.stderr)
+        say(f"navforge: warning: not the whole split was scored: {table.meta.coverage()}", file=sys.stderr)
     if per_scene > 1:
         means = table.frame.group_by("protocol", maintain_order=True).agg(pl.col("score").mean()).rows()
         for name, mean in means:

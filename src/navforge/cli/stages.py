@@ -69,10 +69,10 @@ def run_stages(stages: Sequence[Stage], stamps: Path, console: Console) -> list[
         seconds = _done(stage, stamp, keys[stage.name])
         label = f"[{number}/{len(stages)}] {stage.name}"
         if seconds is not None:
-            console.print(f"{label}: done before ({seconds:.0f} s)", markup=False, highlight=False)
+            console.print(f"{label}: done before ({seconds:.0f} s)")
             timings.append(Timing(name=stage.name, seconds=seconds, skipped=True))
             continue
-        console.print(f"{label} ...", markup=False, highlight=False)
+        console.print(f"{label} ...")
         stamp.unlink(missing_ok=True)
         _prepare(stage, stamp.with_suffix(".started"), keys[stage.name])
         start = time.perf_counter()
@@ -83,7 +83,7 @@ def run_stages(stages: Sequence[Stage], stamps: Path, console: Console) -> list[
         if absent:
             raise RuntimeError(f"stage {stage.name} ended without making {', '.join(absent)}")
         write_json(stamp, {"key": keys[stage.name], "seconds": seconds, "outputs": made})
-        console.print(f"{label}: {seconds:.0f} s", markup=False, highlight=False)
+        console.print(f"{label}: {seconds:.0f} s")
         timings.append(Timing(name=stage.name, seconds=seconds, skipped=False))
     return timings
 

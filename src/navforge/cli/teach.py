@@ -11,6 +11,7 @@ from navforge.core import parallel, provenance, ray_pool
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.core.files import sole_use
+from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.launch import teaching
@@ -91,7 +92,7 @@ def run(config: Config) -> None:
         require_own(config.out, vocabulary)
         store = _make_store(config, vocabulary, split, filtered)
     if store is not None:
-        print(describe(store))
+        say(describe(store))
 
 
 def _make_store(config: Config, vocabulary: Vocabulary, split: Split, filtered: bool) -> TeacherStore | None:
@@ -164,15 +165,15 @@ def _make_shards_on_slurm(made: Plan, config: Config) -> bool:
     profile = read_profile(config.cluster)
     job = teaching.running_job(made)
     if job is not None:
-        print(f"job {job} makes the shards already", flush=True)
+        say(f"job {job} makes the shards already", flush=True)
     if job is None and (missing := made.missing()):
         cpus = config.cpus or profile.cpus_per_rank
         job = teaching.submit(made, missing, profile, tasks=config.tasks or TASKS, cpus=cpus, workers=config.workers)
-        print(f"job {job}: {len(missing)} logs; its files: {teaching.folder_of(made.out)}", flush=True)
+        say(f"job {job}: {len(missing)} logs; its files: {teaching.folder_of(made.out)}", flush=True)
     if job is None:
         return True
     if not config.wait:
-        print(f"{made.out}: job {job} makes the shards; the same command, later, waits for it and joins them")
+        say(f"{made.out}: job {job} makes the shards; the same command, later, waits for it and joins them")
         return False
     teaching.wait(made, job)
     return True

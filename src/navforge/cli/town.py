@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, NavforgeError
+from navforge.core.screen import Screen, say
 from navforge.town.generate import SCALES, LogReport, generate, summarise
 from navforge.town.sensors import Rig
 
@@ -60,7 +60,7 @@ def run(config: Config) -> None:
             failed.append(outcome)
     if failed:
         for outcome in failed:
-            print(f"{outcome.item.log_name}: {outcome.error}\n{outcome.traceback}", file=sys.stderr)
+            say(f"{outcome.item.log_name}: {outcome.error}\n{outcome.traceback}", file=sys.stderr)
         raise NavforgeError(
             f"{len(failed)} of {len(failed) + len(reports)} logs failed (tracebacks above); finished logs are kept: "
             "remove the cause and run the same command again"
@@ -89,7 +89,7 @@ def _print_summary(config: Config, reports: list[LogReport]) -> None:
     for row in summarise(reports):
         shares = (f"{100 * float(str(row[name])):.0f} %" for name in ("turns", "stops", "conflicts", "eventful"))
         table.add_row(str(row["split"]), str(row["logs"]), str(row["scenes"]), *shares)
-    console = Console()
+    console = Screen()
     console.print(table)
     console.print(
         f"\n{config.out}: turns, stops, conflicts are shares of scenes; eventful is how far constant velocity goes "

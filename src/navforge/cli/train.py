@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from navforge.cli import by_agent
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.screen import say, screen
 from navforge.jobs import control
 from navforge.launch import snapshot, start
 from navforge.preflight import submission
@@ -139,20 +138,20 @@ def _require_idle(folder: RunFolder) -> None:
 
 
 def _say_finished(folder: RunFolder) -> int:
-    print(f"{folder.path} is finished: {folder.checkpoints / BEST}; to train anew give another out=")
+    say(f"{folder.path} is finished: {folder.checkpoints / BEST}; to train anew give another out=")
     return exits.FINISHED
 
 
 def _say_code(folder: RunFolder, config: Config) -> None:
     if config.code == "keep" and folder.code.is_dir() and not snapshot.is_current(folder.code):
-        print(f"going on with the code the run began with ({folder.code}); code=new takes the present one")
+        say(f"going on with the code the run began with ({folder.code}); code=new takes the present one")
 
 
 def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) -> RunConfig:
     if profile is not None and config.time_limit is not None:
         profile = dataclasses.replace(profile, time_limit=config.time_limit)
     report = submission.run(wanted, profile=profile, force=config.force, record=True)
-    show(report, Console(stderr=True, width=None if sys.stderr.isatty() else 160))
+    show(report, screen(stderr=True))
     if report.refused:
         names = ", ".join(dict.fromkeys(finding.check for finding in report.refused))
         raise ConfigError(f"preflight refuses this job ({names}), see above; force=[{names}] starts it all the same")
@@ -162,13 +161,13 @@ def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) 
 def _train_here(folder: RunFolder, attempt: int) -> int:
     ended = start.start_here(folder, attempt)
     if ended == exits.FINISHED:
-        print(f"{folder.checkpoints / BEST}: best checkpoint; learning curves in {folder.path / 'epochs.csv'}")
+        say(f"{folder.checkpoints / BEST}: best checkpoint; learning curves in {folder.path / 'epochs.csv'}")
     elif ended in (exits.REQUEUE_ME, exits.STOPPED):
         saved = start.has_checkpoint(folder)
-        print(f"stopped {AFTER_CHECKPOINT if saved else BEFORE_CHECKPOINT}", file=sys.stderr)
+        say(f"stopped {AFTER_CHECKPOINT if saved else BEFORE_CHECKPOINT}", file=sys.stderr)
     else:
-        print(f"navforge: error: {_first_failure(folder, ended)}", file=sys.stderr)
-        print(f"  navforge diagnose {folder.path}    says why and what helps", file=sys.stderr)
+        say(f"navforge: error: {_first_failure(folder, ended)}", file=sys.stderr)
+        say(f"  navforge diagnose {folder.path}    says why and what helps", file=sys.stderr)
     return ended
 
 
@@ -185,7 +184,7 @@ def _first_failure(folder: RunFolder, ended: int) -> str:
 def _submit(folder: RunFolder, config: RunConfig, profile: ClusterProfile) -> None:
     job = start.submit(folder)
     path = os.path.relpath(folder.path)
-    print(
+    say(
         f"job {job} submitted: {config.agent}, {config.nodes} node(s) x {config.devices} rank(s) on {profile.name}\n"
         f"  navforge jobs show {path}             how far it is\n"
         f"  navforge jobs logs {path} --follow    what it says\n"

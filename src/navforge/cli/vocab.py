@@ -13,6 +13,7 @@ from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.core.parallel import progress
+from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.vocabulary.clustering import cluster
@@ -67,7 +68,7 @@ def run(config: Config) -> None:
         seed=config.seed,
     )
     provenance.record(config.out.parent, config, name=config.out.stem)
-    print(
+    say(
         f"{config.out}: {vocabulary.size} entries from {len(trajectories)} trajectories of {split.name} "
         f"(fingerprint {vocabulary.fingerprint})"
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +13,7 @@ from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
 from navforge.core.parallel import progress
+from navforge.core.screen import Screen, screen
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.metric_cache.store import MetricCache
@@ -67,13 +66,13 @@ def run(config: Config) -> None:
     write_json(config.folder / "report.json", report.to_dict())
     write_vocabulary_page(config.folder / "report.html", report, worst=pictures, provenance=_provenance(config))
     provenance.record(config.folder, config, name="report")
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=120, highlight=False)
+    console = screen(width=120)
     console.print(Text(f"{config.vocabulary}: {report.vocabulary.size} entries", style="bold"))
     for section in sections(report):
         _print(console, section)
     for line in report.left_out:
-        console.print(f"left out: {line}", style="yellow", markup=False)
-    console.print(f"\n{config.folder / 'report.html'}", markup=False, soft_wrap=True)
+        console.print(f"left out: {line}", style="yellow")
+    console.print(f"\n{config.folder / 'report.html'}", soft_wrap=True)
 
 
 def _measure(config: Config) -> tuple[VocabularyReport, MetricCache | None]:
@@ -116,7 +115,7 @@ def _oracle(store: TeacherStore, split: Split | None, cache: MetricCache | None)
         return oracle(store, tokens, step=lambda done: bar.update(bar.task_ids[0], completed=done))
 
 
-def _print(console: Console, section: Section) -> None:
+def _print(console: Screen, section: Section) -> None:
     console.print(Text(f"\n{section.title}", style="bold"))
     if section.note:
         console.print(Text(section.note, style="bright_black"))

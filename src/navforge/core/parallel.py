@@ -18,10 +18,10 @@ from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from navforge.core.errors import NavforgeError
+from navforge.core.screen import Screen
 from navforge.core.semaphores import name_semaphores
 
 ItemT = TypeVar("ItemT")
@@ -51,13 +51,13 @@ def available_cpus() -> int:
 def progress(label: str, total: int) -> Progress:
     """A progress bar with count, elapsed time and ETA on stderr; silent where stderr is no terminal."""
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("eta"),
         TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
+        console=Screen(file=sys.stderr),
         disable=not sys.stderr.isatty(),
     )
     bar.add_task(label, total=total)

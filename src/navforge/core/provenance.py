@@ -16,6 +16,7 @@ from typing import Any
 import navforge
 from navforge.core import config as configs
 from navforge.core.files import write_json, write_text
+from navforge.core.screen import say
 
 LIBRARIES = ("numpy", "numba", "scipy", "shapely", "polars", "torch", "torchvision", "timm", "lightning")
 
@@ -115,6 +116,6 @@ def record(out: Path | str, config: Any, *, name: str) -> None:
     facts = collect()
     reason = facts["git"].get("reason")
     if reason not in (None, NO_CHECKOUT, UNTRACKED):
-        print(f"navforge: warning: the commit of navforge is recorded as unknown: {reason}", file=sys.stderr)
+        say(f"navforge: warning: the commit of navforge is recorded as unknown: {reason}", file=sys.stderr)
     write_text(out / f"{name}.config.yaml", configs.to_yaml(config))
     write_json(out / f"{name}.provenance.json", facts)

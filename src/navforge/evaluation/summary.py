@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 
 from navforge.core.errors import DataError
+from navforge.core.screen import Screen
 from navforge.evaluation import intervals
 from navforge.evaluation.intervals import Interval
 from navforge.evaluation.tables import ORDER, ScoreTable, one_traffic, subscores
@@ -204,7 +204,7 @@ def span(interval: Interval, digits: int = 4) -> str:
     return f"{interval.low:.{digits}f} .. {interval.high:.{digits}f}"
 
 
-def console() -> Console:
+def console() -> Screen:
     """Standard output, wide enough for the tables where it is no terminal."""
-    found = Console(highlight=False)
-    return found if found.is_terminal and found.width >= WIDTH else Console(highlight=False, width=WIDTH)
+    found = Screen()
+    return found if found.is_terminal and found.width >= WIDTH else Screen(width=WIDTH)

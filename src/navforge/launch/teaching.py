@@ -21,6 +21,7 @@ from pathlib import Path
 from navforge.core import parallel
 from navforge.core.errors import ConfigError, DataError, NavforgeError
 from navforge.core.files import fingerprint, write_json, write_text
+from navforge.core.screen import say
 from navforge.launch import array, snapshot
 from navforge.launch.array import ArrayFacts
 from navforge.slurm import client as slurm
@@ -135,7 +136,7 @@ def run_task(out: Path, number: int) -> None:
     _failed_file(folder, number).unlink(missing_ok=True)
     failures = []
     for outcome in parallel.run(partial(teach_log, work=work), items, workers=found["workers"], label="teaching"):
-        print(f"log {outcome.item[0]}: {outcome.error or 'done'}", flush=True)
+        say(f"log {outcome.item[0]}: {outcome.error or 'done'}", flush=True)
         if not outcome.ok:
             failures.append({"log": outcome.item[0], "error": outcome.error, "traceback": outcome.traceback})
             write_json(_failed_file(folder, number), failures)

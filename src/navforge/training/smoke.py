@@ -17,6 +17,7 @@ import torch
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
+from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
@@ -71,7 +72,7 @@ class Smoke:
         )
         write_json(self.folder / FILE, {**self._passed(), stage: {"protocol": self.protocol, "scores": scores}})
         mean = sum(scores.values()) / len(scores)
-        print(
+        say(
             f"{stage} planner: {self.protocol} {mean:.3f} on {len(scores)} scenes; evaluation works",
             file=sys.stderr,
             flush=True,

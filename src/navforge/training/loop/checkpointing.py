@@ -19,6 +19,7 @@ from typing import Any
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path
+from navforge.core.screen import say
 from navforge.models.checkpoints import read_values, write_values
 from navforge.runs.folder import BEST, DAMAGED, LAST, PREVIOUS
 
@@ -80,7 +81,7 @@ class CheckpointManager:
         if self.last.is_file():
             os.replace(self.last, self.folder / DAMAGED)
         _link(self.folder / PREVIOUS, self.last)
-        print(f"warning: {damage}; going on with the checkpoint before it", file=sys.stderr, flush=True)
+        say(f"warning: {damage}; going on with the checkpoint before it", file=sys.stderr, flush=True)
         return self.last
 
     def keep_best(self, ranking: Ranking, epoch: int) -> None:

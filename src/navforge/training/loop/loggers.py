@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
+from navforge.core.screen import say
 
 PACKAGES = {"wandb": "wandb", "mlflow": "mlflow"}
 """Python package of each optional logger."""
@@ -51,7 +52,7 @@ class Loggers:
                 action(logger)
             except Exception as error:  # third-party code at the boundary: said, and gone on without
                 name = type(logger).__name__
-                print(f"warning: {name} failed, going on without it: {error}", file=sys.stderr, flush=True)
+                say(f"warning: {name} failed, going on without it: {error}", file=sys.stderr, flush=True)
                 self._loggers.remove(logger)
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from navforge.core.files import write_json
+from navforge.core.screen import say
 from navforge.models import checkpoints
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import StopSignals
@@ -240,7 +241,7 @@ class Trainer:
                 write_json(self.parts.folder.path / "corrupt_samples.json", self.corrupt.known)
         if self.ranks.first:
             for reason in fresh:
-                print(f"warning: corrupt sample replaced by a neighbour: {reason}", file=sys.stderr, flush=True)
+                say(f"warning: corrupt sample replaced by a neighbour: {reason}", file=sys.stderr, flush=True)
 
     def _end_epoch(self) -> None:
         parts = self.parts
@@ -287,7 +288,7 @@ class Trainer:
         epochs = self.parts.config.epochs
         shown = "  ".join(f"{n} {values[n]:.6g}" for n in ("train/loss", "val/loss", "val/score") if n in values)
         left = (epochs - self.at.epoch - 1) * seconds
-        print(
+        say(
             f"epoch {self.at.epoch + 1}/{epochs}  {shown}  {seconds:.1f} s, {left:.0f} s left",
             file=sys.stderr,
             flush=True,

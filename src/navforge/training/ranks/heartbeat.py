@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
+from navforge.core.screen import say
 from navforge.runs import status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import RankStatus
@@ -119,7 +120,7 @@ class Heartbeat:
                 self._append(now)
         except OSError as error:
             if not self._warned:
-                print(f"heartbeat: {error}", file=sys.stderr, flush=True)
+                say(f"heartbeat: {error}", file=sys.stderr, flush=True)
             self._warned = True
 
     def _append(self, now: RankStatus) -> None:

@@ -21,6 +21,7 @@ import yaml
 
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError, DataError
+from navforge.core.screen import say
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import STATUS, StopSignals
@@ -109,7 +110,7 @@ def _run(
         execute(config, folder, rank_info, beat=beat, signals=signals)
     except Stopped as stopped:
         beat.tell(phase="stopped")
-        print(f"{stopped}, checkpoint written", file=sys.stderr, flush=True)
+        say(f"{stopped}, checkpoint written", file=sys.stderr, flush=True)
         return STATUS[signal.Signals(stopped.number)]
     return exits.FINISHED
 
@@ -154,11 +155,11 @@ def _clear(folder: RunFolder, world_size: int) -> None:
 def _record(error: BaseException, folder: RunFolder, rank_info: RankInfo, beat: Heartbeat) -> int:
     record = failure(error, rank=rank_info.rank, attempt=beat.status.attempt, step=beat.status.step)
     user = record.cause in ("user_error", "rendezvous", "preflight")
-    print("" if user else record.traceback, f"error: {error}", sep="", file=sys.stderr, flush=True)
+    say(f"{'' if user else record.traceback}error: {error}", file=sys.stderr, flush=True)
     try:
         status.write(folder.failure_file(rank_info.rank), record)
     except OSError as full:
-        print(f"error: the failure could not be recorded: {full}", file=sys.stderr, flush=True)
+        say(f"error: the failure could not be recorded: {full}", file=sys.stderr, flush=True)
     beat.tell(phase="failed")
     return exits.USER_ERROR if record.cause == "user_error" else exits.FAILED
 
