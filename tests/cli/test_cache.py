@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import signal
@@ -16,7 +17,7 @@ from navforge.cli import cache
 from navforge.cli.main import main
 from navforge.maps.schema import INDEX_FILE
 from navforge.metric_cache.store import MANIFEST, MetricCache
-from tests.cache_builder.tiny_scene import write_world
+from tests.cache_builder.tiny_scene import FRAMES, frame, write_world
 from tests.data import tiny_log
 from tests.maps.tiny_map import LOCATION
 
@@ -139,3 +140,37 @@ def test_folder_that_cannot_be_written_is_an_error_not_a_traceback(world: Path, 
     done = run(world, tmp_path / "file" / "cache")
     assert done.returncode == 2
     assert "cannot write" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+def test_implausible_scenes_are_a_warning_and_unannotated_ones_a_refusal(tmp_path: Path, capsys, annotated):
+    """Everything up to the scores: one log with a frame missing, with and without annotations."""
+    root = tmp_path / "world"
+    write_world(root)
+    content = [frame(index) for index in range(FRAMES + 1) if index != 8]
+    if not annotated:
+        for raw in content:
+            del raw["anns"]
+    tiny_log.write_log(root, "tiny", content)
+    cached = main(command(root, tmp_path / "cache")[3:])
+    err = capsys.readouterr().err
+    if not annotated:
+        assert cached == 2 and err.count("\n") == 1
+        assert "3 of 3 scenes of split tiny have no annotations, such as" in err
+        assert "can be planned on and submitted, but not cached or scored" in err
+        return
+    gap = "3 of 3 scenes of split tiny have frames that are not 0.5 s apart, such as"
+    assert cached == 0 and f"navforge: warning: {gap}" in err and "1 s between frames 7 and 8" in err
+    data = [f"data.logs={root / 'navsim_logs'}", "split=tiny", "workers=1"]
+    assert main(["vocab", *data, "size=2", f"out={tmp_path / 'v.npy'}"]) == 0
+    assert gap in capsys.readouterr().err
+    where = [f"cache={tmp_path / 'cache'}", f"out={tmp_path / 'human'}"]
+    assert main(["evaluate", "agent=human", *data, *where]) == 0
+    written = json.loads((tmp_path / "human" / "summary.json").read_text())
+    assert written["split"]["doubts"] == {"frames that are not 0.5 s apart": 3}
+    assert "3 of these scenes have frames that are not 0.5 s apart" in capsys.readouterr().out
+    assert main(["data", "check", *data, f"data.maps={root / 'maps'}", f"out={tmp_path / 'check'}"]) == 0
+    assert gap in " ".join(capsys.readouterr().out.split())
+    (checked,) = json.loads((tmp_path / "check" / "data_check.json").read_text())
+    assert len(checked["implausible_scenes"]["frames that are not 0.5 s apart"]) == 3
+    assert checked["dropped_windows"] == {"too short": 13}

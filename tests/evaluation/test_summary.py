@@ -41,6 +41,7 @@ def test_a_summary_is_reproducible_and_plain_json(make_table: MakeTable) -> None
         "missing": 2,
         "missing_hash": "a" * 16,
         "missing_logs": 0,
+        "doubts": {},
     }
     assert list(text["protocols"]) == ["pdms_v1", "epdms_v2"]
     assert "two_frame_extended_comfort" not in text["protocols"]["pdms_v1"]["columns"]
@@ -104,3 +105,12 @@ def test_printed_table_stands_beside_the_official_one(make_table: MakeTable) -> 
     assert cells[5][-1] == "0.2500"
     assert cells[6][-1] == "-1.0e-07"
     assert cells[5][0] == ""
+
+
+def test_implausible_scenes_stand_under_the_table_and_in_the_summary(make_table: MakeTable) -> None:
+    table = make_table(logs=20, doubts={"frames that are not 0.5 s apart": 7})
+    summaries = summary.summarise(table, resamples=100)
+    (printed,) = summary.render(summaries, "human")
+    assert printed.caption == "7 of these scenes have frames that are not 0.5 s apart"
+    assert summary.to_json(table, summaries, {})["split"]["doubts"] == {"frames that are not 0.5 s apart": 7}
+    assert summaries["epdms_v2"].score == summary.summarise(make_table(logs=20), resamples=100)["epdms_v2"].score

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.cache_builder.pool import FAILURES, CacheReport, cache_split
+from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import DataError
 from navforge.core.screen import say
 from navforge.data.paths import DataConfig
+from navforge.data.plausibility import Doubt
 from navforge.data.splits import load_split
 from navforge.maps.geopackage import check_root
 
@@ -40,8 +42,9 @@ def run(config: Config) -> None:
     """
     check_root(config.data.map_root())
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
-    if not split.complete:
-        say(f"warning: {split.describe_missing()}", file=sys.stderr)
+    if not config.allow_missing or set(split.doubts.get(Doubt.UNANNOTATED, ())) == set(split.tokens):
+        split.require_annotations()
+    warn(split)
     try:
         provenance.record(config.out, config, name="cache")
         report = cache_split(split, config.data, config.out, workers=config.workers, allow_missing=config.allow_missing)

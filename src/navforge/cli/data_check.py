@@ -70,6 +70,10 @@ def _table(check: SplitCheck, config: Config) -> Table:
     table.add_row("scenes", f"{len(split):,}" + (f", {len(split.missing):,} missing" if split.missing else ""))
     table.add_row("hash", split.hash)
     table.add_row("frames", f"{check.frames:,} ({config.frames})")
+    if dropped := split.describe_dropped():
+        table.add_row("dropped", dropped)
+    for text in split.describe_doubts():
+        table.add_row("implausible", text)
     for kind in KINDS:
         count = check.files[kind]
         table.add_row(
@@ -113,6 +117,8 @@ def _plain(check: SplitCheck) -> dict[str, Any]:
         "map_problems": check.map_problems if check.maps_checked else None,
         "log_bytes": check.log_bytes,
         "sensors": {kind: vars(count) for kind, count in check.files.items()} if check.sensors_checked else None,
+        "dropped_windows": check.split.dropped,
+        "implausible_scenes": {doubt.value: texts for doubt, texts in check.split.doubts.items()},
         "unreadable_logs": check.unreadable,
         "problems": check.problems,
     }

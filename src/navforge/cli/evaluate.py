@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge import agents
+from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.files import write_json
@@ -63,6 +64,8 @@ def run(config: Config) -> None:
 def execute(config: Config) -> Evaluation:
     """Evaluate and write; an earlier evaluation's files go once split, cache and agent are known to be good."""
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    split.require_annotations()
+    warn(split)
     cache = open_cache(config.cache, split, allow_missing=config.allow_missing)
     agent = agents.build(
         config.agent,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
@@ -61,6 +62,8 @@ def run(config: Config) -> None:
     """Read, check, score and write; nothing is written if any scene fails."""
     given = trajectories.read(config.trajectories)
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    split.require_annotations()
+    warn(split)
     cache = open_cache(config.cache, split, allow_missing=True)
     failures = config.out.with_suffix(".failures.json")
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from navforge.cli.notices import warn
 from navforge.core import parallel, provenance, ray_pool
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
@@ -87,6 +88,8 @@ def run(config: Config) -> None:
     """Build or finish the store and say how good the vocabulary can be."""
     vocabulary = Vocabulary.load(config.vocabulary)
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    split.require_annotations()
+    warn(split)
     filtered = protocol(config.protocol).human_filter if config.human_filter == "auto" else config.human_filter == "on"
     with nullcontext() if config.executor == "slurm" else sole_use(config.out):
         require_own(config.out, vocabulary)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.progress import TaskID
 
+from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
@@ -47,6 +48,7 @@ class Config:
 def run(config: Config) -> None:
     """Build, save with a JSON of its facts, and say what was made."""
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
+    warn(split)
     taken = split if config.trajectories is None else sampled(split, config.trajectories, seed=config.seed)
     trajectories = human_trajectories(taken, config.data, workers=config.workers)
     with bars() as step:

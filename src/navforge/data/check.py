@@ -134,7 +134,9 @@ def _check_log(split: Split, *, data: DataConfig, frames: str, share: float | No
     chosen = {id(frame): frame for scene in scenes for frame in _frames(scene, frames)}
     locations: dict[str, int] = {}
     for scene in scenes:
-        _ = scene.human_poses(len(scene.future)), scene.ego_status(), scene.current.annotations
+        _ = scene.human_poses(len(scene.future)), scene.ego_status()
+        if scene.current.annotated:
+            _ = scene.current.annotations
         locations[scene.map_location] = locations.get(scene.map_location, 0) + 1
     files = {kind: FileCount() for kind in KINDS}
     if data.sensors is not None:

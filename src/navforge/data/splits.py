@@ -98,15 +98,22 @@ class Split:
         }
         total = sum(self.dropped.values()) + len(self)
         parts = [f"{count:,} {words[reason]}" for reason, count in self.dropped.items()]
-        return f"of {total:,} windows, one per frame, dropped: {', '.join(parts)}" if parts else ""
+        return f"of {total:,} windows, one per frame: {', '.join(parts)}" if parts else ""
+
+    def require_annotations(self) -> None:
+        """Raise DataError where scenes have no annotations, which scores, caches and targets need."""
+        if bare := self.doubts.get(Doubt.UNANNOTATED):
+            raise DataError(self._doubt(Doubt.UNANNOTATED, bare))
 
     def describe_doubts(self) -> list[str]:
         """One sentence for each kind of implausible scene, with the first of them."""
-        return [
-            f"{len(texts):,} of {len(self):,} scenes of split {self.name} have {doubt.value}: "
-            f"{next(iter(texts))} ({next(iter(texts.values()))}){_CONSEQUENCE.get(doubt, '')}"
-            for doubt, texts in self.doubts.items()
-        ]
+        return [self._doubt(doubt, texts) for doubt, texts in self.doubts.items()]
+
+    def _doubt(self, doubt: Doubt, texts: dict[str, str]) -> str:
+        """The scenes of one kind: how many, the first of them, and what follows."""
+        token, finding = next(iter(texts.items()))
+        counted = f"{len(texts):,} of {len(self):,} scenes of split {self.name} have {doubt.value}"
+        return f"{counted}, such as {token} ({finding}){_CONSEQUENCE.get(doubt, '')}"
 
 
 def load_split(split: str, data: DataConfig, *, allow_missing: bool = False, workers: int = 0) -> Split:

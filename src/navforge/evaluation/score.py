@@ -112,6 +112,7 @@ def score_split(
         missing_logs=len(split.missing_logs),
         human_filter=human_filter,
         traffic=traffic,
+        doubts=_doubts(split, trajectories),
         extended_comfort=rules.extended_comfort and any(protocol(name).two_frame for name in protocols),
         cache=cache.fingerprint,
         trajectories=trajectories.fingerprint,
@@ -120,3 +121,10 @@ def score_split(
         navforge=importlib.metadata.version("navforge"),
     )
     return ScoreTable(frame, meta)
+
+
+def _doubts(split: Split, trajectories: Trajectories) -> dict[str, int]:
+    """Scored scenes by what is implausible about their frames."""
+    scored = set(trajectories.tokens)
+    counts = {doubt.value: len(scored & texts.keys()) for doubt, texts in split.doubts.items()}
+    return {doubt: count for doubt, count in counts.items() if count}

@@ -53,6 +53,8 @@ class ProtocolSummary:
     protocol: str
     human_filter: bool
     traffic: str
+    doubts: dict[str, int]
+    """Scenes by what is implausible about their frames."""
     columns: tuple[ColumnSummary, ...]
 
     def __getitem__(self, column: str) -> ColumnSummary:
@@ -75,11 +77,11 @@ def summarise(table: ScoreTable, *, resamples: int = intervals.RESAMPLES) -> dic
     """
     if table.frame["index"].n_unique() > 1:
         raise DataError("the table has several trajectories per scene; a summary needs one plan per scene")
-    traffic = table.meta.traffic
-    return {name: _protocol_summary(table.of(name), name, traffic, resamples) for name in table.meta.protocols}
+    return {name: _protocol_summary(table, name, resamples) for name in table.meta.protocols}
 
 
-def _protocol_summary(rows: pl.DataFrame, name: str, traffic: str, resamples: int) -> ProtocolSummary:
+def _protocol_summary(table: ScoreTable, name: str, resamples: int) -> ProtocolSummary:
+    rows = table.of(name)
     columns = []
     for column in (*subscores(name), "progress_m", "score"):
         defined = rows.filter(pl.col(column).is_not_null()).sort(ORDER)
@@ -94,7 +96,13 @@ def _protocol_summary(rows: pl.DataFrame, name: str, traffic: str, resamples: in
             )
         )
     filtered = bool(rows["human_filter"][0])
-    return ProtocolSummary(protocol=name, human_filter=filtered, traffic=traffic, columns=tuple(columns))
+    return ProtocolSummary(
+        protocol=name,
+        human_filter=filtered,
+        traffic=table.meta.traffic,
+        doubts=table.meta.doubts,
+        columns=tuple(columns),
+    )
 
 
 def compare(first: ScoreTable, second: ScoreTable, name: str, column: str = "score") -> tuple[Interval, Interval]:
@@ -134,6 +142,7 @@ def to_json(table: ScoreTable, summaries: dict[str, ProtocolSummary], provenance
             "missing": meta["missing"],
             "missing_hash": meta["missing_hash"],
             "missing_logs": meta["missing_logs"],
+            "doubts": meta["doubts"],
         },
         "agent": meta["agent"],
         "fingerprints": {name: meta[name] for name in ("checkpoint", "cache", "trajectories")},
@@ -177,8 +186,9 @@ def render(summaries: dict[str, ProtocolSummary], title: str, official: dict[str
         heading = f"{title}: {name}, {rules}, traffic {summary.traffic}"
         table = Table(title=heading, title_justify="left", title_style="bold")
         logs = summary.score.by_log.clusters
-        if logs < FEW_LOGS:
-            table.caption = f"only {logs} log(s): the intervals over logs are rough"
+        notes = [f"only {logs} log(s): the intervals over logs are rough"] if logs < FEW_LOGS else []
+        notes += [f"{count} of these scenes have {doubt}" for doubt, count in summary.doubts.items()]
+        table.caption = "\n".join(notes) or None
         for head in heads:
             table.add_column(head, justify="left" if head == "column" else "right", no_wrap=True)
         for found in summary.columns:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,9 @@ class TableMeta:
     """auto (the protocol's own rule), on or off."""
     traffic: str = LOG_REPLAY
     """log_replay or reactive; tables from before there was a choice are of log replay."""
+    doubts: dict[str, int] = field(default_factory=dict)
+    """Scored scenes by what is implausible about their frames (`data.plausibility.Doubt`); the scores are the
+    protocol's all the same."""
     extended_comfort: bool
     """Whether consecutive plans were paired where the protocol asks for it."""
     cache: str

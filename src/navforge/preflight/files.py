@@ -13,7 +13,7 @@ from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
 from navforge.models.planner import planner_to_dict
-from navforge.preflight.finding import Finding, ok, refused
+from navforge.preflight.finding import Finding, ok, refused, warning
 from navforge.runs.folder import LAST, RunFolder
 from navforge.teacher.store import TeacherStore
 from navforge.training.run_config import RunConfig
@@ -149,6 +149,8 @@ def _splits(split: Split | None, val_split: Split | None) -> Iterator[Finding]:
         if found is not None:
             missing = f", {len(found.missing)} missing" if found.missing else ""
             yield ok(SPLIT, f"{found.name}: {len(found)} scenes in {len(found.logs)} logs, hash {found.hash}{missing}")
+            for text in found.describe_doubts():
+                yield warning(SPLIT, text, f"navforge data check split={found.name} out=FOLDER lists the scenes")
     if split is not None and val_split is not None and (shared := set(split.tokens) & set(val_split.tokens)):
         yield refused(
             SPLIT,
