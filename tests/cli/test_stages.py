@@ -33,7 +33,7 @@ def chain(tmp_path: Path) -> tuple[list[Stage], Callable[[list[Stage]], list[str
 
     def stage(name: str, needs: tuple[str, ...] = ()) -> Stage:
         out = tmp_path / name
-        return Stage(name=name, run=write, config=Config(out=out), outputs=(out,), packages=("core",), needs=needs)
+        return Stage(name=name, run=write, config=Config(out=out), outputs=(out,), needs=needs)
 
     def go(stages: list[Stage]) -> list[str]:
         ran.clear()

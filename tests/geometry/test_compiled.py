@@ -35,6 +35,9 @@ def test_a_changed_constant_in_another_file_recompiles(tmp_path: Path) -> None:
     (package / "__init__.py").write_text("")
     (package / "geometry" / "__init__.py").write_text("")
     shutil.copy(SOURCE / "geometry" / "compiled.py", package / "geometry")
+    (package / "core").mkdir()
+    for name in ("__init__.py", "code.py", "errors.py", "files.py"):
+        shutil.copy(SOURCE / "core" / name, package / "core")
     (package / "geometry" / "constants.py").write_text(CONSTANT)
     (package / "geometry" / "caller.py").write_text(
         "from navforge.geometry.compiled import kernel\n"
@@ -92,6 +95,9 @@ def test_types_that_moved_recompile(tmp_path: Path) -> None:
     (package / "__init__.py").write_text("")
     (package / "geometry" / "__init__.py").write_text("")
     shutil.copy(SOURCE / "geometry" / "compiled.py", package / "geometry")
+    (package / "core").mkdir()
+    for name in ("__init__.py", "code.py", "errors.py", "files.py"):
+        shutil.copy(SOURCE / "core" / name, package / "core")
     pair = "from typing import NamedTuple\nclass Pair(NamedTuple):\n    first: float\n    second: float\n"
     caller = (
         "from navforge.geometry.compiled import kernel\n"

@@ -11,7 +11,6 @@ from navforge.cli.demo_report import ReportConfig, write_demo_report
 from navforge.cli.stages import Stage
 from navforge.core.config import key
 from navforge.data.paths import DataConfig
-from navforge.metric_cache.fingerprint import PACKAGES as CACHE_PACKAGES
 from navforge.runs.folder import BEST, RunFolder
 from navforge.training.recipes.catalog import recipe
 from navforge.training.run import RunConfig, train
@@ -99,7 +98,6 @@ def _town(config: Config, world: Path) -> Stage:
             workers=config.workers,
         ),
         outputs=(world,),
-        packages=("geometry", "maps", "town"),
         resumable=True,
     )
 
@@ -111,7 +109,6 @@ def _caches(config: Config, data: DataConfig) -> list[Stage]:
             run=cache.run,
             config=cache.Config(split=split, out=config.out / "cache" / split, data=data, workers=config.workers),
             outputs=(config.out / "cache" / split,),
-            packages=CACHE_PACKAGES,
             needs=("town",),
             resumable=True,
         )
@@ -133,7 +130,6 @@ def _vocabulary(config: Config, data: DataConfig) -> list[Stage]:
             workers=config.workers,
         ),
         outputs=(entries,),
-        packages=("geometry", "data", "vocabulary"),
         needs=("town",),
     )
     return [made, *(_teacher(config, data, split) for split in ("train", "val"))]
@@ -155,7 +151,6 @@ def _teacher(config: Config, data: DataConfig, split: str) -> Stage:
             workers=config.workers,
         ),
         outputs=(out,),
-        packages=("scoring", "simulation", "vocabulary", "teacher"),
         needs=(f"cache {split}", "vocabulary"),
         resumable=True,
     )
@@ -189,7 +184,6 @@ def _training(config: Config, data: DataConfig) -> list[Stage]:
                 run=train,
                 config=run_config,
                 outputs=(_run(config, name),),
-                packages=("models", "training", "vocabulary"),
                 needs=("cache train", "teach train", "teach val"),
                 resumable=True,
             )
@@ -216,7 +210,6 @@ def _evaluation(config: Config, data: DataConfig, label: str) -> Stage:
             workers=config.workers,
         ),
         outputs=(config.out / "evaluation" / folder(label),),
-        packages=("agents", "evaluation", "models", "scoring", "simulation"),
         needs=("cache test", f"train {agent}") if trained else ("cache test",),
     )
 
@@ -240,7 +233,6 @@ def _report(config: Config, data: DataConfig) -> Stage:
             data=data,
         ),
         outputs=(page,),
-        packages=("evaluation", "reports"),
         needs=("vocabulary", *(f"evaluate {label}" for label in AGENTS)),
     )
 

@@ -1,11 +1,12 @@
 """A chain of stages that picks up where it stopped: what the demo runs.
 
-A stage that ran leaves a stamp: what went into it (its config, the source of the packages it runs, the stamps of the
+A stage that ran leaves a stamp: what went into it (its config, the sources of the modules it runs, the stamps of the
 stages before it) and the files it made. It is skipped as long as all of that is unchanged and the files are whole.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import time
@@ -18,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from navforge.core import config as configs
+from navforge.core.code import sources_hash
 from navforge.core.errors import ConfigError
 from navforge.core.files import fingerprint, write_json, write_text
-from navforge.metric_cache.fingerprint import code_fingerprint
 
 _IRRELEVANT = ("workers", "batch_size", "device")
 """Keys that change how fast a stage is, not what it makes."""
@@ -35,8 +36,6 @@ class Stage:
     config: Any
     outputs: tuple[Path, ...]
     """Files and folders it makes; at least one."""
-    packages: tuple[str, ...]
-    """Packages of navforge whose code decides what it makes."""
     needs: tuple[str, ...] = ()
     """Names of earlier stages whose output it reads."""
     resumable: bool = False
@@ -120,7 +119,7 @@ def timing_table(timings: Sequence[Timing]) -> Table:
 def _key(stage: Stage, keys: dict[str, str]) -> str:
     values = {name: value for name, value in configs.to_dict(stage.config).items() if name not in _IRRELEVANT}
     before = [keys[name] for name in stage.needs]
-    return fingerprint(stage.name, values, code_fingerprint(tuple(sorted(stage.packages))), before)
+    return fingerprint(stage.name, values, sources_hash(inspect.getsourcefile(stage.run) or ""), before)
 
 
 def _done(stage: Stage, stamp: Path, key: str) -> float | None:

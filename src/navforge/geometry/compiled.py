@@ -1,8 +1,8 @@
-"""`kernel`: numba's `njit` with an on-disk cache that notices changes in any kernel module.
+"""`kernel`: numba's `njit` with an on-disk cache that notices changes in the modules it is compiled from.
 
 Numba reuses a compiled function as long as its own file is unchanged, even when a function or constant it was compiled
 with changed in another file. Scores would then come from old code, silently, after an update. Here every cached kernel
-carries the fingerprint of all sources it can be compiled from.
+carries the hash of its module and of all that imports (`core.code`).
 
 Numba also counts references to every array that a function takes out of a tuple, with atomic instructions: in small
 functions over named tuples of arrays that costs many times what they do (collisions of a proposal: 34 us instead of
@@ -11,18 +11,14 @@ functions over named tuples of arrays that costs many times what they do (collis
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from numba import njit
 
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+from navforge.core.code import sources_hash
 
-PACKAGES = ("geometry", "simulation", "scoring")
-"""Packages whose modules kernels are compiled from, constants included."""
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 @overload
@@ -30,7 +26,7 @@ def kernel(function: FunctionT) -> FunctionT: ...
 @overload
 def kernel(*, allocates: bool = ..., **options: Any) -> Callable[[FunctionT], FunctionT]: ...
 def kernel(function: Any = None, *, allocates: bool = False, **options: Any) -> Any:
-    """Compile a function with `numba.njit` and cache it on disk until any kernel source changes.
+    """Compile a function with `numba.njit` and cache it on disk until its module, or one that it imports, changes.
 
     Use bare, or with options of `njit` (never `fastmath`: scores are exact).
 
@@ -53,17 +49,5 @@ def kernel_with(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     if disk_cache is not None:
         # Part of the version, which numba reads first: an index of other sources may name types that are gone, so that
         # it cannot even be read to its own stamp.
-        disk_cache._cache_file._version += " " + sources_fingerprint()
+        disk_cache._cache_file._version += " " + sources_hash(function.__code__.co_filename)
     return compiled
-
-
-@cache
-def sources_fingerprint() -> str:
-    """Hash of all sources that kernels are compiled from."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parents[1]
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -23,9 +23,9 @@ from numba import types
 from numba.core import config as numba_config
 from numpy.typing import NDArray
 
+from navforge.core.code import sources_hash
 from navforge.core.errors import NavforgeError
 from navforge.core.files import fingerprint, write_text
-from navforge.geometry.compiled import sources_fingerprint
 
 INEXACT = re.compile(r"\b(?:fma|mad)\.\S*f64|\b\w+\.approx\.\S*f64")
 """PTX operations in float64 that round otherwise than IEEE multiplication, addition, division and square root."""
@@ -137,7 +137,7 @@ def _exact(capability: tuple[int, int]) -> Iterator[None]:
 def cached_ptx(function: Callable[..., None], kinds: Sequence[types.Type], capability: tuple[int, int]) -> Ptx:
     """`exact_ptx`, kept on disk beside the compiled CPU code until any kernel source or numba changes."""
     stamp = fingerprint(
-        sources_fingerprint(),
+        sources_hash(function.__code__.co_filename),
         function.__qualname__,
         [str(kind) for kind in kinds],
         list(capability),

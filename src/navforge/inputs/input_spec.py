@@ -10,8 +10,8 @@ import PIL
 import torchvision
 
 from navforge.core import config as configs
+from navforge.core.code import code_fingerprint
 from navforge.core.files import fingerprint
-from navforge.metric_cache.fingerprint import code_fingerprint
 from navforge.models.contract import AGENTS, BEV_SEMANTICS
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
@@ -25,16 +25,18 @@ HUMAN_POSES = "human_poses"
 HUMAN_POSE_COUNT = 8
 """Poses of the human's plan at 2 Hz."""
 
-_COMMON_CODE = ("data/logs", "data/scenes", "geometry/columns", "geometry/se2", "inputs/read", "inputs/stored")
+_COMMON_CODE = ("navforge.data.scenes", "navforge.inputs.stored")
 _CODE = {
     STATUS: _COMMON_CODE,
     HUMAN_POSES: _COMMON_CODE,
-    PANORAMA: (*_COMMON_CODE, "data/sensors", "inputs/jpeg", "models/panorama"),
-    LIDAR: (*_COMMON_CODE, "data/lidar", "data/sensors", "models/histogram"),
-    AGENTS: (*_COMMON_CODE, "inputs/targets"),
-    BEV_SEMANTICS: (*_COMMON_CODE, "inputs/targets", "maps"),
+    PANORAMA: (*_COMMON_CODE, "navforge.data.sensors", "navforge.inputs.jpeg", "navforge.models.panorama"),
+    LIDAR: (*_COMMON_CODE, "navforge.data.lidar", "navforge.data.sensors", "navforge.models.histogram"),
+    AGENTS: (*_COMMON_CODE, "navforge.inputs.targets"),
+    BEV_SEMANTICS: (*_COMMON_CODE, "navforge.inputs.targets"),
 }
-"""Modules and packages whose code decides a part's bytes."""
+"""Modules that, with all they import, decide a part's bytes."""
+_ASSEMBLY = ("navforge.inputs.read", "navforge.inputs.input_spec")
+"""Modules that put the parts together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ class InputSpec:
         """Fingerprint of the code of each part, the libraries that decode, scale, draw and encode included."""
         libraries = [cv2.__version__, PIL.__version__, torchvision.__version__]
         return {
-            name: fingerprint(code_fingerprint(_CODE[name]), libraries if name in (PANORAMA, BEV_SEMANTICS) else [])
+            name: fingerprint(
+                code_fingerprint(*_CODE[name], alone=_ASSEMBLY), libraries if name in (PANORAMA, BEV_SEMANTICS) else []
+            )
             for name in self.parts
         }

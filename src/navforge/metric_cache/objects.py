@@ -8,9 +8,9 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from navforge.geometry.compiled import kernel
 from navforge.metric_cache.ragged import slices
 
 Float = NDArray[np.float64]
@@ -143,7 +143,7 @@ def grouped(
     )
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _group(track, count):
     """First sighting of each object in order of appearance, sightings by object, and where each object's start."""
     rank = np.full(count, -1, np.int64)
@@ -166,7 +166,7 @@ def _group(track, count):
     return first[:objects], order, start
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _near(start, pose, extent, bounds):
     """Objects that are, with their size, not beyond one and the same side of `bounds` in all sightings."""
     rows = np.empty(len(start) - 1, np.int64)

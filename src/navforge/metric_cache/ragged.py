@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from navforge.geometry.compiled import kernel
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def slices(start, rows):
     """Elements of some rows of a table, row after row.
 
@@ -31,7 +32,7 @@ def slices(start, rows):
     return number, element
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def gather_polygons(rows, polygon_start, ring_start, xy):
     """Some polygons of a table as a table of their own: vertices (V, 2), ring starts, polygon starts."""
     rings = 0
@@ -56,7 +57,7 @@ def gather_polygons(rows, polygon_start, ring_start, xy):
     return out_xy, out_ring, out_polygon
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def is_listed(values, listed):
     """(N,) whether each value is one of a few (`numpy.isin`, quicker on small arrays)."""
     out = np.zeros(len(values), np.bool_)
@@ -68,7 +69,7 @@ def is_listed(values, listed):
     return out
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def polygons_near(xy, ring_start, polygon_start, bounds):
     """Polygons whose bounds meet `bounds` (4,) low x, low y, high x, high y."""
     rows = np.empty(len(polygon_start) - 1, np.int64)

@@ -16,10 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from navforge.core.code import describe_changes
 from navforge.core.errors import DataError
 from navforge.core.files import fingerprint, write_text
 from navforge.metric_cache.container import read_arrays, read_meta
-from navforge.metric_cache.fingerprint import FORMAT, code_fingerprint
+from navforge.metric_cache.fingerprint import FORMAT, builder_modules, code_fingerprint
 from navforge.metric_cache.log_file import LogFile
 from navforge.metric_cache.scene import CachedScene
 
@@ -108,6 +109,7 @@ def write_manifest(folder: Path | str, split: Mapping[str, Any], logs: Mapping[s
     content = {
         "format": FORMAT,
         "code": code_fingerprint(),
+        "modules": dict(builder_modules()),
         "split": dict(split),
         "logs": {name: asdict(logs[name]) for name in sorted(logs)},
     }
@@ -147,10 +149,13 @@ class MetricCache:
             }
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path} is damaged ({error}); {_REMEDY}") from error
-        if form != FORMAT or code != code_fingerprint():
+        if form != FORMAT:
             raise DataError(
-                f"the metric cache {folder} is stale: the code that computes it has changed since; {_REMEDY}"
+                f"the metric cache {folder} is stale: its format is {form}, this navforge reads {FORMAT}; {_REMEDY}"
             )
+        if code != code_fingerprint():
+            reason = describe_changes(content.get("modules"), builder_modules())
+            raise DataError(f"the metric cache {folder} is stale: {reason}; {_REMEDY}")
         return cls(folder, split, logs)
 
     @property

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+from navforge.geometry.compiled import kernel
 from navforge.metric_cache.deferred import Deferrable, defer
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.objects import ObjectFrames
@@ -118,7 +118,7 @@ def _refuse_doubled_starts(seen: ObjectFrames, horizon: int) -> None:
         )
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _doubled_start(start, frame, horizon):
     """The first object whose first key frame holds it twice, and which a later one up to `horizon` holds; or -1."""
     for o in range(len(start) - 1):
@@ -130,7 +130,7 @@ def _doubled_start(start, frame, horizon):
     return -1
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _seen_until(start, time, horizon, o):
     """End of the sightings of object o up to a time."""
     high = start[o]
@@ -139,7 +139,7 @@ def _seen_until(start, time, horizon, o):
     return high
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _first_steps(start, time, horizon, steps):
     """First step of each object; -1 where no key frame up to the horizon has it."""
     out = np.full(len(start) - 1, -1, np.int64)
@@ -158,7 +158,7 @@ def _first_steps(start, time, horizon, steps):
     return out
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _interpolate(order, start, time, pose, velocity, horizon, out_pose, out_velocity, valid):
     """Linear interpolation as scipy's `interp1d` and numpy's `unwrap` do it; fills the `out` arrays in place."""
     for row in range(len(order)):
@@ -191,7 +191,7 @@ def _interpolate(order, start, time, pose, velocity, horizon, out_pose, out_velo
                 out_pose[row, k, 2] = math.atan2(math.sin(turned), math.cos(turned))
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _unwrap(angle):
     """`numpy.unwrap` of a vector."""
     out = np.empty(len(angle))

@@ -6,8 +6,9 @@ import math
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from navforge.geometry.compiled import kernel
 
 Float = NDArray[np.float64]
 
@@ -65,7 +66,7 @@ def advance(motion: Float, leader: Float, target_mps: Float, step_s: float) -> F
     return moved
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(allocates=True, error_model="numpy")
 def _advance(motion, leader, effort, step_s, moved):
     """Fill `moved` (N, 2); `effort` (N,) is (v / v0)^10."""
     for n in range(len(motion)):

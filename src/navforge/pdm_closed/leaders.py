@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 
 from navforge.data import ego_states as ego
 from navforge.data.observed_objects import AGENTS
 from navforge.geometry.columns import Pose
+from navforge.geometry.compiled import kernel
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
 from navforge.pdm_closed.forecast import Forecast
 from navforge.pdm_closed.route_path import RoutePath
@@ -109,7 +109,7 @@ class Leaders:
         return _nearest(row, slot, distance, path, progress, heading, length, self._speed, self._heading, EGO_LENGTH_M)
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _within_reach(path, start, progress, own_progress, corners, center, radius, inner):
     """Pairs of proposal and obstacle ahead in its corridor, without obstacles that another is surely nearer than.
 
@@ -139,7 +139,7 @@ def _within_reach(path, start, progress, own_progress, corners, center, radius, 
     return row[:count], slot[:count]
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _nearest(row, slot, distance, path, own_progress, heading, length, speed, course, ego_length):
     """`idm.Leader` (N, 3) from the distances of pairs, in order of `row`; `speed` is nan for lights."""
     leader = np.empty((len(path), 3))

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import shapely
-from numba import njit
 from numpy.typing import NDArray
 from shapely.ops import substring
 
 from navforge.core.errors import DataError
 from navforge.geometry.arclength import arc_length
 from navforge.geometry.columns import Pose
+from navforge.geometry.compiled import kernel
 
 Float = NDArray[np.float64]
 
@@ -119,7 +119,7 @@ class PathBundle:
         return poses
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(allocates=True, error_model="numpy")
 def _interpolate(progress, unwrapped, path, distances, poses):
     """Fill `poses` (N, 3), headings not wrapped; not a number where two poses at one arc length are in question."""
     count = progress.shape[1]

@@ -11,11 +11,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from navforge.core.code import code_fingerprint
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json, write_text
 from navforge.core.parallel import progress
 from navforge.data.pickle_stream import read_items, write_items
-from navforge.metric_cache.fingerprint import code_fingerprint
 from navforge.scoring.protocols import Protocol
 from navforge.teacher.packing import HALF, UNIT16, Encoding, Head, RowLayout, encode
 from navforge.teacher.rows import SCORE
@@ -30,7 +30,7 @@ EP_RULES = {
 }
 """What is known of how a table's ego progress is normalised; `navforge teach` makes the second."""
 
-CODE = ("data/pickle_stream", "teacher/importing", "teacher/packing", "teacher/tables")
+CODE = "navforge.teacher.importing"
 _TOKEN = re.compile(r"[\w.-]+", re.ASCII)
 _SHARD = "table"
 

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from navforge.core import parallel
+from navforge.core.code import code_fingerprint, describe_changes, module_hashes
 from navforge.core.errors import DataError
 from navforge.core.files import fingerprint, write_json
 from navforge.core.parallel import Outcome
 from navforge.data.splits import Split
-from navforge.metric_cache.fingerprint import code_fingerprint
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.engine import score_plans
@@ -42,17 +42,8 @@ FAILURES = "failures.json"
 EP_RULE = "gated, against PDM-Closed alone"
 """`scoring.aggregate.gated_progress`; it replaces the benchmark's ego progress in its column, not in `score`."""
 
-CODE = (
-    "geometry",
-    "metric_cache",
-    "scoring",
-    "simulation",
-    "teacher/packing",
-    "teacher/rows",
-    "teacher/teach",
-    "teacher/teach_batched",
-)
-"""Packages and modules whose code decides a teacher's values."""
+CODE = ("navforge.teacher.teach", "navforge.teacher.teach_batched")
+"""Modules whose code, with all they import, decides a teacher's values."""
 
 PROGRESS = {8: UNIT8, 16: UNIT16}
 """Encoding of ego progress by its number of bits."""
@@ -251,7 +242,7 @@ def teach_log(item: Item, work: Work) -> None:
 
 def check_code(work: Work) -> None:
     """Raise DataError if this process runs other code than the store is made with."""
-    if code_fingerprint(CODE) != work.code:
+    if code_fingerprint(*CODE) != work.code:
         raise DataError(
             "this process runs other code than the one that plans the store; install the same navforge for all workers"
         )
@@ -361,7 +352,7 @@ def _header(
         "protocol": rules.name,
         "human_filter": human_filter,
         "ep_rule": EP_RULE,
-        "code": code_fingerprint(CODE),
+        "code": code_fingerprint(*CODE),
         "taught": True,
         "columns": {name: {"encoding": encoding.name, "bits": encoding.bits} for name, encoding in layout.columns},
     }
@@ -369,6 +360,7 @@ def _header(
         "split": split.name,
         "scenes": len(split),
         "missing_scenes": len(split.missing),
+        "modules": dict(module_hashes(*CODE)),
         "entries": vocabulary.size,
         "row_bytes": layout.row_bytes,
     }
@@ -378,9 +370,11 @@ def _header(
 def _check_same(out: Path, vocabulary: Vocabulary, header: dict[str, Any]) -> None:
     store = TeacherStore.open(out, vocabulary)
     if store.fingerprint != header["fingerprint"]:
-        names = [n for n in header if n != "fingerprint" and store.header.get(n) != header[n]]
+        names = [n for n in header if n not in ("fingerprint", "modules") and store.header.get(n) != header[n]]
+        code = describe_changes(store.header.get("modules"), header["modules"])
+        reasons = [code if name == "code" else name for name in names]
         raise DataError(
-            f"{out} holds another teacher store (differs in {', '.join(names) or 'the order of its scenes'}); give "
+            f"{out} holds another teacher store (differs in {', '.join(reasons) or 'the order of its scenes'}); give "
             "another out= or delete it"
         )
     assert layout_of(header) == store.layout

@@ -5,15 +5,16 @@ from __future__ import annotations
 from math import cos, hypot, sin
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from navforge.geometry.compiled import kernel
 
 Float = NDArray[np.float64]
 
 NOTHING = -1
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def first_obstacles(
     paths: Float,
     path_start: NDArray[np.int64],
@@ -76,7 +77,7 @@ def first_obstacles(
     return gap, hit, speed
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def boxes_overlap(one: Float, others: Float, margin: float) -> NDArray[np.bool_]:
     """Whether `one` (5,), grown by `margin` on all sides, overlaps each of `others` (N, 5); boxes x y heading l w."""
     result = np.zeros(len(others), np.bool_)
@@ -85,7 +86,7 @@ def boxes_overlap(one: Float, others: Float, margin: float) -> NDArray[np.bool_]
     return result
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _overlap(a: Float, b: Float, margin: float) -> bool:
     dx, dy = b[0] - a[0], b[1] - a[1]
     al, aw, bl, bw = a[3] / 2 + margin, a[4] / 2 + margin, b[3] / 2, b[4] / 2
@@ -99,7 +100,7 @@ def _overlap(a: Float, b: Float, margin: float) -> bool:
     return not (abs(cb * dx + sb * dy) > bl + al * c + aw * s or abs(cb * dy - sb * dx) > bw + al * s + aw * c)
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def blocking_boxes(line: Float, boxes: Float, half_width: float) -> NDArray[np.bool_]:
     """Which boxes (N, 5) come closer than `half_width` to a vertex of the line (P, 2)."""
     result = np.zeros(len(boxes), np.bool_)

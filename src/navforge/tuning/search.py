@@ -21,10 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from navforge.core.parallel import available_cpus
+from navforge.geometry.compiled import kernel
 
 Float = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -164,7 +164,7 @@ def _added(parts: Sequence[Float]) -> Float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel(allocates=True, nogil=True)
 def _least_lead(confidences, better, worse, low, high):  # pragma: no cover (compiled)
     """Smallest lead of entry `better` over entry `worse` for any weights of the box."""
     lead = 0.0
@@ -174,7 +174,7 @@ def _least_lead(confidences, better, worse, low, high):  # pragma: no cover (com
     return lead
 
 
-@njit(cache=True, nogil=True)
+@kernel(allocates=True, nogil=True)
 def _value(confidences, entry, weights):  # pragma: no cover (compiled)
     value = 0.0
     for k in range(weights.shape[0]):
@@ -182,7 +182,7 @@ def _value(confidences, entry, weights):  # pragma: no cover (compiled)
     return value
 
 
-@njit(cache=True, nogil=True)
+@kernel(allocates=True, nogil=True)
 def _margin(confidences, first, end, high):  # pragma: no cover (compiled)
     largest = 0.0
     for entry in range(first, end):
@@ -193,7 +193,7 @@ def _margin(confidences, first, end, high):  # pragma: no cover (compiled)
     return MARGIN * largest
 
 
-@njit(cache=True, nogil=True)
+@kernel(allocates=True, nogil=True)
 def _unbeaten(confidences, low, high, trials):  # pragma: no cover (compiled)
     """Drop what the winners of a few trial weights beat, then what any other survivor beats."""
     count = confidences.shape[0]
@@ -218,7 +218,7 @@ def _unbeaten(confidences, low, high, trials):  # pragma: no cover (compiled)
     return kept
 
 
-@njit(cache=True, nogil=True)
+@kernel(allocates=True, nogil=True)
 def _best(confidences, inside, count, weights):  # pragma: no cover (compiled)
     """The candidate of highest value, the first among equals; `inside` is ascending."""
     best, top = inside[0], -np.inf
@@ -229,7 +229,7 @@ def _best(confidences, inside, count, weights):  # pragma: no cover (compiled)
     return best
 
 
-@njit(cache=True, nogil=True)
+@kernel(allocates=True, nogil=True)
 def _chosen(offsets, confidences, weights):  # pragma: no cover (compiled)
     scenes = offsets.shape[0] - 1
     result = np.empty(scenes, np.int64)
@@ -239,7 +239,7 @@ def _chosen(offsets, confidences, weights):  # pragma: no cover (compiled)
     return result
 
 
-@njit(cache=True, nogil=True)
+@kernel(allocates=True, nogil=True)
 def _sums(offsets, confidences, scores, folds, parts, tree):  # pragma: no cover (compiled)
     """(parts, M) sums over the scenes of `offsets`, sets in the tree's order."""
     weights, spans, children, low, high, middle = tree

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from navforge.geometry.compiled import kernel
 from navforge.town.world import Paint, PaintedLine, TownMap
 
 RESOLUTION_M = 0.125
@@ -204,7 +204,7 @@ def _dashes(line: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
     return pieces
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _develop(samples: np.ndarray, first_row: int, first_column: int, soil: np.ndarray, image: np.ndarray) -> None:
     """One tile: its soil (the sample in each pixel's middle) and RGB, with grain that depends on the place only."""
     rows, columns = soil.shape
@@ -232,7 +232,7 @@ def _develop(samples: np.ndarray, first_row: int, first_column: int, soil: np.nd
             image[i, j, 2] = min(max(blue // (FINE * FINE) + shift, 0), 255)
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _halve(image: np.ndarray, out: np.ndarray) -> None:
     """Fill `out` with the mean of every 2 x 2 block of an RGB picture."""
     for i in range(out.shape[0]):

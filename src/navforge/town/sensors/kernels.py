@@ -16,9 +16,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from navforge.geometry.compiled import kernel
 from navforge.town.sensors.mesh import Surface
 
 Float32 = NDArray[np.float32]
@@ -74,7 +74,7 @@ _SUN, _SUN_COLOR, _AMBIENT = int(LightRow.SUN), int(LightRow.SUN_COLOR), int(Lig
 _ZENITH, _HORIZON, _VISIBILITY = int(LightRow.ZENITH), int(LightRow.HORIZON), int(LightRow.VISIBILITY)
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def aim(rays: np.ndarray, heading: float, height: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Turn ego-frame rays (P, 3) by `heading`; where each ends: on the ground, or after `reach`."""
     count = len(rays)
@@ -90,7 +90,7 @@ def aim(rays: np.ndarray, heading: float, height: float, reach: float) -> tuple[
     return directions, far
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def distance_to(plane: np.ndarray, hit: int, ox: float, oy: float, oz: float, x: float, y: float, z: float) -> float:
     """Where the ray from (ox, oy, oz) along (x, y, z) meets the plane of triangle `hit`."""
     nx, ny, nz = plane[hit, 0], plane[hit, 1], plane[hit, 2]
@@ -100,7 +100,7 @@ def distance_to(plane: np.ndarray, hit: int, ox: float, oy: float, oz: float, x:
     return (plane[hit, 3] - nx * ox - ny * oy - nz * oz) / slope
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _hash(a: int, b: int, c: int) -> float:
     """A number in [0, 1) from three integers."""
     mixed = (np.uint32(a) * np.uint32(73856093)) ^ (np.uint32(b) * np.uint32(19349663))
@@ -109,7 +109,7 @@ def _hash(a: int, b: int, c: int) -> float:
     return ((mixed >> np.uint32(8)) & np.uint32(0xFFFF)) / 65536.0
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _sky(light: np.ndarray, z: float, toward_sun: float) -> tuple[float, float, float]:
     """Colour of the sky in a unit direction of height `z` and cosine `toward_sun` to the sun."""
     share = math.sqrt(min(max(z, 0.0) / 0.7, 1.0))
@@ -124,14 +124,14 @@ def _sky(light: np.ndarray, z: float, toward_sun: float) -> tuple[float, float, 
     )
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _blend(texels: np.ndarray, aa: int, ab: int, ba: int, bb: int, c: int, fu: float, fv: float) -> float:
     low = texels[aa, c] * (1.0 - fu) + texels[ab, c] * fu
     high = texels[ba, c] * (1.0 - fu) + texels[bb, c] * fu
     return low * (1.0 - fv) + high * fv
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _texel(
     texels: np.ndarray, levels: np.ndarray, frame: np.ndarray, level: int, x: float, y: float
 ) -> tuple[float, float, float]:
@@ -151,7 +151,7 @@ def _texel(
     )
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _shadow(shadow: np.ndarray, frame: np.ndarray, x: float, y: float) -> float:
     """Share of the sun that is hidden at a place on the ground; smooth between shadow pixels."""
     u, v = (x - frame[0]) / frame[2] - 0.5, (y - frame[1]) / frame[2] - 0.5
@@ -164,7 +164,7 @@ def _shadow(shadow: np.ndarray, frame: np.ndarray, x: float, y: float) -> float:
     return (low * (1.0 - fv) + high * fv) / 255.0
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _ground(
     texels: np.ndarray,
     levels: np.ndarray,
@@ -194,7 +194,7 @@ def _ground(
     return red * scale, green * scale, blue * scale
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _facade(
     nx: float, ny: float, place: tuple[float, float, float], slot: int, blur: float, color: tuple[float, float, float]
 ) -> tuple[float, float, float]:
@@ -219,7 +219,7 @@ def _facade(
     )
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _pattern(
     surface: int,
     slot: int,
@@ -242,7 +242,7 @@ def _pattern(
     return color
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _lit(
     surface: int,
     normal: tuple[float, float, float],
@@ -268,12 +268,12 @@ def _lit(
     return r, g, b
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _byte(value: float) -> int:
     return int(min(max(value, 0.0), 1.0) * 255.0 + 0.5)
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def shade(
     origin: np.ndarray,
     directions: np.ndarray,
@@ -362,7 +362,7 @@ def shade(
     return image, owner, depth
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def _surface_return(
     plane: np.ndarray, surface: np.ndarray, color: np.ndarray, hit: int, d: tuple[float, float, float]
 ) -> float:
@@ -374,7 +374,7 @@ def _surface_return(
     return min(255.0, 15.0 + 170.0 * bright * (0.3 + 0.7 * facing))
 
 
-@njit(cache=True)
+@kernel(allocates=True)
 def lidar_returns(
     origin: np.ndarray,
     directions: np.ndarray,
