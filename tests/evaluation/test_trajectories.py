@@ -160,3 +160,40 @@ def test_python_objects_are_refused_without_advice_to_unpickle(tmp_path: Path) -
     with pytest.raises(DataError, match="plain arrays") as raised:
         trajectories.read(saved(tmp_path, tokens=np.array(["aa", "bb"], dtype=object)))
     assert "pickle" not in str(raised.value)
+
+
+def turning(times: int, first: int = 1) -> np.ndarray:
+    """(2, 1, times, 3) a left turn of 20 m radius at 5 m/s, from pose `first` on; 0 is the current pose."""
+    angle = np.arange(first, first + times) * 0.5 * 5.0 / 20.0
+    poses = np.stack([20 * np.sin(angle), 20 * (1 - np.cos(angle)), angle], axis=-1)
+    return np.broadcast_to(poses, (2, 1, times, 3)).copy()
+
+
+def test_nine_poses_whose_first_is_the_current_one_are_refused() -> None:
+    with pytest.raises(DataError, match=r"first pose of every trajectory that moves is zero.*poses\[:, :, 1:\]"):
+        Trajectories(("a", "b"), turning(9, first=0), 0.5)
+    standing = turning(9)
+    standing[0] = 0.0
+    assert Trajectories(("a", "b"), standing, 0.5).doubts == ()
+    assert Trajectories(("a", "b"), np.zeros((2, 1, 9, 3)), 0.5).doubts == ()
+
+
+def test_eight_poses_whose_first_is_the_current_one_are_questioned() -> None:
+    assert Trajectories(("a", "b"), turning(8), 0.5).doubts == ()
+    (doubt,) = Trajectories(("a", "b"), turning(8, first=0), 0.5).doubts
+    assert "is zero, as the current pose is? If so, leave it out" in doubt
+    late = turning(8, first=0)
+    late[1, :, 0, 0] = 1e-3
+    assert Trajectories(("a", "b"), late, 0.5).doubts == ()
+
+
+def test_headings_in_degrees_are_refused() -> None:
+    poses = turning(8)
+    poses[..., 2] = np.rad2deg(poses[..., 2])
+    with pytest.raises(DataError, match=r"headings look like degrees.*give radians"):
+        Trajectories(("a", "b"), poses, 0.5)
+    poses[..., 2] = 0.0  # headings that are wrong in every unit are scored as they are
+    Trajectories(("a", "b"), poses, 0.5)
+    backwards = turning(8)
+    backwards[..., 2] += np.pi
+    Trajectories(("a", "b"), backwards, 0.5)

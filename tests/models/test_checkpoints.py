@@ -76,7 +76,7 @@ def test_damaged_missing_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not found"):
         load_planner(tmp_path / "none.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    with pytest.raises(DataError, match="no navforge checkpoint"):
+    with pytest.raises(DataError, match=r"not a navforge checkpoint .*navforge import-checkpoint source="):
         load_planner(tmp_path / "other.ckpt")
 
 

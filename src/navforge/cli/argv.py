@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
+from navforge.cli import devkit_keys
 from navforge.core.config import Leaf
 from navforge.core.errors import ConfigError
 
@@ -18,7 +19,8 @@ def to_overrides(words: Sequence[str], leaves: Iterable[Leaf], positional: Seque
         positional: keys that bare words give, in this order.
 
     Raises:
-        ConfigError: a bare word too many, an unknown `--key`, or a `--key` without its value.
+        ConfigError: a bare word too many, an unknown `--key`, a `--key` without its value, or a key of the devkit's
+            scripts.
     """
     known = {leaf.name: leaf for leaf in leaves}
     places = list(positional)
@@ -26,6 +28,9 @@ def to_overrides(words: Sequence[str], leaves: Iterable[Leaf], positional: Seque
     rest = list(words)
     while rest:
         word = rest.pop(0)
+        name, _, value = word.removeprefix("--").partition("=")
+        if "=" in word and (hint := devkit_keys.answer(name.replace("-", "_"), value, known)):
+            raise ConfigError(hint)
         if word.startswith("--"):
             overrides.append(_flag(word, known, rest))
         elif "=" in word or not positional:

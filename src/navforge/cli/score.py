@@ -61,6 +61,8 @@ class Config:
 def run(config: Config) -> None:
     """Read, check, score and write; nothing is written if any scene fails."""
     given = trajectories.read(config.trajectories)
+    for doubt in given.doubts:
+        say(f"navforge: warning: {config.trajectories}: {doubt}", file=sys.stderr)
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     split.require_annotations()
     warn(split)

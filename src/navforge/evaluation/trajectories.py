@@ -18,11 +18,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, fingerprint
-from navforge.simulation.plans import horizon_interval
+from navforge.geometry.columns import Pose
+from navforge.geometry.se2 import wrap_angle
+from navforge.simulation.plans import HORIZON_S, horizon_interval
 
-"""What the benchmark simulates; a trajectory has to reach this far."""
 REACH_M = 1_000.0
 """No plan of a few seconds leaves this circle; poses beyond it are in another frame."""
+_MOVES_M = 2.0
+"""A trajectory that ends farther away moves."""
+_STEP_M = 0.5
+"""Poses that are farther apart say in which direction the car drives."""
+_RAD_OFF, _DEGREES_OFF = 0.3, 0.1
+"""Median angle, rad, between heading and direction of travel: too large in rad, small in degrees."""
+_CURRENT_POSE = "the first pose of every trajectory that moves is zero, as the current pose is"
 _NAMES = ("tokens", "poses", "interval_s")
 _UNREADABLE = (
     ValueError,
@@ -57,13 +65,21 @@ class Trajectories:
         repeated = [token for token, count in Counter(self.tokens).items() if count > 1]
         if repeated:
             raise DataError(f"{len(repeated)} token(s) occur more than once: {listing(repeated)}")
-        horizon_interval(self.interval_s, self.poses.shape[2])
+        interval_s = horizon_interval(self.interval_s, self.poses.shape[2])
         _check_values(self.tokens, self.poses)
+        _check_units(self.poses)
+        if self.poses.shape[2] > round(HORIZON_S / interval_s) and _starts_now(self.poses):
+            raise DataError(f"{_CURRENT_POSE}; leave it out: poses[:, :, 1:]")
 
     @property
     def per_scene(self) -> int:
         """N, trajectories per scene."""
         return self.poses.shape[1]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a trajectory may be but hardly is, in sentences."""
+        return (f"{_CURRENT_POSE}? If so, leave it out and append the pose at 4 s",) if _starts_now(self.poses) else ()
 
     @property
     def fingerprint(self) -> str:
@@ -155,4 +171,28 @@ def _check_values(tokens: tuple[str, ...], poses: NDArray[np.float64]) -> None:
         raise DataError(
             f"poses of {len(far)} scene(s) are more than {REACH_M:g} m away: {listing(far)}; "
             "poses are relative to the current rear-axle pose of each scene, not in map coordinates"
+        )
+
+
+def _starts_now(poses: NDArray[np.float64]) -> bool:
+    """Whether every trajectory that moves begins with the current pose, which is none of its poses."""
+    moving = np.hypot(*poses[..., -1, : Pose.HEADING].reshape(-1, 2).T) > _MOVES_M
+    first = np.abs(poses[..., 0, :]).reshape(-1, len(Pose)).max(axis=1)
+    return bool(moving.any() and (first[moving] < 1e-6).all())
+
+
+def _check_units(poses: NDArray[np.float64]) -> None:
+    """Raise DataError where headings follow the direction of travel in degrees, but not in radians."""
+    steps = np.diff(poses[..., : Pose.HEADING], axis=-2)
+    long = np.hypot(steps[..., 0], steps[..., 1]) > _STEP_M
+    if not long.any():
+        return
+    headings = 0.5 * (poses[..., 1:, Pose.HEADING] + poses[..., :-1, Pose.HEADING])[long]
+    direction = np.arctan2(steps[..., 1], steps[..., 0])[long]
+    off = np.median(np.abs(wrap_angle(headings - direction)))
+    off_in_degrees = np.median(np.abs(wrap_angle(np.deg2rad(headings) - direction)))
+    if off > _RAD_OFF and off_in_degrees < _DEGREES_OFF:
+        raise DataError(
+            f"headings look like degrees: as radians they are {off:.2f} rad off the direction of travel (median), as "
+            f"degrees {off_in_degrees:.2f} rad; give radians"
         )

@@ -69,10 +69,16 @@ def read_values(path: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"checkpoint {path} not found; navforge train writes checkpoints/best.ckpt in its out folder")
     _check_sums(path)
-    remedy = "navforge runs no code from a checkpoint: use one that navforge train wrote"
+    remedy = (
+        "navforge runs no code from a checkpoint: use one that navforge train wrote, or convert a published one with "
+        f"navforge import-checkpoint source={path} agent=NAME out=FILE.ckpt"
+    )
     values = load_plain(path, what="checkpoint", remedy=remedy)
     if not isinstance(values, dict) or KEY not in values or "state_dict" not in values:
-        raise DataError(f"{path} is no navforge checkpoint (it lacks the key {KEY!r})")
+        raise DataError(
+            f"{path} is not a navforge checkpoint (key {KEY!r} is missing); a published one is converted by "
+            f"navforge import-checkpoint source={path} agent=NAME out=FILE.ckpt"
+        )
     if values[KEY].get("format") != FORMAT:
         raise DataError(f"{path} was written by another version of navforge; train again or use that version")
     return values
