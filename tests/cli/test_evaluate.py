@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from navforge.cli.main import main
+from navforge.core.files import file_fingerprint, sole_use
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import pool, tables, trajectories
@@ -53,6 +54,36 @@ def test_files_and_figures(evaluate: Evaluate, realdata: Path, tmp_path: Path, c
     assert table.meta.trajectories == plans.fingerprint == found["fingerprints"]["trajectories"]
     assert set(plans.tokens) == set(table.frame["token"])
     assert (tmp_path / "run" / "evaluate.config.yaml").exists()
+
+
+def test_results_of_another_evaluation_are_not_overwritten(evaluate: Evaluate, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    assert evaluate("agent=human", "protocol=pdms_v1") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    capsys.readouterr()
+    for words, named in (
+        (("agent=constant_velocity", "protocol=pdms_v1"), "agent=human, not constant_velocity"),
+        (("agent=human", "protocol=epdms_v2"), "protocol=pdms_v1, not epdms_v2"),
+        (("agent=human", "protocol=pdms_v1", "human_filter=on"), "human_filter=auto, not on"),
+    ):
+        assert evaluate(*words) == 2
+        error = capsys.readouterr().err
+        assert f"{tmp_path / 'run'} holds the results of another evaluation" in error and named in error
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    assert evaluate("agent=human", "protocol=pdms_v1") == 0
+
+
+def test_summary_and_table_belong_together(evaluate: Evaluate, tmp_path: Path) -> None:
+    assert evaluate("agent=human", "protocol=pdms_v1") == 0
+    named = json.loads((tmp_path / "run" / "summary.json").read_text())["files"]
+    assert named["scores.parquet"] == tables.checksum(tmp_path / "run" / "scores.parquet")
+    assert named["plans.npz"] == file_fingerprint(tmp_path / "run" / "plans.npz")
+
+
+def test_one_evaluation_at_a_time_in_a_folder(evaluate: Evaluate, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    with sole_use(tmp_path / "run"):
+        assert evaluate("agent=human", "protocol=pdms_v1") == 2
+    assert f"another process works in {tmp_path / 'run'}" in capsys.readouterr().err
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_plans_scored_from_the_file_give_the_same_table(

@@ -56,14 +56,20 @@ def test_one_row_per_token_and_index(score: Score, tokens: list[str], tmp_path: 
     assert (tmp_path / "out" / "t.score.provenance.json").exists()
 
 
-def test_part_of_a_split_is_scored_with_a_warning(score: Score, tokens: list[str], tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
-    assert score(tokens[:5]) == 0
+def test_part_of_a_split_is_scored_if_asked_for_and_with_a_warning(
+    score: Score, tokens: list[str], tmp_path: Path, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    assert score(tokens[:5]) == 2
+    error = capsys.readouterr().err
+    assert "no trajectory for 33 of 38 scenes of split real" in error and "allow_missing=true" in error
+    assert not (tmp_path / "out" / "t.parquet").exists()
+    assert score(tokens[:5], "allow_missing=true") == 0
     assert "warning: not the whole split was scored: 5 of 38 scenes" in capsys.readouterr().err
     assert tables.read(tmp_path / "out" / "t.parquet").meta.missing == 33
 
 
 def test_refused_input_leaves_an_earlier_table(score: Score, tokens: list[str], tmp_path: Path) -> None:
-    assert score(tokens[:2]) == 0
+    assert score(tokens[:2], "allow_missing=true") == 0
     before = (tmp_path / "out" / "t.parquet").read_bytes()
     assert score(["f" * 16]) == 2
     assert (tmp_path / "out" / "t.parquet").read_bytes() == before

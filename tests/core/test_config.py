@@ -155,3 +155,27 @@ def test_lists_of_text_are_taken_as_written(lines: tuple[str, ...]) -> None:
 def test_what_is_no_list_of_text_is_refused(word: str) -> None:
     with pytest.raises(ConfigError, match="lines: expected list of text"):
         merge(Lines, [word])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """Keys as verbs have them."""
+
+    out: Path = key(help="a folder")
+    split: str = key(help="a name")
+    checkpoint: Path | None = key(None, "a file")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("out=", r"out: expected a path, got '' \(is a shell variable unset\?\)$"),
+        ("split=", r"split: expected a text, got '' \(is a shell variable unset\?\)$"),
+        ("checkpoint=", r"checkpoint: expected a .*got '' \(is a shell variable unset\?\); null means none$"),
+    ],
+)
+def test_an_empty_word_is_an_unset_shell_variable(word: str, message: str) -> None:
+    words = {"out": "out=a", "split": "split=b", word.split("=", maxsplit=1)[0]: word}
+    with pytest.raises(ConfigError, match=message):
+        merge(Paths, list(words.values()))
+    assert merge(Paths, ["out=a", "split=b", "checkpoint=null"]).checkpoint is None

@@ -66,3 +66,14 @@ def test_file_fingerprint_is_of_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 3_000_000)
     (tmp_path / "b").write_bytes(b"x" * 2_999_999 + b"y")
     assert file_fingerprint(tmp_path / "a") != file_fingerprint(tmp_path / "b")
+
+
+def test_a_full_disk_is_named_by_the_file_that_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_text(tmp_path / "table.txt", "text")
+    assert caught.value.filename == str(tmp_path / "table.txt") and caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []

@@ -182,7 +182,10 @@ def test_human_filter_switch(
 
 def test_part_of_a_split_says_so(evaluations: dict[str, Evaluation], split: Split, cache: MetricCache) -> None:
     kept = set(split.tokens[:30])
-    part = score_split(evaluations["human"].trajectories.only(kept), split, cache, ("epdms_v2",), workers=1)
+    human = evaluations["human"].trajectories
+    with pytest.raises(DataError, match=r"no trajectory for \d+ of \d+ scenes of split"):
+        score_split(human.only(kept), split, cache, ("epdms_v2",), workers=1)
+    part = score_split(human.only(kept), split, cache, ("epdms_v2",), allow_missing=True, workers=1)
     assert (part.meta.split_scenes, part.meta.missing, part.meta.complete) == (38, 8, False)
     assert part.meta.missing_hash == tables.missing_hash(list(split.tokens[30:]))
 

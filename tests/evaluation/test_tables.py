@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -102,10 +104,50 @@ def test_footer_of_another_version_or_damaged(tmp_path: Path, make_table: MakeTa
     tables.write(path, ScoreTable(table.frame, dataclasses.replace(table.meta, format=99)))
     with pytest.raises(DataError, match="table format 99"):
         tables.read(path)
-    for footer in ("{", '{"format": 1}', '{"format": 1, "protocols": ["epdms_v2"], "colour": "red"}'):
+    form = f'"format": {tables.FORMAT}'
+    for footer in ("{", f"{{{form}}}", f'{{{form}, "protocols": ["epdms_v2"], "colour": "red"}}'):
         table.frame.write_parquet(path, metadata={tables.FOOTER_KEY: footer})
         with pytest.raises(DataError, match="damaged"):
             tables.read(path)
+
+
+def test_no_flipped_bit_is_read_as_a_result(tmp_path: Path, make_table: MakeTable) -> None:
+    """Every change of the file is refused, or leaves every cell and all metadata as they were."""
+    path, table = tmp_path / "t.parquet", make_table()
+    tables.write(path, table)
+    whole, content = tables.read(path), path.read_bytes()
+    chance = np.random.default_rng(0)
+    refused = 0
+    for position in chance.choice(len(content), 300, replace=False):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(chance.integers(8))
+        path.write_bytes(damaged)
+        try:
+            again = tables.read(path)
+        except DataError as error:
+            assert str(path) in str(error)
+            refused += 1
+        else:
+            assert again.frame.equals(whole.frame) and again.meta == whole.meta
+    assert refused > 100
+
+
+def test_another_cell_or_another_agent_in_the_file_is_noticed(tmp_path: Path, make_table: MakeTable) -> None:
+    path, table = tmp_path / "t.parquet", make_table()
+    tables.write(path, table)
+    metadata = pl.read_parquet_metadata(path)
+    frame = pl.read_parquet(path)
+    keys = (tables.FOOTER_KEY, tables.CHECKSUM_KEY)
+    written = {key: metadata[key] for key in keys}
+    frame.with_columns(log_name=pl.lit("another")).write_parquet(path, metadata=written)
+    with pytest.raises(DataError, match="damaged: its rows do not have the checksum"):
+        tables.read(path)
+    other = json.dumps({**json.loads(written[tables.FOOTER_KEY]), "agent": "another"})
+    frame.write_parquet(path, metadata={**written, tables.FOOTER_KEY: other})
+    with pytest.raises(DataError, match="damaged"):
+        tables.read(path)
+    frame.write_parquet(path, metadata=written)
+    assert tables.read(path).meta == table.meta
 
 
 def test_rows_edited_behind_the_metadata_are_noticed(tmp_path: Path, make_table: MakeTable) -> None:

@@ -9,15 +9,17 @@ from navforge import agents
 from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
-from navforge.core.files import write_json
+from navforge.core.errors import ConfigError, DataError
+from navforge.core.files import file_fingerprint, sole_use, write_json
 from navforge.data.paths import DataConfig
-from navforge.data.splits import load_split
+from navforge.data.splits import Split, load_split
 from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official
 from navforge.evaluation.score import SWITCH, open_cache, parse_protocols
 from navforge.evaluation.tables import subscores
+from navforge.metric_cache.store import MetricCache
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import LOG_REPLAY, TRAFFIC, check_traffic
 
@@ -75,6 +77,12 @@ def execute(config: Config) -> Evaluation:
         batch_size=config.batch_size,
         blank_camera=config.blank_camera,
     )
+    with sole_use(config.out):
+        return _evaluate(config, split, cache, agent)
+
+
+def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Agent) -> Evaluation:
+    _require_same(config, split, agent)
     for name in (SCORES, PLANS, RESULT, FAILURES):
         (config.out / name).unlink(missing_ok=True)
     try:
@@ -96,12 +104,37 @@ def execute(config: Config) -> Evaluation:
     return found
 
 
+def _require_same(config: Config, split: Split, agent: agents.Agent) -> None:
+    """Raise ConfigError if the folder holds results of another evaluation, which would be lost."""
+    if not (config.out / RESULT).is_file():
+        return
+    try:
+        held = tables.read(config.out / SCORES).meta
+    except DataError:  # damaged, or of an older format: nothing that could still be used
+        return
+    present = {
+        "agent": (held.agent, agent.name),
+        "checkpoint": (held.checkpoint, agent.fingerprint),
+        "split": (f"{held.split} ({held.split_hash})", f"{split.name} ({split.hash})"),
+        "traffic": (held.traffic, config.traffic),
+        "human_filter": (held.human_filter, config.human_filter),
+        "protocol": (",".join(held.protocols), ",".join(parse_protocols(config.protocol))),
+    }
+    differing = [f"{name}={old}, not {new}" for name, (old, new) in present.items() if old != new]
+    if differing:
+        raise ConfigError(
+            f"out: {config.out} holds the results of another evaluation ({'; '.join(differing)}); give another out= "
+            "or delete it"
+        )
+
+
 def publish(found: Evaluation, config: Config) -> None:
-    """Write plans, table and, last, the summary: its presence says that the others are whole."""
+    """Write plans, table and, last, the summary, which names the checksums of the other two."""
     trajectories.write(config.out / PLANS, found.trajectories)
     tables.write(config.out / SCORES, found.table)
     provenance.record(config.out, config, name="evaluate")
     result = summary.to_json(found.table, summary.summarise(found.table), provenance.collect())
+    result["files"] = {SCORES: tables.checksum(config.out / SCORES), PLANS: file_fingerprint(config.out / PLANS)}
     write_json(config.out / RESULT, result)
 
 

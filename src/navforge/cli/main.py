@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import errno
 import importlib
+import shutil
 import sys
+from pathlib import Path
 from types import ModuleType
 
 from rich.table import Table
@@ -102,10 +104,15 @@ def _describe(error: OSError) -> str:
     """
     path = error.filename2 if error.filename2 is not None else error.filename
     name = path.decode(errors="replace") if isinstance(path, bytes) else str(path)
-    return f"{name}: {error.strerror or type(error).__name__}; {_remedy(error)}"
+    return f"{name}: {error.strerror or type(error).__name__}; {_remedy(error, name)}"
 
 
-def _remedy(error: OSError) -> str:
+def _free_space(path: str) -> str:
+    folder = next((parent for parent in Path(path).absolute().parents if parent.is_dir()), Path("/"))
+    return f"{shutil.disk_usage(folder).free / 1e6:.1f} MB are free in {folder}"
+
+
+def _remedy(error: OSError, path: str) -> str:
     match error:
         case IsADirectoryError():
             return "a folder is there where a file is expected: give another path"
@@ -116,7 +123,7 @@ def _remedy(error: OSError) -> str:
         case PermissionError():
             return "check who may read and write there"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room on the disk and run the same command again"
+        return f"the disk is full ({_free_space(path)}): make room and run the same command again"
     return "check the path and the disk"
 
 

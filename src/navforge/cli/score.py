@@ -66,7 +66,7 @@ def run(config: Config) -> None:
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     split.require_annotations()
     warn(split)
-    cache = open_cache(config.cache, split, allow_missing=True)
+    cache = open_cache(config.cache, split, allow_missing=config.allow_missing)
     failures = config.out.with_suffix(".failures.json")
     try:
         table = score_split(

@@ -60,7 +60,7 @@ def score_split(
     """Score trajectories for scenes of a split.
 
     Args:
-        trajectories: for some or all scenes of the split; the table says how many it lacks.
+        trajectories: for all scenes of the split, or for some of them with `allow_missing`.
         split: the scenes they belong to.
         cache: metric cache of the split (`open_cache`).
         protocols: names of the rules.
@@ -70,12 +70,12 @@ def score_split(
             alternatives to each other (a vocabulary, say) and follow no previous plan.
         traffic: log_replay, or reactive: vehicles react to each plan, which takes one trajectory per scene.
         agent: name of who planned and fingerprint of the weights behind it, for the metadata.
-        allow_missing: leave out scenes the cache lacks; they count as missing in the table.
+        allow_missing: leave out scenes without a trajectory and those the cache lacks; they count as missing.
         workers: processes; 0 means one per CPU.
 
     Raises:
         ConfigError: reactive traffic for a protocol without it, or for several trajectories per scene.
-        DataError: a trajectory of no scene of the split, or of one the cache lacks.
+        DataError: a trajectory of a scene outside the split or of one the cache lacks, or a scene without one.
         ScenesFailedError: some scenes could not be scored.
     """
     check_traffic(traffic, map(protocol, protocols))
@@ -90,6 +90,13 @@ def score_split(
         raise DataError(
             f"{len(strangers)} of {len(trajectories.tokens)} tokens are no scenes of split {split.name}: "
             f"{listing(strangers)}"
+        )
+    planned = set(trajectories.tokens)
+    unplanned = [token for token in split.tokens if token not in planned]
+    if unplanned and not allow_missing:
+        raise DataError(
+            f"no trajectory for {len(unplanned)} of {len(split)} scenes of split {split.name}: {listing(unplanned)}; "
+            "add them, or score the rest with allow_missing=true (every result then says what is missing)"
         )
     paired = _SWITCHES[extended_comfort]
     rules = Rules(

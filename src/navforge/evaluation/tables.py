@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, fingerprint
@@ -25,11 +25,12 @@ from navforge.evaluation.trajectories import listing
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import LOG_REPLAY
 
-FORMAT = 1
+FORMAT = 2
 KEYS = ("token", "index", "protocol")
 ORDER = ("protocol", "log_name", "token", "index")
 """Rows are sorted by these, in memory as on disk: a bootstrap depends on the order of the rows."""
 FOOTER_KEY = "navforge"
+CHECKSUM_KEY = "navforge.checksum"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +153,24 @@ def write(path: Path | str, table: ScoreTable) -> None:
     _check(ScoreTable(frame, table.meta), "the table to write")
     footer = json.dumps(dataclasses.asdict(table.meta), allow_nan=False)
     with atomic_path(path) as temporary:
-        frame.write_parquet(temporary, metadata={FOOTER_KEY: footer})
+        frame.write_parquet(temporary, metadata={FOOTER_KEY: footer, CHECKSUM_KEY: _checksum(frame, footer)})
+
+
+def checksum(path: Path | str) -> str:
+    """The checksum that a written table carries, over all rows and what it was computed from."""
+    return pl.read_parquet_metadata(path)[CHECKSUM_KEY]
+
+
+def _checksum(frame: pl.DataFrame, footer: str) -> str:
+    return fingerprint(footer, [_content(series) for series in frame.get_columns()])
+
+
+def _content(series: pl.Series) -> list[Any]:
+    """A column as values that `fingerprint` takes, cells without a value told apart from every value."""
+    empty = series.is_null().to_numpy()
+    if series.dtype == pl.String:
+        return [series.name, "\n".join(series.fill_null("").to_list()), empty]
+    return [series.name, series.fill_null(False if series.dtype == pl.Boolean else 0).to_numpy(), empty]
 
 
 def read(path: Path | str) -> ScoreTable:
@@ -165,14 +183,17 @@ def read(path: Path | str) -> ScoreTable:
     if not path.is_file():
         raise DataError(f"no score table {path}")
     try:
-        footer = pl.read_parquet_metadata(path).get(FOOTER_KEY)
+        metadata = pl.read_parquet_metadata(path)
         frame = pl.read_parquet(path)
-    except (PolarsError, OSError) as error:
+    except (PolarsError, PanicException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+    footer = metadata.get(FOOTER_KEY)
     if footer is None:
         raise DataError(f"{path} is not a score table of navforge: its footer has no key {FOOTER_KEY!r}")
     table = ScoreTable(frame, _meta(footer, path))
     _check(table, str(path))
+    if _checksum(frame, footer) != metadata.get(CHECKSUM_KEY):
+        raise DataError(f"{path} is damaged: its rows do not have the checksum they were written with; score again")
     return table
 
 
