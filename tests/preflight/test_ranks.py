@@ -53,6 +53,8 @@ def test_a_sound_job_passes() -> None:
     [
         ({"tasks": 1}, "8 ranks, job 7 has 1 task: 1 rank would wait for 7"),
         ({"tasks": 4}, "4 ranks would wait for 4"),
+        ({"tasks": 7}, "7 ranks would wait for 1"),
+        ({"tasks": 9}, "1 would find no place"),
         ({"tasks": 16}, "8 would find no place"),
         ({"nodes": 1}, "has 1 node"),
     ],

@@ -68,6 +68,12 @@ def test_gpu_memory_measured() -> None:
     assert fitting_batch(failed, 44 * GIB, 256) == 8
 
 
+@pytest.mark.parametrize(("share", "level"), [(0.919, OK), (0.921, REFUSED)])
+def test_a_step_may_take_92_percent_of_the_gpu(share: float, level: str) -> None:
+    needed = ON_GPU.bytes_at(8)
+    assert only(check_gpu_memory(ON_GPU, 8, round(needed / share), "l40s")).level == level
+
+
 @pytest.mark.parametrize(
     ("batch", "level", "says"),
     [(16, OK, "not measured on l40s"), (64, WARNING, "may not fit"), (128, REFUSED, "at least 66.0 GiB")],

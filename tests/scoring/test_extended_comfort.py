@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import savgol_filter
 
 from navforge.core.errors import DataError
 from navforge.geometry.columns import State
@@ -29,6 +30,39 @@ def test_the_acceleration_limit_is_inclusive(difference: float, expected: float)
 def test_the_yaw_rate_limit(difference: float, expected: float) -> None:
     # 1.5 rad/s turns through more than pi in 4 s: headings wrap.
     assert two_frame_extended_comfort(states(0, 1.5 + difference), states(0, 1.5), 0.5)[0] == expected
+
+
+SHARED = slice(0, 36)
+"""Steps of the current plan that the previous one, 0.5 s older, has too; the filters see these only."""
+
+
+def rms(series: np.ndarray) -> float:
+    return float(np.sqrt((series**2).mean()))
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.999, 1.0), (1.001, 0.0)])
+def test_the_jerk_limit(share: float, expected: float) -> None:
+    """A growing difference of acceleration, scaled to a share of 0.5 m/s3 by SciPy's filters."""
+    growth = np.arange(41) * 0.1 - 1.75
+    smooth = savgol_filter(growth[SHARED], 8, 2)
+    scale = 0.5 * share / rms(savgol_filter(smooth, 15, 2, deriv=1, delta=0.1))
+    assert scale * rms(smooth) < 0.65, "below the limit of acceleration"
+    before = states(5.0)  # magnitudes are compared: stay clear of zero
+    now = before.copy()
+    now[..., State.ACCELERATION_X] += scale * growth
+    assert two_frame_extended_comfort(now, before, 0.5)[0] == expected
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.999, 1.0), (1.001, 0.0)])
+def test_the_yaw_acceleration_limit(share: float, expected: float) -> None:
+    """A swinging heading, scaled to a share of 0.1 rad/s2 by SciPy's filter."""
+    heading = np.sin(2 * np.pi * np.arange(41) * 0.1 / 1.4)
+    rate, acceleration = (savgol_filter(heading[SHARED], 5, 2, deriv=order, delta=0.1) for order in (1, 2))
+    scale = 0.1 * share / rms(acceleration)
+    assert scale * rms(rate) < 0.05, "below the limit of the yaw rate"
+    now = states()
+    now[..., State.HEADING] = scale * heading
+    assert two_frame_extended_comfort(now, states(), 0.5)[0] == expected
 
 
 def test_only_the_shared_time_counts() -> None:

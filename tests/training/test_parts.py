@@ -18,7 +18,11 @@ from navforge.training.loop.module import rate_factor
 def test_one_cycle_rises_to_the_peak_and_falls_to_nothing() -> None:
     config = TrainConfig(schedule="one_cycle", warmup=0.25)
     factors = [rate_factor(config, step, 100) for step in range(101)]
-    assert factors[0] == pytest.approx(1 / 25) and factors[25] == pytest.approx(1.0) and factors[100] < 1e-4
+    assert (
+        factors[0] == pytest.approx(1 / 25)
+        and factors[25] == pytest.approx(1.0)
+        and factors[100] == pytest.approx(1 / 25e4)
+    )
     assert max(factors) <= 1.0 and np.argmax(factors) == 25
 
 
