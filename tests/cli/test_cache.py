@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import resource
 import shutil
 import signal
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from navforge.cache_builder import pool
 from navforge.cli import cache
 from navforge.cli.main import main
 from navforge.maps.schema import INDEX_FILE
@@ -105,7 +108,7 @@ def test_failures_end_with_status_2_and_their_causes(tmp_path: Path):
     done = run(root, tmp_path / "cache")
     assert done.returncode == 2
     assert "6 of 6 scenes" in done.stderr and tiny_log.token(3) in done.stderr
-    assert f"6 scenes of 2 logs, such as {tiny_log.token(3)} (log0): no map '{LOCATION}'" in done.stderr
+    assert f"6 scenes of 2 logs, {tiny_log.token(3)} (log0), " in done.stderr
     assert done.stderr.count("no map") == 1, "one line per cause"
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "cache" / MANIFEST).exists()
@@ -174,3 +177,35 @@ def test_implausible_scenes_are_a_warning_and_unannotated_ones_a_refusal(tmp_pat
     (checked,) = json.loads((tmp_path / "check" / "data_check.json").read_text())
     assert len(checked["implausible_scenes"]["frames that are not 0.5 s apart"]) == 3
     assert checked["dropped_windows"] == {"too short": 13}
+
+
+def test_a_broken_value_in_every_scene_is_one_cause(tmp_path: Path, capsys):
+    """The number of the frame, which differs from scene to scene, does not."""
+    root = tmp_path / "world"
+    write_world(root)
+    content = [frame(index) for index in range(FRAMES)]
+    for raw in content:
+        raw["anns"]["gt_boxes"] = "nothing"
+    tiny_log.write_log(root, "tiny", content)
+    assert main(command(root, tmp_path / "cache")[3:]) == 2
+    err = capsys.readouterr().err
+    assert err.count("'anns.gt_boxes' is malformed") == 1
+    assert (
+        f"  3 scenes, {tiny_log.token(3)} (log0), {tiny_log.token(4)} (log0), {tiny_log.token(5)} (log0): such as"
+        in err
+    )
+    assert "or leave these scenes out with allow_missing=true" in err
+
+
+def test_a_full_disk_is_not_answered_with_allow_missing(tmp_path: Path, capsys, monkeypatch):
+    root = tmp_path / "world"
+    write_world(root)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pool, "write_log", full)
+    assert main(command(root, tmp_path / "cache", "allow_missing=true")[3:]) == 2
+    err = capsys.readouterr().err
+    assert "allow_missing" not in err
+    assert f"make room on the disk of {tmp_path / 'cache'} and run the command again" in err

@@ -17,11 +17,11 @@ def test_failures_of_one_cause_share_a_line_whatever_their_files() -> None:
     lines = str(ScenesFailedError("agent x", failures, 99)).splitlines()
     assert lines[0] == "agent x: 43 of 99 scenes failed; no score is published"
     assert len(lines) == 4
-    assert lines[1].startswith(f"  40 scenes, {0:016x} (2021.05.12_veh-0), {2:016x} (2021.05.12_veh-0), ")
+    assert lines[1].startswith(f"  40 scenes of 2 logs, {0:016x} (2021.05.12_veh-0), {2:016x} (2021.05.12_veh-0), ")
     assert " and 37 more: such as DataError: camera image sensors/log/CAM_F0/00000000.jpg" in lines[1]
     assert str(failures[:40]).count("download it") == 40
     assert "\n".join(lines).count("download it") == 1
-    assert lines[2].startswith("  2 scenes, ")
+    assert lines[2].startswith("  2 scenes of 2 logs, ")
     assert lines[3] == f"  {60:016x} (2021.05.12_veh-0): DataError: damaged"
 
 

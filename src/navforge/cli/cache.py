@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import DataError
+from navforge.core.failures import FailedScene, by_cause
 from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.plausibility import Doubt
@@ -55,8 +58,7 @@ def run(config: Config) -> None:
         raise DataError(
             f"{len(report.failures)} of {len(split)} scenes of split {split.name} could not be cached "
             f"(tracebacks: {config.out / FAILURES}):\n{_failures(report)}\n"
-            "the cache is not complete and cannot be opened; remove the causes and run the command again, "
-            "or leave these scenes out with allow_missing=true"
+            f"the cache is not complete and cannot be opened; {_remedy(report, config)}"
         )
     if report.failures:
         say(f"warning: left out {len(report.failures)} scenes that failed:\n{_failures(report)}", file=sys.stderr)
@@ -79,19 +81,18 @@ def describe(report: CacheReport, out: Path) -> str:
 
 def _failures(report: CacheReport) -> str:
     """Failed scenes grouped by cause, the cause with most scenes first."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for outcome in report.outcomes:
-        for failure in outcome.failures:
-            groups.setdefault(failure.cause, []).append((failure.token, outcome.log_name))
-    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
-    lines = [f"  {_scenes(scenes)}: {cause}" for cause, scenes in ordered]
-    more = [f"  and {len(lines) - _LISTED} more causes"] if len(lines) > _LISTED else []
-    return "\n".join(lines[:_LISTED] + more)
+    failed = [
+        FailedScene(failure.token, outcome.log_name, failure.cause)
+        for outcome in report.outcomes
+        for failure in outcome.failures
+    ]
+    return "\n".join(f"  {line}" for line in by_cause(failed))
 
 
-def _scenes(scenes: list[tuple[str, str]]) -> str:
-    token, log = scenes[0]
-    if len(scenes) == 1:
-        return f"{token} ({log})"
-    logs = len({name for _, name in scenes})
-    return f"{len(scenes)} scenes of {logs} log{'s' if logs > 1 else ''}, such as {token} ({log})"
+def _remedy(report: CacheReport, config: Config) -> str:
+    """What to do about failed scenes; to leave them out does not help where the disk is full."""
+    full = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+    if any(text in failure.cause for failure in report.failures for text in full):
+        return f"make room on the disk of {config.out.absolute()} and run the command again"
+    leave_out = "" if config.allow_missing else ", or leave these scenes out with allow_missing=true"
+    return f"remove the causes and run the command again{leave_out}"
