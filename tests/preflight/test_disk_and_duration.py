@@ -49,6 +49,8 @@ def test_an_epoch_takes_the_slower_of_step_and_loading() -> None:
     slow = Pace(step_s=0.1, batch_size=16, loader_examples_per_s=16.0, device="GPU")
     assert epoch_s(slow, scenes=1600, val_scenes=0, ranks=4) == pytest.approx(25 * 1.0)
     assert epoch_s(PACE, 1600, 160, 1) == pytest.approx(100 * 0.5 + 10 * 0.25)
+    quick = Pace(step_s=0.6, batch_size=16, loader_examples_per_s=1e6, device="GPU")
+    assert epoch_s(quick, 1600, 160, 1) == pytest.approx(100 * 0.6 + 10 * 0.2), "validation has no backward pass"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from navforge.preflight import disk, duration, files, memory, numerics, partition, ranks, steps
+from navforge.preflight import disk, duration, files, memory, network, numerics, partition, ranks, steps
 from navforge.preflight.context import Facts
 from navforge.preflight.finding import Finding
 
@@ -49,6 +50,12 @@ def _cpus(facts: Facts) -> Iterable[Finding]:
     workers = facts.config.train.loader_workers
     if workers is not None:
         yield from ranks.check_cpus(workers, facts.cpus_per_rank)
+
+
+def _network(facts: Facts) -> Iterable[Finding]:
+    if facts.machine.here:
+        ranks_in_all = facts.config.nodes * facts.config.devices
+        yield from network.check_network(os.environ, ranks_in_all, on_gpu=facts.on_gpu)
 
 
 def _partition(facts: Facts) -> Iterable[Finding]:
@@ -113,6 +120,7 @@ CHECKS: tuple[Check, ...] = (
     Check("srun", "one process in a job of several tasks, started without srun", _srun, on_node=True),
     Check("gpus", "ranks without a GPU of their own, GPUs that would stay idle", _gpus, on_node=True),
     Check("cpus", "more loader workers than CPUs of a rank", _cpus, on_node=True),
+    Check("network", "environment variables that name network interfaces this node lacks", _network, on_node=True),
     Check("partition", "what the partition does not offer or would never start", _partition),
     Check("host_memory", "ranks, loader workers and batches above the memory of a node", _memory, on_node=True),
     Check("shared_memory", "batches in flight above the free space of /dev/shm", _shared, on_node=True),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from datetime import timedelta
@@ -13,6 +14,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from navforge.core.errors import NavforgeError
+from navforge.training.ranks.interfaces import check_interfaces
 from navforge.training.ranks.rank_info import RankInfo
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=20)
@@ -52,7 +54,12 @@ def meet(rank_info: RankInfo, timeout_s: float) -> Store:
 
 
 def join_group(rank_info: RankInfo, store: Store, backend: str) -> None:
-    """Make the default process group of ranks that have met."""
+    """Make the default process group of ranks that have met.
+
+    Raises:
+        ConfigError: an environment variable names a network interface that this node does not have.
+    """
+    check_interfaces(os.environ, backend)
     dist.init_process_group(
         backend, store=store, rank=rank_info.rank, world_size=rank_info.world_size, timeout=COLLECTIVE_TIMEOUT
     )
