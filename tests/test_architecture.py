@@ -62,7 +62,8 @@ def test_imports_point_down(path: Path) -> None:
     parts = path.relative_to(ROOT).parts
     if len(parts) == 1:
         allowed = {"__main__.py": {"cli"}, "__init__.py": {"core"}}.get(path.name, set())
-        assert imported_packages(path) <= allowed, f"{path.name} stands beside the packages and may import none"
+        packages = {file.relative_to(ROOT).parts[0] for file in imported_files(path, ROOT)}
+        assert packages <= allowed, f"{path.name} stands beside the packages and may import none"
         return
     own = parts[0]
     for other in imported_packages(path) - {own}:
@@ -78,3 +79,69 @@ def test_arrow_checker_sees_a_wrong_arrow(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text("from navforge import cli\nimport navforge.scoring.engine\n")
     assert imported_packages(wrong) == {"cli", "scoring"}
+
+
+CIRCLES: set[frozenset[str]] = {frozenset({"preflight/measuring.py", "preflight/probe.py"})}
+"""Circles that still exist; none may be added."""
+
+
+def imported_files(path: Path, root: Path) -> set[Path]:
+    """Files of the package that a file imports, in functions too; imports for type checkers only do not count."""
+    tree = ast.parse(path.read_text())
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    unseen = {id(inner) for block in blocks for statement in block.body for inner in ast.walk(statement)}
+    names = []
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names += [(f"{node.module}.{alias.name}", node.module) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names += [(alias.name,) for alias in node.names]
+    files = set()
+    for choices in names:
+        candidates = [
+            root.parent / file
+            for name in choices
+            if name.split(".")[0] == root.name
+            for file in (name.replace(".", "/") + ".py", name.replace(".", "/") + "/__init__.py")
+        ]
+        files.update([file for file in candidates if file.is_file()][:1])
+    return files - {path}
+
+
+def circles(root: Path) -> set[frozenset[str]]:
+    """Sets of files, as paths below `root`, each of which imports all others of its set, directly or not."""
+    imports = {path: imported_files(path, root) for path in root.rglob("*.py")}
+
+    def reached_from(start: Path) -> set[Path]:
+        reached: set[Path] = set()
+        left = list(imports[start])
+        while left:
+            if (path := left.pop()) not in reached:
+                reached.add(path)
+                left += imports[path]
+        return reached
+
+    reached = {path: reached_from(path) for path in imports}
+    return {
+        frozenset(str(other.relative_to(root)) for other in reached[path] if path in reached[other])
+        for path in imports
+        if path in reached[path]
+    }
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles(ROOT) <= CIRCLES
+
+
+def test_circles_are_seen(tmp_path: Path) -> None:
+    root = tmp_path / "navforge"
+    (root / "inner").mkdir(parents=True)
+    (root / "inner" / "__init__.py").write_text("")
+    (root / "a.py").write_text("from navforge import b\n")
+    (root / "b.py").write_text("def f():\n    import navforge.inner.c\n")
+    (root / "inner" / "c.py").write_text("from navforge.a import x\n")
+    (root / "d.py").write_text("if TYPE_CHECKING:\n    from navforge.e import y\n")
+    (root / "e.py").write_text("from navforge.d import z\n")
+    assert circles(root) == {frozenset({"a.py", "b.py", "inner/c.py"})}

@@ -18,7 +18,7 @@ from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.processes import local_job
 from navforge.runs.status import Failure
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 WORDS = ["agent=ego_mlp", "split=s", "cache=c", "train.batch_size=2", "train.loader_workers=0", "preflight=false"]
 CLUSTER = Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml"

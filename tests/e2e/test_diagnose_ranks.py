@@ -21,7 +21,7 @@ from navforge.runs import status
 from navforge.runs.folder import RunFolder, RunRecord
 from navforge.runs.status import Failure
 from navforge.training.loop.stepper import Stepper
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 from tests.training.conftest import broken_images
 from tests.training.conftest import make_run as training_run  # noqa: F401 (a fixture)
 from tests.training.processes import run, start, wait

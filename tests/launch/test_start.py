@@ -19,7 +19,7 @@ from navforge.slurm.client import SlurmError
 from navforge.slurm.profile import read_profile
 from navforge.training.config import TrainConfig
 from navforge.training.recipes.catalog import recipe
-from navforge.training.run import RunConfig, read_run_config
+from navforge.training.run_config import RunConfig, read_run_config
 
 PROFILE = read_profile(Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml")
 

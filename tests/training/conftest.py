@@ -25,7 +25,7 @@ from navforge.teacher import teach
 from navforge.teacher.rows import Entries
 from navforge.training import run_inputs as material
 from navforge.training.config import AugmentConfig, TrainConfig
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.teacher.made import entries_of
 

@@ -16,7 +16,7 @@ from navforge.models.checkpoints import read_checkpoint
 from navforge.runs.folder import RunFolder
 from navforge.training.loop.curves import read_curves
 from navforge.training.ranks.rank import run_rank
-from navforge.training.run import RunConfig, write_run_config
+from navforge.training.run_config import RunConfig, write_run_config
 
 Fault = Callable[[int], None]
 """Called in a rank's process with its number before it starts: what is to go wrong there."""

@@ -32,7 +32,8 @@ from navforge.training.loop.curves import read_curves
 from navforge.training.loop.stepper import Stepper
 from navforge.training.ranks.failures import TrainingError
 from navforge.training.recipes.catalog import recipe
-from navforge.training.run import RunConfig, read_run_config, train
+from navforge.training.run import train
+from navforge.training.run_config import RunConfig, read_run_config
 from navforge.vocabulary.vocabulary import Vocabulary
 
 from .processes import run, same_result

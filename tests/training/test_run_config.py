@@ -10,7 +10,7 @@ import pytest
 from navforge.core.errors import ConfigError, DataError
 from navforge.training.config import TrainConfig
 from navforge.training.recipes.catalog import RECIPES, Recipe
-from navforge.training.run import RunConfig, read_run_config, write_run_config
+from navforge.training.run_config import RunConfig, read_run_config, write_run_config
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.planner import load_planner
 from navforge.training.loop.curves import read_curves
-from navforge.training.run import RunConfig, train
+from navforge.training.run import train
+from navforge.training.run_config import RunConfig
 
 
 def test_the_overall_score_is_distilled_in_a_run(make_run: Callable[..., RunConfig]) -> None:

@@ -13,7 +13,8 @@ from navforge.core.config import key
 from navforge.data.paths import DataConfig
 from navforge.runs.folder import BEST, RunFolder
 from navforge.training.recipes.catalog import recipe
-from navforge.training.run import RunConfig, train
+from navforge.training.run import train
+from navforge.training.run_config import RunConfig
 
 PLANNER, BASELINE = "hydra_mdp_tiny", "ego_mlp"
 BLANKED = f"{PLANNER}, blanked"

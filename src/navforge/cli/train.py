@@ -21,7 +21,7 @@ from navforge.runs import exits, status
 from navforge.runs.folder import BEST, RunFolder
 from navforge.runs.status import Failure
 from navforge.slurm.profile import ClusterProfile, read_profile
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 
 PURPOSE = "planner to train"
 AFTER_CHECKPOINT = "after a checkpoint; the same command goes on from it"

@@ -25,7 +25,7 @@ from navforge.runs.folder import LAST, PREVIOUS, RunFolder, RunRecord
 from navforge.runs.processes import local_job
 from navforge.slurm import client as slurm
 from navforge.slurm.profile import ClusterProfile
-from navforge.training.run import RunConfig, read_run_config, write_run_config
+from navforge.training.run_config import RunConfig, read_run_config, write_run_config
 from navforge.training.run_inputs import binding, differences
 
 PROFILE = "cluster.yaml"

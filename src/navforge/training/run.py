@@ -32,14 +32,11 @@ from navforge.training.loop.stepper import Stepper
 from navforge.training.loop.trainer import Parts, Trainer
 from navforge.training.ranks.heartbeat import Heartbeat
 from navforge.training.ranks.messages import Ranks
-from navforge.training.ranks.rank import run_rank
 from navforge.training.ranks.rank_info import RankInfo, alone
 from navforge.training.ranks.strategy import fabric_of, wrap
-from navforge.training.run_config import RunConfig, read_run_config, write_run_config
+from navforge.training.run_config import RunConfig, write_run_config
 from navforge.training.run_inputs import RunInputs
 from navforge.training.smoke import TRAINED, UNTRAINED, Smoke
-
-__all__ = ["RunConfig", "execute", "read_run_config", "run_rank", "train", "write_run_config"]
 
 TRIAL = ".untrained.ckpt"
 

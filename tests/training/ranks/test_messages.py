@@ -19,7 +19,7 @@ from navforge.runs.status import Failure, RankStatus
 from navforge.training.loop.checkpointing import CheckpointManager
 from navforge.training.loop.curves import read_curves
 from navforge.training.loop.stepper import Stepper
-from navforge.training.run import RunConfig
+from navforge.training.run_config import RunConfig
 from tests.training.conftest import broken_images
 from tests.training.processes import Fault, run, same_result, start, wait
 

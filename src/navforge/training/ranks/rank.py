@@ -96,7 +96,8 @@ def _run(
     from navforge.training.ranks.consensus import Stopped  # noqa: PLC0415
     from navforge.training.ranks.messages import Ranks  # noqa: PLC0415
     from navforge.training.ranks.strategy import backend_of  # noqa: PLC0415
-    from navforge.training.run import execute, read_run_config  # noqa: PLC0415
+    from navforge.training.run import execute  # noqa: PLC0415
+    from navforge.training.run_config import read_run_config  # noqa: PLC0415
 
     config = read_run_config(folder.config)
     if store is not None:
