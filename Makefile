@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
 
-.PHONY: help setup demo slurm test check format lock clean
+.PHONY: help setup demo slurm browser wandb test check format lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -25,7 +25,13 @@ demo: setup  ## logs -> cache -> vocabulary -> teacher -> training -> evaluation
 	$(BIN)/navforge demo out=runs/demo
 
 slurm:  ## install what the test Slurm cluster needs (apt-get, root; elsewhere its tests are skipped)
-	@tests/slurm_cluster/install.sh
+	@bash tests/install.sh slurm
+
+browser:  ## install what tests of pages in a browser need (apt-get, root; elsewhere they are skipped)
+	@bash tests/install.sh browser
+
+wandb: setup  ## install W&B into .venv, so that its tests run
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.wandb.lock
 
 test: setup slurm  ## the test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -42,6 +48,7 @@ format: setup  ## rewrite the code in the house format
 
 lock: setup  ## refresh requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra wandb -c requirements.lock --python-version 3.11 --no-emit-index-url --no-header -o requirements.wandb.lock
 
 clean:  ## remove what the targets above made
 	rm -rf .venv runs

@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.slurm_cluster.cluster import Cluster
 
+pytest_plugins = ["tests.requirements"]
 SHARED = Path(os.environ.get("NAVFORGE_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
 

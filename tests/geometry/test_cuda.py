@@ -96,7 +96,8 @@ def test_parameters_are_numbas_members_of_an_array() -> None:
 
 
 def test_tensors_pack_like_arrays() -> None:
-    torch = pytest.importorskip("torch")
+    import torch  # noqa: PLC0415 (slow to import)
+
     tensor = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
     assert device.pack(tensor).kinds == device.pack(tensor.numpy()).kinds
     assert device.pack(tensor).values.tolist() == device.pack(tensor.numpy()).values.tolist()

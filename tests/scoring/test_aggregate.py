@@ -69,7 +69,8 @@ def test_protocol_names() -> None:
 
 @pytest.mark.parametrize("name", [rules.name for rules in PROTOCOLS])
 def test_torch_and_numpy_give_the_same_bits(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    import torch  # noqa: PLC0415 (slow to import)
+
     rules = protocol(name)
     rng = np.random.default_rng(0)
     given = {column: rng.choice([0.0, 0.5, 1.0], size=(3, 50)) for column in rules.columns}

@@ -91,7 +91,8 @@ def test_a_batch_travels_to_other_processes_once() -> None:
 
 
 def test_tensors_in_tensors_out() -> None:
-    torch = pytest.importorskip("torch")
+    import torch  # noqa: PLC0415 (slow to import)
+
     scenes, plans = made(2)
     expected = scoring.score(scenes, plans.astype(np.float32).astype(np.float64))
     found = scoring.score(scenes, torch.tensor(plans, dtype=torch.float32, requires_grad=True))
@@ -101,7 +102,8 @@ def test_tensors_in_tensors_out() -> None:
 
 
 def test_half_precision_tensors() -> None:
-    torch = pytest.importorskip("torch")
+    import torch  # noqa: PLC0415 (slow to import)
+
     scenes, plans = made(2)
     half = torch.tensor(plans, dtype=torch.bfloat16)
     same(scoring.score(scenes, half), scoring.score(scenes, half.to(torch.float64).numpy()))
