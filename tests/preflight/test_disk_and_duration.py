@@ -8,6 +8,7 @@ import pytest
 
 from navforge.preflight.disk import check_disk, check_writable, checkpoint_bytes, existing_folder
 from navforge.preflight.duration import Pace, check_time, epoch_s, hours
+from navforge.preflight.estimate import Estimate
 from navforge.preflight.finding import OK, REFUSED, WARNING
 
 GIB = 1 << 30
@@ -40,6 +41,7 @@ def test_a_file_system_that_takes_nothing() -> None:
     assert found.level == REFUSED and "cannot be written" in found.message
 
 
+HOUR = Estimate(3600, 3000, 4500)
 PACE = Pace(step_s=0.5, batch_size=16, loader_examples_per_s=64.0, device="GPU")
 
 
@@ -54,20 +56,22 @@ def test_an_epoch_takes_the_slower_of_step_and_loading() -> None:
 
 
 @pytest.mark.parametrize(
-    ("duration_s", "limit_s", "requeue", "same", "level", "says"),
+    ("duration", "limit_s", "requeue", "same", "level", "says"),
     [
-        (3600, 7200, False, True, OK, "of 2.0 h"),
-        (3600, None, False, True, OK, "about 66 min"),
-        (7200, 3600, False, True, REFUSED, "killed before it ends"),
-        (7200, 3600, True, True, WARNING, "2 times"),
-        (7200, 3600, False, False, WARNING, "duration unknown"),
+        (HOUR, 4500, False, True, OK, "60 min (50 min to 75 min), by steps measured on CPU of 75 min"),
+        (HOUR, None, False, True, OK, "60 min (50 min"),
+        (HOUR, 4499, False, True, WARNING, "may be killed before it ends"),
+        (HOUR, 3000, False, True, WARNING, "may be killed before it ends"),
+        (HOUR, 2999, False, True, REFUSED, "would be killed before it ends"),
+        (HOUR, 1700, True, True, WARNING, "about 2 times"),
+        (HOUR, 1700, False, False, WARNING, "duration unknown"),
         (None, 3600, False, True, WARNING, "duration unknown"),
     ],
 )
 def test_time_limits(
-    duration_s: float | None, limit_s: int | None, requeue: bool, same: bool, level: str, says: str
+    duration: Estimate | None, limit_s: int | None, requeue: bool, same: bool, level: str, says: str
 ) -> None:
-    (found,) = check_time(duration_s, limit_s, requeue=requeue, measured_on="CPU", target="l40s", same=same)
+    (found,) = check_time(duration, limit_s, requeue=requeue, measured_on="CPU", target="l40s", same=same)
     assert found.level == level and says in found.message
 
 

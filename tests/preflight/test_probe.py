@@ -15,7 +15,7 @@ UNTIL_STEP = [("begin", "step"), ("step", STEP), ("size", 8), ("sample", ONE), (
 
 
 def test_a_probe_that_is_killed_names_the_batch_and_the_one_that_passed() -> None:
-    found = interpret(UNTIL_STEP, -9, late=False, seconds=50)
+    found = interpret(UNTIL_STEP, -9, late=False, limit_s=50)
     killed = found.findings[0]
     assert killed.level == REFUSED and "killed at a batch of 32 scenes, most likely out of memory" in killed.message
     assert killed.remedy == "train.batch_size=8 passed"
@@ -23,27 +23,27 @@ def test_a_probe_that_is_killed_names_the_batch_and_the_one_that_passed() -> Non
 
 
 def test_a_probe_that_is_killed_while_loading() -> None:
-    found = interpret([("begin", "loading")], -9, late=False, seconds=50)
+    found = interpret([("begin", "loading")], -9, late=False, limit_s=50)
     assert found.findings[0].check == "loading" and "loader_workers" in found.findings[0].remedy
     assert found.step is None and found.loader is None
 
 
 def test_a_probe_that_takes_too_long_is_a_warning_and_keeps_what_it_found() -> None:
-    found = interpret(UNTIL_STEP, -9, late=True, seconds=50)
+    found = interpret(UNTIL_STEP, -9, late=True, limit_s=50)
     assert [(f.check, f.level) for f in found.findings] == [("step", WARNING), ("step", OK)]
     assert found.step is not None and found.step.failed_at is None
 
 
 def test_a_probe_that_crashes() -> None:
-    found = interpret([("begin", "planner")], -11, late=False, seconds=50)
+    found = interpret([("begin", "planner")], -11, late=False, limit_s=50)
     assert [(f.check, f.level) for f in found.findings] == [("planner", REFUSED)]
     said = refused("planner", "no", "yes")
-    again = interpret([("begin", "planner"), ("finding", said)], 1, late=False, seconds=50)
+    again = interpret([("begin", "planner"), ("finding", said)], 1, late=False, limit_s=50)
     assert again.findings == (said,)
 
 
 def test_running_out_of_gpu_memory_is_kept() -> None:
-    found = interpret([*UNTIL_STEP, ("out_of_memory", 32), ("host", 5), ("done", None)], 0, late=False, seconds=50)
+    found = interpret([*UNTIL_STEP, ("out_of_memory", 32), ("host", 5), ("done", None)], 0, late=False, limit_s=50)
     assert found.step is not None and (found.step.failed_at, found.step.host_bytes) == (32, 5)
 
 

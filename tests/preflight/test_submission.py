@@ -43,6 +43,8 @@ def test_a_sound_run_passes_and_auto_becomes_numbers(
     assert train.batch_size is not None and train.batch_size >= 1 and train.loader_workers is not None
     assert replace(train, batch_size=None, loader_workers=None) == config.train
     assert report.figures["batch_size"] == train.batch_size and report.figures["host_bytes"] > 1 << 27
+    low, high = report.figures["duration_range_s"]
+    assert 0 < low <= report.figures["duration_s"] <= high
     assert report.figures["epoch_s"] > 0 and report.figures["measured_on"]
     checks = {finding.check for finding in report.findings}
     assert {"split", "cache", "planner", "evaluation", "loading", "step", "host_memory", "disk", "numerics"} <= checks
@@ -86,13 +88,13 @@ def test_batch_sizes_that_are_tried(wanted: int | None, on_gpu: bool, away: bool
 def test_the_table_shows_every_finding_with_its_remedy(width: int) -> None:
     report = Report(
         (ok("tasks", "8 tasks"), refused("gpus", "1 GPU per node for 8 ranks", "#SBATCH --gres=gpu:8")),
-        {"ranks": 8, "host_bytes": 3 << 30, "epoch_s": 7200.0, "preflight_s": 12.0},
+        {"ranks": 8, "host_bytes": 3 << 30, "epoch_s": 7200.0, "epoch_range_s": [7000.0, 9000.0], "preflight_s": 12.0},
     )
     console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     show(report, console)
     text = console.export_text()
     assert "-> #SBATCH --gres=gpu:8" in text and "refused by 1 check (12 s)" in text
-    assert "3.0 GiB" in text and "2 h" in text and max(map(len, text.splitlines())) <= width
+    assert "3.0 GiB" in text and "2.0 h (117 min to 2.5 h)" in text and max(map(len, text.splitlines())) <= width
 
 
 @pytest.mark.xdist_group("slurm")

@@ -251,6 +251,7 @@ def test_an_agent_whose_features_are_lists_on_the_real_road(
             batch_sizes=(2,),
             memory_bytes=GIB,
             evaluate=True,
+            threads=1,
             count=False,
             seconds=150,
         )

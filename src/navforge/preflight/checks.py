@@ -97,7 +97,7 @@ def _time(facts: Facts) -> Iterable[Finding]:
     machine, step = facts.machine, facts.step
     target = (machine.gpu_name or "a GPU") if facts.on_gpu else f"CPUs of {machine.name}"
     yield from duration.check_time(
-        facts.duration_s,
+        facts.duration,
         machine.time_limit_s,
         requeue=machine.requeue,
         measured_on="nothing" if step is None else step.device,

@@ -107,7 +107,7 @@ def _number_of_workers(facts: Facts) -> tuple[int | None, str]:
     step = facts.step
     if step is None or not step.samples or not facts.comparable:
         return min(most, WORKERS_MOST), f"what {limit} allow; the step time there is not known"
-    step_s = step.seconds_at(batch)
+    step_s = step.seconds_at(batch).value
     load_s = batch / loader.examples_per_s
     if load_s <= NEGLIGIBLE * step_s:
         return 0, f"loading takes {load_s / step_s:.1%} of a step, no worker is needed"

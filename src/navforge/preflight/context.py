@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from navforge.preflight.allocation import Allocation
-from navforge.preflight.duration import Pace, epoch_s
+from navforge.preflight.duration import START_RANGE, Pace, epoch_s
+from navforge.preflight.estimate import Estimate
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost
 from navforge.preflight.partition import Cluster, Request
@@ -28,6 +29,8 @@ class Facts:
     cluster: Cluster | None = None
     loader: LoaderCost | None = None
     step: StepCost | None = None
+    start_s: float | None = None
+    """Of a process before its first step."""
     scenes: int | None = None
     val_scenes: int = 0
     free_bytes: int | None = None
@@ -44,13 +47,38 @@ class Facts:
         return bool(self.visible_gpus) if self.machine.here else True
 
     @property
-    def duration_s(self) -> float | None:
-        """Of the whole run; None where nothing was measured."""
-        train, pace = self.config.train, self.pace
-        if pace is None or self.scenes is None:
+    def batch(self) -> int | None:
+        """Scenes per rank in a batch: those asked for, or fewer where the split does not fill one step."""
+        train = self.config.train
+        if train.batch_size is None or self.scenes is None:
+            return train.batch_size
+        return max(
+            1, min(train.batch_size, self.scenes // (self.config.nodes * self.config.devices * train.accumulate))
+        )
+
+    @property
+    def epoch(self) -> Estimate | None:
+        """Seconds of an epoch with its validation; None where nothing was measured."""
+        pace, batch = self.pace, self.batch
+        if pace is None or self.scenes is None or self.step is None or batch is None:
             return None
         ranks = self.config.nodes * self.config.devices
-        return train.epochs * epoch_s(pace, self.scenes, self.val_scenes, ranks)
+        step = self.step.seconds_at(batch)
+        rate = pace.loader_examples_per_s
+        ends = [
+            epoch_s(self._pace(step_s, rate * faster), self.scenes, self.val_scenes, ranks)
+            for step_s, faster in ((step.value, 1.0), (step.low, 1.5), (step.high, 1 / 1.5))
+        ]
+        return Estimate(*ends)
+
+    @property
+    def duration(self) -> Estimate | None:
+        """Seconds of the whole run with its start and its two evaluations; None where nothing was measured."""
+        epoch = self.epoch
+        if epoch is None:
+            return None
+        start = self.start_s or 0.0
+        return epoch * self.config.train.epochs + Estimate(start, start / START_RANGE, start * START_RANGE)
 
     @property
     def comparable(self) -> bool:
@@ -61,14 +89,11 @@ class Facts:
     @property
     def pace(self) -> Pace | None:
         """How fast a rank goes with the chosen batch size and workers."""
-        batch, workers = self.config.train.batch_size, self.config.train.loader_workers
+        batch, workers = self.batch, self.config.train.loader_workers
         if self.step is None or not self.step.samples or self.loader is None or batch is None or workers is None:
             return None
         rate = self.loader.examples_per_s * max(1, workers)
-        step_s = self.step.seconds_at(batch)
-        if not workers:  # loading does not overlap with the step
-            step_s += batch / rate
-        return Pace(step_s=step_s, batch_size=batch, loader_examples_per_s=rate, device=self.step.device)
+        return self._pace(self.step.seconds_at(batch).value, rate)
 
     @property
     def cpus_per_rank(self) -> float:
@@ -77,6 +102,13 @@ class Facts:
         if allocation is not None and allocation.cpus_per_task is not None and not allocation.supervised:
             return allocation.cpus_per_task
         return self.machine.cpus / self.config.devices
+
+    def _pace(self, step_s: float, rate: float) -> Pace:
+        batch = self.batch
+        assert batch is not None and self.step is not None
+        if not self.config.train.loader_workers:  # loading does not overlap with the step
+            step_s += batch / rate
+        return Pace(step_s=step_s, batch_size=batch, loader_examples_per_s=rate, device=self.step.device)
 
     def host_plan(self, batch_size: int, workers: int) -> HostPlan:
         """What a node will hold."""

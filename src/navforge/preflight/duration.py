@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from navforge.preflight.estimate import Estimate
 from navforge.preflight.finding import Finding, ok, refused, warning
 
 TIME = "time_limit"
-MARGIN = 1.1
-"""Checkpoints, validation's first batches and start-up take some per cent."""
+START_RANGE = 2.0
+"""Factor by which a start may take longer or shorter than the one measured: file caches, compiled code."""
+
+_LONGER = "a longer --time, more ranks, fewer train.epochs, or #SBATCH --requeue"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +43,20 @@ def epoch_s(pace: Pace, scenes: int, val_scenes: int, ranks: int) -> float:
 
 
 def check_time(
-    duration_s: float | None, limit_s: int | None, *, requeue: bool, measured_on: str, target: str, same: bool
+    duration: Estimate | None, limit_s: int | None, *, requeue: bool, measured_on: str, target: str, same: bool
 ) -> Iterator[Finding]:
     """Duration against the limit.
 
     Args:
-        duration_s: of the whole run, None if no step was measured.
+        duration: seconds of the whole run, None if no step was measured.
         limit_s: of one job, None if there is none.
         requeue: the job goes on in the queue when its limit comes.
         measured_on: device of the measured step.
         target: device of the run.
         same: whether the two are alike, so that the duration means something.
     """
-    if duration_s is None or not same:
-        reason = f"the step was measured on {measured_on}" if duration_s is not None else "no step was measured"
+    if duration is None or not same:
+        reason = f"the step was measured on {measured_on}" if duration is not None else "no step was measured"
         yield warning(
             TIME,
             f"duration unknown: {reason}, the run is for {target}"
@@ -61,20 +64,21 @@ def check_time(
             "navforge preflight on such a node measures it",
         )
         return
-    total = duration_s * MARGIN
-    shown = f"about {hours(total)} (step measured on {measured_on})"
-    if limit_s is None or total <= limit_s:
+    shown = f"{duration.written(hours)}, by steps measured on {measured_on}"
+    if limit_s is None or duration.high <= limit_s:
         yield ok(TIME, shown + ("" if limit_s is None else f" of {hours(limit_s)}"))
     elif requeue:
-        jobs = math.ceil(total / limit_s)
+        jobs = math.ceil(duration.value / limit_s)
         yield warning(
-            TIME, f"{shown}, the limit is {hours(limit_s)}: the job goes back into the queue {jobs - 1} times"
+            TIME, f"{shown}, the limit is {hours(limit_s)}: the job goes back into the queue about {jobs - 1} times"
         )
+    elif duration.low <= limit_s:
+        yield warning(TIME, f"{shown}, the limit is {hours(limit_s)}: it may be killed before it ends", _LONGER)
     else:
         yield refused(
             TIME,
             f"{shown}, the limit is {hours(limit_s)}: it would be killed before it ends",
-            "a longer --time, more ranks, fewer train.epochs, or #SBATCH --requeue",
+            _LONGER,
         )
 
 

@@ -39,6 +39,7 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     that is tried next), `sample` (StepSample), `bound`, `host`, `out_of_memory` (size).
     """
     config = request.config
+    torch.set_num_threads(request.threads)  # more would wait for each other at every operation of a busy machine
     send("begin", "reading")
     part = part_of(request.split, SCENES)
     vocabulary = None

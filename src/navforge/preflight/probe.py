@@ -14,6 +14,7 @@ from typing import Any
 
 from navforge.core.errors import NavforgeError
 from navforge.data.splits import Split
+from navforge.preflight.estimate import load_in_words, seconds
 from navforge.preflight.finding import REFUSED, Finding, ok, refused, warning
 from navforge.preflight.memory import LoaderCost, gib
 from navforge.preflight.steps import StepCost, StepSample
@@ -40,6 +41,8 @@ class Request:
     """Memory the process may take: of this machine, or of its GPU where steps run there."""
     evaluate: bool
     """Whether the metric cache can be used."""
+    threads: int
+    """Threads of a rank on the CPU, by which it computes."""
     count: bool
     """Whether GPU memory is to be counted from tensor sizes, no GPU being here."""
     seconds: float
@@ -51,6 +54,8 @@ class Measured:
 
     loader: LoaderCost | None = None
     step: StepCost | None = None
+    start_s: float | None = None
+    """From the start of a process to its first step, with an evaluation: imports, reading, compiled code."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -59,36 +64,43 @@ def probe(request: Request) -> Measured:
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(request, sending), daemon=False, name="navforge-preflight")
-    began = time.monotonic()
+    began = loading = time.monotonic()
+    end = began + request.seconds
     process.start()
     sending.close()
     received: list[tuple[str, Any]] = []
     try:
-        while (left := request.seconds - (time.monotonic() - began)) > 0:
+        while (left := end - time.monotonic()) > 0:
             if not receiving.poll(left):
                 break
             received.append(receiving.recv())
+            if received[-1] == ("begin", STEP):
+                received.append(("start", time.monotonic() - began))
+            elif received[-1] == ("begin", LOADING):
+                loading = time.monotonic()
+            elif received[-1][0] == "loader":
+                began += time.monotonic() - loading  # a run does not measure loader workers
             if received[-1][0] == "done":
                 process.kill()  # nothing is left to wait for
                 process.join()
-                return interpret(received, 0, late=False, seconds=request.seconds)
+                return interpret(received, 0, late=False, limit_s=request.seconds)
     except EOFError:
         process.join(5.0)
     late = process.is_alive()
     if late:
         process.kill()
     process.join()
-    return interpret(received, process.exitcode or 0, late=late, seconds=request.seconds)
+    return interpret(received, process.exitcode or 0, late=late, limit_s=request.seconds)
 
 
-def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool, seconds: float) -> Measured:
+def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool, limit_s: float) -> Measured:
     """Messages of the process and how it ended, as costs and findings.
 
     Args:
         received: (kind, value) in order.
         exitcode: of the process, negative for a signal.
         late: it was stopped because its time was up.
-        seconds: the time it had.
+        limit_s: the time it had.
     """
     values = dict(received)
     findings = [value for kind, value in received if kind == "finding"]
@@ -100,7 +112,7 @@ def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool,
         step = replace(step, samples=samples, bound=values.get("bound"), host_bytes=values.get("host", 0))
     if late:
         findings.append(
-            warning(check, f"not finished within {seconds:.0f} s, stopped while {stage}", "the run itself will tell")
+            warning(check, f"not finished within {limit_s:.0f} s, stopped while {stage}", "the run itself will tell")
         )
     elif exitcode == -signal.SIGKILL:
         size = values.get("size")
@@ -115,10 +127,21 @@ def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool,
         step = replace(step, failed_at=values["out_of_memory"])
     if step is not None and samples:
         last = samples[-1]
-        findings.append(
-            ok(STEP, f"{last.batch_size} scenes: {last.seconds:.2f} s, {gib(last.peak_bytes)} on {step.device}")
-        )
-    return Measured(loader=values.get("loader"), step=step, findings=tuple(findings))
+        findings.append(_step_finding(last, step.device))
+    return Measured(loader=values.get("loader"), step=step, start_s=values.get("start"), findings=tuple(findings))
+
+
+def _step_finding(sample: StepSample, device: str) -> Finding:
+    """The largest measured step, and whether the machine was busy."""
+    words = f"{sample.batch_size} scenes: {sample.time.written(seconds)}, {gib(sample.peak_bytes)} on {device}"
+    if not sample.busy:
+        return ok(STEP, words)
+    got = f"a thread gets {sample.share:.0%} of a CPU" if sample.share < 1 else "repeats differ"
+    return warning(
+        STEP,
+        f"{words}; this machine is busy ({got}, {load_in_words()}), so that times are uncertain",
+        "navforge preflight again when other processes have ended gives narrower ranges",
+    )
 
 
 def _less_memory(stage: str, samples: Sequence[StepSample]) -> str:

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map_only
 
 from navforge.models.planner import Planner
 from navforge.preflight.contract import cut
+from navforge.preflight.estimate import Repeats, between
 from navforge.preflight.steps import StepSample, line
 from navforge.training.config import TrainConfig
 from navforge.training.loop.module import Batch, PlannerModule, optimiser_of, schedule_of
@@ -30,6 +31,8 @@ COUNTED = (8, 16)
 """Batch sizes at which kept tensors are counted."""
 MOMENTS = 2
 """AdamW's."""
+REPEATS = 5
+"""Steps of each size that are measured, after one that allocates memory and starts threads."""
 BUDGET = 0.7
 """Share of the time that is left which the next size may take, as far as can be told."""
 
@@ -43,7 +46,7 @@ def measure_steps(
     memory_bytes: int,
     deadline: float,
 ) -> Iterator[StepSample]:
-    """Two optimiser steps of each size, made as training makes them; the faster one is the time.
+    """Optimiser steps of each size, made as training makes them: one to warm up, then up to `REPEATS` that count.
 
     Sizes are left out once the time is up or the line through the smaller ones says that memory will not do. A size
     that runs out of GPU memory ends the measurement by torch's error.
@@ -71,9 +74,20 @@ def measure_steps(
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         _reset_peak()
-        seconds = [_step(stepper, sized, config.accumulate) for _ in range(2)]
+        repeats = _repeat(stepper, sized, config.accumulate, cpu=not on_gpu, deadline=deadline)
         peak = _gpu_peak() if on_gpu else max(0, _host_peak() - before)
-        done.append(StepSample(batch_size=size, peak_bytes=peak, seconds=min(seconds) / config.accumulate))
+        time_of_one = repeats.estimate * (1 / config.accumulate)
+        done.append(
+            StepSample(
+                batch_size=size,
+                peak_bytes=peak,
+                seconds=time_of_one.value,
+                low_s=time_of_one.low,
+                high_s=time_of_one.high,
+                busy=repeats.busy,
+                share=repeats.share,
+            )
+        )
         yield done[-1]
 
 
@@ -125,14 +139,25 @@ def _kept_for_backward(module: PlannerModule, batch: Batch, config: TrainConfig)
     return sum(storages.values())
 
 
-def _step(stepper: Stepper, batch: Batch, rounds: int) -> float:
+def _repeat(stepper: Stepper, batch: Batch, rounds: int, *, cpu: bool, deadline: float) -> Repeats:
+    """Time of steps once warm; at least one is measured, more while the time allows."""
+    warm_up, _ = _step(stepper, batch, rounds)
+    durations = [_step(stepper, batch, rounds)]
+    while len(durations) < REPEATS and time.monotonic() + 2 * max(warm_up, durations[-1][0]) < deadline:
+        durations.append(_step(stepper, batch, rounds))
+    one_thread = cpu and torch.get_num_threads() == 1
+    return Repeats(tuple(wall for wall, _ in durations), tuple(used for _, used in durations) if one_thread else None)
+
+
+def _step(stepper: Stepper, batch: Batch, rounds: int) -> tuple[float, float]:
+    """Wall time and CPU time of one step."""
     _synchronise()
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
     for number in range(rounds):
         stepper.round(dict(batch), number=number, step=0)
     stepper.finish(epoch=0, step=0)
     _synchronise()
-    return time.monotonic() - began
+    return time.monotonic() - began, time.process_time() - used
 
 
 def _synchronise() -> None:
@@ -142,9 +167,9 @@ def _synchronise() -> None:
 
 def _worth_it(done: Sequence[StepSample], size: int, memory_bytes: int, deadline: float) -> bool:
     fixed, each = line([(sample.batch_size, sample.peak_bytes) for sample in done])
-    fixed_s, each_s = line([(sample.batch_size, sample.seconds) for sample in done])
+    step_s = between([(sample.batch_size, sample.time) for sample in done], size).value
     fits = fixed + each * size <= memory_bytes
-    return fits and 2 * (fixed_s + each_s * size) <= BUDGET * (deadline - time.monotonic())
+    return fits and 2 * step_s <= BUDGET * (deadline - time.monotonic())
 
 
 def _gpu_peak() -> int:

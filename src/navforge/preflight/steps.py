@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from navforge.preflight.estimate import Estimate, between
 from navforge.preflight.finding import Finding, ok, refused, warning
 from navforge.preflight.memory import gib
 
@@ -26,6 +27,19 @@ class StepSample:
     """On GPU what torch reserved on it; on CPU how much the process grew over its size before the first step."""
     seconds: float
     """Of one step once warm."""
+    low_s: float | None = None
+    """Shortest and longest time to expect of a step; None: as measured."""
+    high_s: float | None = None
+    busy: bool = False
+    """Whether other processes made the steps slower."""
+    share: float = 1.0
+    """Of a CPU that the steps got, where they ran in one thread."""
+
+    @property
+    def time(self) -> Estimate:
+        """Seconds of a step with their range."""
+        low = self.seconds if self.low_s is None else self.low_s
+        return Estimate(self.seconds, low, self.seconds if self.high_s is None else self.high_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +71,9 @@ class StepCost:
         fixed, each = line([(sample.batch_size, sample.peak_bytes) for sample in self.samples])
         return fixed + each * batch_size
 
-    def seconds_at(self, batch_size: int) -> float:
-        """Predicted time of a step."""
-        fixed, each = line([(sample.batch_size, sample.seconds) for sample in self.samples])
-        return fixed + each * batch_size
+    def seconds_at(self, batch_size: int) -> Estimate:
+        """Predicted time of a step; where that size was measured, what was measured."""
+        return between([(sample.batch_size, sample.time) for sample in self.samples], batch_size)
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -65,7 +66,7 @@ def run(
         free_bytes=disk.free_bytes(config.out),
     )
     measured = _measured(facts, files, max(LEAST_S, seconds - (time.monotonic() - began)))
-    facts = replace(facts, loader=measured.loader, step=measured.step)
+    facts = replace(facts, loader=measured.loader, step=measured.step, start_s=measured.start_s)
     resolved, chosen = choose.choose(facts)
     facts = replace(facts, config=resolved)
     found = join([files.findings, measured.findings, chosen, findings, *(check.find(facts) for check in CHECKS)])
@@ -98,12 +99,18 @@ def figures(facts: Facts) -> dict[str, Any]:
         elif facts.step.bound is not None:
             values["gpu_bytes_at_least"] = facts.step.bound[0] + facts.step.bound[1] * train.batch_size
         if facts.step.samples:
-            values["step_s"] = facts.step.seconds_at(train.batch_size)
+            step = facts.step.seconds_at(facts.batch or train.batch_size)
+            values["step_s"] = step.value
+            values["step_range_s"] = [step.low, step.high]
             values["measured_on"] = facts.step.device
-    duration = facts.duration_s
+    duration = facts.duration
     if duration is not None and facts.comparable:
-        values["epoch_s"] = duration / train.epochs
-        values["duration_s"] = duration
+        values["duration_s"] = duration.value
+        values["duration_range_s"] = [duration.low, duration.high]
+        epoch = facts.epoch
+        assert epoch is not None
+        values["epoch_s"] = epoch.value
+        values["epoch_range_s"] = [epoch.low, epoch.high]
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -150,9 +157,10 @@ def _measured(facts: Facts, files: Files, seconds: float) -> Measured:
         config=_here(facts.config, away=away),
         split=files.split,
         val_scenes=facts.val_scenes,
-        batch_sizes=batch_sizes(facts.config.train.batch_size, on_gpu=on_gpu_here, away=away),
+        batch_sizes=batch_sizes(facts.batch, on_gpu=on_gpu_here, away=away),
         memory_bytes=gpu_bytes if on_gpu_here and gpu_bytes is not None else here,
         evaluate=files.cache is not None,
+        threads=int(os.environ.get("OMP_NUM_THREADS") or 1),
         count=away,
         seconds=seconds,
     )

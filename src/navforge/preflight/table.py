@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from navforge.preflight.duration import hours
+from navforge.preflight.estimate import Estimate, seconds
 from navforge.preflight.finding import OK, REFUSED, WARNING, Finding, Report
 from navforge.preflight.memory import gib
 
@@ -60,8 +61,12 @@ def _verdict(report: Report) -> Text:
     return Text(f"may start{also}{spent}", style=STYLES[WARNING if warnings else OK])
 
 
-def _on(seconds: float, device: str) -> str:
-    return f"{seconds:.3g} s (measured on {device})"
+def _on(value: float, ends: Sequence[float], device: str) -> str:
+    return f"{Estimate(value, *ends).written(seconds)}, measured on {device}"
+
+
+def _time(value: float, ends: Sequence[float]) -> str:
+    return Estimate(value, *ends).written(hours)
 
 
 _ROWS: tuple[tuple[str, tuple[str, ...], Callable[..., str]], ...] = (
@@ -72,7 +77,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], Callable[..., str]], ...] = (
     ("GPU memory", ("gpu_bytes_at_least",), lambda size: f"at least {gib(size)} (counted, not measured)"),
     ("host memory per node", ("host_bytes",), gib),
     ("a loader worker", ("worker_bytes", "loader_examples_per_s"), lambda b, r: f"{gib(b)}, {r:.1f} scenes/s"),
-    ("step", ("step_s", "measured_on"), _on),
-    ("hours per epoch", ("epoch_s",), lambda s: f"{s / 3600:.3g} h"),
-    ("whole run", ("duration_s",), hours),
+    ("step", ("step_s", "step_range_s", "measured_on"), _on),
+    ("an epoch", ("epoch_s", "epoch_range_s"), _time),
+    ("whole run", ("duration_s", "duration_range_s"), _time),
 )
