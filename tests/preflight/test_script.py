@@ -101,6 +101,19 @@ def test_the_command_is_found_among_others(tmp_path: Path, command: str, verb: s
     assert found.words == (("devices=4",) if verb == "train" else ())
 
 
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [
+        ("srun navforge rank /runs/a", "/runs/a"),
+        ("R=/runs\nsrun python -m navforge rank $R/b", "/runs/b"),
+        ("srun navforge rank run=c", "c"),
+        ("navforge train devices=1", None),
+    ],
+)
+def test_the_run_that_a_script_names(tmp_path: Path, command: str, run: str | None) -> None:
+    assert read(tmp_path, f"#SBATCH -N 1\n{command}\n").run == run
+
+
 def test_several_commands_are_refused_with_their_lines(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"2 times.*line 2: navforge train a=1; line 4: srun navforge rank run"):
         read(tmp_path, "#SBATCH -N 1\nnavforge train \\\n  a=1\nsrun navforge rank run\n")

@@ -10,6 +10,7 @@ from typing import Any
 from navforge.cli import train
 from navforge.core import config as configs
 from navforge.core.config import key
+from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
 from navforge.core.screen import screen
 from navforge.preflight import submission
@@ -44,15 +45,40 @@ def configure(words: Sequence[str]) -> Config:
         found: tuple[str, ...] = ()
     else:
         path = Path(given["script"].partition("=")[2])
-        found = read_script(path).words
-        written = path.parent / RunFolder(path.parent).config.name
-        if "agent" not in given and not any(word.startswith("agent=") for word in found) and written.is_file():
-            return _of_run_folder(written, words)
+        script = read_script(path)
+        found = script.words
+        if "agent" not in given and script.verb == "rank":
+            return _of_run_folder(_run_config_file(path, script.run), words)
     later = [word for word in found if word.partition("=")[0] not in (*given, *NOT_THE_RUN)]
     words = [*words, *later]
     if not any(word.startswith("agent=") for word in words):
         train.configure(words)  # says which agents there are
     return configs.merge(template(words), words)
+
+
+def _run_config_file(script: Path, run: str | None) -> Path:
+    """The config of the run folder that a script's `navforge rank` names, or that the script is in.
+
+    Raises:
+        ConfigError: neither holds a run.
+    """
+    beside = RunFolder(script.parent).config
+    if run is None or "$" in run:
+        if beside.is_file():
+            return beside
+        raise ConfigError(
+            f"script: {script} calls navforge rank {run or 'without a run folder'}"
+            + (", whose variables are not set in the script" if run else "")
+            + "; write the run folder's path there, or give agent= and the other keys of the run"
+        )
+    places = [RunFolder(place / run).config for place in (Path.cwd(), script.parent)]
+    for place in [*places, beside]:
+        if place.is_file():
+            return place
+    raise ConfigError(
+        f"script: {script} calls navforge rank {run}, and {places[0].parent} is not a run folder; navforge train makes "
+        "one, or give agent= and the other keys of the run"
+    )
 
 
 def template(words: Sequence[str]) -> type[Config]:

@@ -42,6 +42,8 @@ class Script:
     """`train`, which starts all ranks by itself, or `rank`, which srun starts once per rank."""
     words: tuple[str, ...]
     """`key=value` words of its navforge command, variables put in; those with unknown variables left out."""
+    run: str | None = None
+    """What `navforge rank` is given: a run folder, as written, variables put in."""
 
 
 def read_script(path: Path) -> Script:
@@ -70,7 +72,13 @@ def read_script(path: Path) -> Script:
     lines = [line for _, line in commands]
     srun = any(Path(word).name in ("srun", "mpirun", "mpiexec") for word in words) or _is_function_of_srun(words, lines)
     allocation = _allocation(path.name, _options(path, text), srun=srun, supervised=verb == "train")
-    return Script(allocation, verb, given)
+    return Script(allocation, verb, given, _run_folder(words) if verb == "rank" else None)
+
+
+def _run_folder(words: list[str]) -> str | None:
+    """The word after `navforge rank`, also written `run=FOLDER`."""
+    after = words[words.index("rank") + 1 :]
+    return after[0].removeprefix("run=") if after else None
 
 
 def _calls(line: str) -> list[tuple[str, list[str]]]:
