@@ -18,7 +18,6 @@ from navforge.preflight.script import read_script
 from navforge.preflight.table import show
 from navforge.runs import exits
 from navforge.runs.folder import RunFolder
-from navforge.slurm.profile import ClusterProfile, read_profile
 from navforge.training.run_config import RunConfig, read_run_config
 
 NOT_THE_RUN = ("launch", "cluster", "time_limit", "code", "preflight", "force", "script", "json")
@@ -94,17 +93,11 @@ def _of_run_folder(written: Path, words: Sequence[str]) -> Config:
     return configs.merge(Config(**values, script=written), words)
 
 
-def _profile(config: Config) -> ClusterProfile | None:
-    if config.cluster is None or config.script is not None:
-        return None
-    profile = read_profile(config.cluster)
-    return profile if config.time_limit is None else dataclasses.replace(profile, time_limit=config.time_limit)
-
-
 def run(config: Config) -> int:
     """Print the table; exit status 2 where the job is refused."""
     job = None if config.script is None else read_script(config.script).allocation
-    report = submission.run(train.run_config(config), profile=_profile(config), job=job, force=config.force)
+    profile = None if config.script is not None else train.profile_of(config)
+    report = submission.run(train.run_config(config), profile=profile, job=job, force=config.force)
     if config.json is not None:
         write_json(config.json, report.to_dict())
     show(report, screen())

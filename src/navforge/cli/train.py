@@ -148,8 +148,6 @@ def _say_code(folder: RunFolder, config: Config) -> None:
 
 
 def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) -> RunConfig:
-    if profile is not None and config.time_limit is not None:
-        profile = dataclasses.replace(profile, time_limit=config.time_limit)
     report = submission.run(wanted, profile=profile, force=config.force, record=True)
     show(report, screen(stderr=True))
     if report.refused:
