@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from navforge.preflight.estimate import Estimate
+from navforge.preflight.estimate import seconds as in_seconds
 from navforge.preflight.finding import Finding, ok, refused, warning
 
 TIME = "time_limit"
@@ -86,4 +87,4 @@ def hours(seconds: float) -> str:
     """`3.2 h`, below two hours minutes, below two minutes seconds."""
     if seconds >= 7200:
         return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else in_seconds(seconds)
