@@ -23,6 +23,7 @@ from navforge.preflight.finding import REFUSED, Finding
 from navforge.preflight.machine import this_machine
 from navforge.preflight.memory import GIB, LOADERS_TOGETHER, HostPlan, LoaderCost, check_memory
 from navforge.preflight.node import on_node
+from navforge.preflight.request import Request
 from navforge.training.config import TrainConfig
 from navforge.training.loop.loaders import train_loader, val_loader
 from navforge.training.loop.order import EpochPlan
@@ -244,7 +245,7 @@ def test_an_agent_whose_features_are_lists_on_the_real_road(
     data = town_data(tiny_town)
     config = make_config(planner=LISTS, data=data, cache=town_files["cache"])
     found = probe.probe(
-        probe.Request(
+        Request(
             config=config,
             split=load_split("train", data),
             val_scenes=0,

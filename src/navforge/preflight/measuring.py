@@ -19,7 +19,7 @@ from navforge.models.planner import Planner
 from navforge.preflight.contract import SLOW_S, check_planner
 from navforge.preflight.finding import REFUSED, ok, warning
 from navforge.preflight.loading import measure_loader, read_batch
-from navforge.preflight.probe import EVALUATED, EVALUATION, LOADING, SCENES, STEP, Request
+from navforge.preflight.request import EVALUATED, EVALUATION, LOADING, SCENES, STEP, Request
 from navforge.preflight.stepping import count_bytes, measure_steps
 from navforge.preflight.steps import StepCost
 from navforge.teacher.store import TeacherStore

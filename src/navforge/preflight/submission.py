@@ -17,8 +17,9 @@ from navforge.preflight.files import Files, open_files
 from navforge.preflight.finding import Finding, Report, join, warning
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import node_bytes
-from navforge.preflight.probe import Measured, Request, probe
+from navforge.preflight.probe import probe
 from navforge.preflight.record import write_record
+from navforge.preflight.request import Measured, Request
 from navforge.slurm import client as slurm
 from navforge.slurm.profile import ClusterProfile
 from navforge.training.run_config import RunConfig
