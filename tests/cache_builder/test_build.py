@@ -10,9 +10,12 @@ import pytest
 from navforge.cache_builder.build import build_log, check_finite
 from navforge.core.errors import DataError
 from navforge.data.splits import load_split
+from navforge.maps.map import read_map
+from navforge.maps.schema import SCENE_LAYERS
 from navforge.metric_cache.scene import CachedScene
 from tests.cache_builder import tiny_scene
 from tests.data import tiny_log
+from tests.maps.tiny_map import LOCATION
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +61,11 @@ def test_a_log_with_nan_loses_the_scenes_that_need_the_frame(tmp_path, key: str)
     built = build_log(load_split("tiny", data), data, "log0")
     assert built.failures
     assert all(f"log0.pkl, frame 5: '{key}' holds NaN or infinity" in failure.cause for failure in built.failures)
+
+
+def test_the_layers_that_scenes_need_are_those_that_are_read(tmp_path) -> None:
+    """`data check` looks at this list: a layer less would pass a map on which every scene fails."""
+    data = tiny_scene.write_world(tmp_path)
+    assert not build_log(load_split("tiny", data), data, "log0").failures
+    read = read_map(data.map_root(), LOCATION)._layers.keys()
+    assert read == set(SCENE_LAYERS)

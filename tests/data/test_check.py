@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,15 +15,24 @@ from navforge.data.check import check_split
 from navforge.data.lidar import encode_lidar
 from navforge.data.logs import CAMERAS
 from navforge.data.splits import load_split
+from navforge.maps.schema import SCENE_LAYERS, Layer
 from tests.data.tiny_log import config, raw_frame, token, write_log
-from tests.maps.tiny_map import write_map
+from tests.maps.tiny_map import ORIGIN, box, tiny_features, write_map
+
+CARPARK = {Layer.CARPARK_AREA: [(71, box(0, -12, 20, -8), {})]}
+
+
+def on_map(index):
+    raw = raw_frame(index)
+    raw["ego2global_translation"] = raw["ego2global_translation"] + [ORIGIN[0] - 90.0, ORIGIN[1], 0.0]
+    return raw
 
 
 @pytest.fixture
 def root(tmp_path):
     """One log of 15 frames: 2 scenes, whose history and current frames are 0 to 4."""
-    write_log(tmp_path, "real", [raw_frame(i) for i in range(15)])
-    write_map(tmp_path / "maps")
+    write_log(tmp_path, "real", [on_map(i) for i in range(15)])
+    write_map(tmp_path / "maps", tiny_features() | CARPARK)
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(buffer, "JPEG")
     for index in range(5):
@@ -92,7 +102,7 @@ def test_map_that_cannot_be_read(root):
 
 
 def test_scene_that_cannot_be_read(root):
-    frames = [raw_frame(i) for i in range(15)]
+    frames = [on_map(i) for i in range(15)]
     del frames[4]["anns"]["gt_boxes"]
     write_log(root, "real", frames)
     assert check(root).problems == [
@@ -135,3 +145,21 @@ def test_verb_names_a_missing_sensor_folder_as_missing_files(root, capsys):
     (root / "sensor_blobs").rename(root / "elsewhere")
     assert main(words(root)) == 2
     assert "0 of 40 present, 40 missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layer", SCENE_LAYERS)
+def test_a_map_without_a_layer_that_scenes_need(root, layer):
+    features = tiny_features() | CARPARK
+    del features[layer]
+    shutil.rmtree(root / "maps")
+    write_map(root / "maps", features)
+    (problem,) = check(root).problems
+    assert f"no layer {layer.value!r} in the map file" in problem
+
+
+def test_a_map_in_another_metric_crs(root):
+    shutil.rmtree(root / "maps")
+    write_map(root / "maps", tiny_features() | CARPARK, meta={"projectedCoordSystem": "EPSG:32618"})
+    (problem,) = check(root).problems
+    assert "no road within 100 m of the ego at 2 of 2 places, such as x 587410 m, y 4475706 m" in problem
+    assert "is EPSG:32618 the metric CRS they use?" in problem

@@ -18,9 +18,12 @@ from navforge.data.scenes import Scene, read_scenes
 from navforge.data.sensors import read_image, sensor_file
 from navforge.data.splits import Split
 from navforge.maps import Layer, read_map
+from navforge.maps.schema import SCENE_LAYERS
 
 CAMERA, LIDAR = "camera", "lidar"
 KINDS = (CAMERA, LIDAR)
+MAP_RADIUS_M = 100.0
+"""Half side of the square around an ego on the map in which there is a roadblock or a roadblock connector."""
 FRAME_CHOICES = ("current", "history", "all")
 
 
@@ -55,6 +58,8 @@ class LogCheck:
     frames: int
     locations: dict[str, int]
     """Scenes by map location."""
+    positions: dict[str, list[tuple[float, float]]]
+    """Ego x, y (m, global frame) at the first and the last scene of each location."""
     log_bytes: int
     files: dict[str, FileCount]
 
@@ -104,6 +109,7 @@ def check_split(
         sample: about how many sensor files of each kind to decode, chosen evenly and always alike; None: all.
         workers: processes; 0: one per CPU.
     """
+    positions: dict[str, list[tuple[float, float]]] = {}
     result = SplitCheck(split, sensors_checked=data.sensors is not None, maps_checked=data.maps is not None)
     share = None if sample is None else sample / max(len(split), 1)
     task = partial(_check_log, data=data, frames=frames, share=share)
@@ -117,13 +123,14 @@ def check_split(
         result.log_bytes += found.log_bytes
         for location, scenes in found.locations.items():
             result.locations[location] = result.locations.get(location, 0) + scenes
+            positions.setdefault(location, []).extend(found.positions[location])
         for kind in KINDS:
             result.files[kind].add(found.files[kind])
     for count in result.files.values():
         count.missing.sort()
         count.corrupt.sort()
     if result.maps_checked:
-        result.map_problems = _check_maps(data, result.locations)
+        result.map_problems = _check_maps(data, positions)
     return result
 
 
@@ -133,7 +140,11 @@ def _check_log(split: Split, *, data: DataConfig, frames: str, share: float | No
     scenes = read_scenes(split, data, log_name)
     chosen = {id(frame): frame for scene in scenes for frame in _frames(scene, frames)}
     locations: dict[str, int] = {}
+    positions: dict[str, list[tuple[float, float]]] = {}
     for scene in scenes:
+        x, y, _heading = scene.current.pose.tolist()
+        places = positions.setdefault(scene.map_location, [])
+        places[1:] = [(x, y)]
         _ = scene.human_poses(len(scene.future)), scene.ego_status()
         if scene.current.annotated:
             _ = scene.current.annotations
@@ -147,6 +158,7 @@ def _check_log(split: Split, *, data: DataConfig, frames: str, share: float | No
         scenes=len(scenes),
         frames=len(chosen),
         locations=locations,
+        positions=positions,
         log_bytes=split.log_path(data, log_name).stat().st_size,
         files=files,
     )
@@ -195,13 +207,23 @@ def _check_files(kind: str, paths: list[Path], most: int | None, seed: str) -> F
     return count
 
 
-def _check_maps(data: DataConfig, locations: Iterable[str]) -> dict[str, str]:
+def _check_maps(data: DataConfig, positions: dict[str, list[tuple[float, float]]]) -> dict[str, str]:
+    """Locations whose map lacks a layer that scenes need, or does not hold the places where the ego was."""
     problems = {}
-    for location in sorted(locations):
+    for location, places in sorted(positions.items()):
         try:
-            found = read_map(data.map_root(), location)
-            for layer in (Layer.LANE, Layer.LANE_CONNECTOR, Layer.ROADBLOCK, Layer.ROADBLOCK_CONNECTOR):
-                found.layer(layer)
+            road_map = read_map(data.map_root(), location)
+            for layer in SCENE_LAYERS:
+                road_map.layer(layer)
+            blocks = (Layer.ROADBLOCK, Layer.ROADBLOCK_CONNECTOR)
+            off = [xy for xy in places if not any(len(road_map.near(block, *xy, MAP_RADIUS_M)) for block in blocks)]
+            if off:
+                x, y = off[0]
+                raise DataError(
+                    f"{road_map.path}: no road within {MAP_RADIUS_M:g} m of the ego at {len(off)} of {len(places)} "
+                    f"places, such as x {x:.0f} m, y {y:.0f} m: is it the map of these logs, and is {road_map.crs} the "
+                    "metric CRS they use?"
+                )
         except DataError as error:
             problems[location] = str(error)
     return problems

@@ -44,6 +44,19 @@ class Layer(StrEnum):
     TRAFFIC_LIGHT = "traffic_lights"
 
 
+SCENE_LAYERS = (
+    Layer.LANE,
+    Layer.LANE_CONNECTOR,
+    Layer.LANE_CONNECTOR_POLYGON,
+    Layer.ROADBLOCK,
+    Layer.ROADBLOCK_CONNECTOR,
+    Layer.BASELINE_PATH,
+    Layer.INTERSECTION,
+    Layer.CARPARK_AREA,
+)
+"""Layers that the metric cache of a scene is built from; a test compares them with those that are read."""
+
+
 class Geometry(StrEnum):
     """Geometry type of a layer, as OGR names it."""
 
