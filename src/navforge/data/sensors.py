@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from navforge.core.errors import DataError
+from navforge.core.outside.files import inside
 from navforge.data.lidar import LidarColumn, read_lidar
 from navforge.data.logs import CameraParameters, Frame
 from navforge.data.paths import DataConfig
@@ -63,8 +64,8 @@ def camera_calibration(frame: Frame, name: str) -> CameraCalibration:
 def sensor_file(data: DataConfig, split_folder: str, relative: str) -> Path:
     """Where a log's relative sensor path lies: below the split's folder, or else below the sensor root itself."""
     root = data.sensor_root()
-    inside = root / split_folder
-    return (inside if inside.is_dir() else root) / relative
+    folder = root / split_folder
+    return inside(folder if folder.is_dir() else root, relative, f"a sensor file of a log of {split_folder}")
 
 
 def camera_path(scene: Scene, name: str, data: DataConfig, frame: int = -1) -> Path:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from navforge.core.errors import DataError
+from navforge.core.outside.files import inside, shown
 from navforge.maps.flat import Geometries
 from navforge.maps.layers import LayerTable
 from navforge.maps.schema import (
@@ -51,8 +52,9 @@ def map_path(map_root: Path | str, location: str) -> Path:
     versions = locations(map_root)
     location = LOCATION_ALIASES.get(location, location)
     if location not in versions:
-        raise DataError(f"no map {location!r} under {map_root}; its index lists {', '.join(versions)}")
-    path = Path(map_root) / location / versions[location] / MAP_FILE
+        raise DataError(f"no map {shown(location)} under {map_root}; its index lists {', '.join(versions)}")
+    what = f"map index {Path(map_root) / INDEX_FILE}"
+    path = inside(inside(Path(map_root), location, what), versions[location], what) / MAP_FILE
     if not path.is_file():
         raise DataError(f"map file {path} is missing, though the index of {map_root} lists it")
     return path
