@@ -85,7 +85,7 @@ def test_second_stage_tokens_count_only_when_asked_for():
         ("num_future_frames: -1", "num_future_frames must be at least 0"),
         ("frame_interval: 0", "frame_interval must be at least 1"),
         ("max_scenes: 0", "max_scenes must be at least 1"),
-        ("a: [", "no valid YAML"),
+        ("a: [", "not valid YAML"),
     ],
 )
 def test_wrong_files_name_the_key(tmp_path, text, message):
@@ -126,7 +126,7 @@ def test_a_file_with_an_official_name_lists_what_the_official_one_does(tmp_path,
 
 
 def test_unreadable_file(tmp_path):
-    with pytest.raises(DataError, match=r"none\.yaml cannot be read"):
+    with pytest.raises(DataError, match=r"none\.yaml not found"):
         read_filter(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(DataError, match="must hold keys and values"):
@@ -135,5 +135,5 @@ def test_unreadable_file(tmp_path):
 
 def test_yaml_cannot_construct_objects(tmp_path):
     (tmp_path / "evil.yaml").write_text("tokens: !!python/object/apply:os.system ['true']\n")
-    with pytest.raises(DataError, match="no valid YAML"):
+    with pytest.raises(DataError, match="not valid YAML"):
         read_filter(tmp_path / "evil.yaml")

@@ -52,7 +52,7 @@ def test_shares_of_a_node(profile_file: Path) -> None:
         ("nodes: 2", "node: 2", ["unknown key 'node'", "did you mean nodes?"]),
         ("nodes: 2", "", ["missing required key(s): nodes"]),
         ("nodes: 2", "nodes: 0", ["nodes: expected int"]),
-        ("nodes: 2", "nodes: [", ["is no YAML"]),
+        ("nodes: 2", "nodes: [", ["is not valid YAML"]),
         ('"1-02:00:00"', "2:00:00", ["YAML reads 7200 as a number", "quotes"]),
         ('"1-02:00:00"', '"2h"', ["'2h' is no duration"]),
         ('"1-02:00:00"', '"00:05:00"', ["leaves nothing before the signal", "300 s"]),
@@ -69,7 +69,7 @@ def test_refusals_name_file_and_key(profile_file: Path, old: str, new: str, part
 
 
 def test_no_file_and_no_mapping(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"does not exist; docs/clusters\.md"):
+    with pytest.raises(ConfigError, match=r"not found; docs/clusters\.md"):
         read_profile(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(ConfigError, match="holds no keys"):

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from navforge.core.errors import DataError
+from navforge.core.outside.text import read_yaml
 from navforge.data.names import check_name
 from navforge.data.official_filters import check_official
 
@@ -107,12 +108,7 @@ def read_filter(path: Path | str) -> SceneFilter:
 
 
 def _mapping(path: Path) -> dict[Any, Any]:
-    try:
-        values = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except OSError as error:
-        raise DataError(f"scene filter {path} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise DataError(f"scene filter {path} is no valid YAML: {error}") from error
+    values = read_yaml(path, "scene filter")
     if not isinstance(values, dict):
         raise DataError(f"scene filter {path} must hold keys and values, found {type(values).__name__}")
     return values

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.outside.text import read_yaml
 from navforge.slurm import durations
 
 _SHORTEST_LEFT_S = 30
@@ -84,12 +83,9 @@ def read_profile(path: Path) -> ClusterProfile:
     Raises:
         ConfigError: no such file, no YAML mapping, an unknown key or an impossible value; names the file.
     """
-    try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"cluster: {path} does not exist; docs/clusters.md says how to write one") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"cluster: {path} is no YAML: {error}") from error
+    values: Any = read_yaml(
+        path, "cluster profile", missing="docs/clusters.md says how to write one", error=ConfigError
+    )
     if not isinstance(values, dict):
         raise ConfigError(f"cluster: {path} holds no keys; docs/clusters.md says how to write one")
     if isinstance(limit := values.get("time_limit"), int):
