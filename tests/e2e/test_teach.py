@@ -18,11 +18,10 @@ import pytest
 
 from navforge.cli import teach as verb
 from navforge.cli.main import main
-from navforge.core import parallel
 from navforge.core.errors import DataError
 from navforge.launch.teaching import folder_of
 from navforge.slurm import client
-from navforge.teacher import teach_batched
+from navforge.teacher import teach, teach_batched
 from navforge.teacher.store import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.e2e.world import ROOT, World
@@ -101,10 +100,10 @@ def test_one_worker_two_and_any_order(
     assert run(tmp_path / "two", workers=2) == 0
     assert files(tmp_path / "two") == taught
 
-    def shuffled(function: Any, items: Sequence[Any]) -> Iterator[Any]:
-        return parallel.run(function, random.Random(3).sample(items, len(items)), workers=1)
+    def shuffled(items: Sequence[Any], work: Any, *, workers: int) -> Iterator[Any]:
+        return teach.teach_logs(random.Random(3).sample(items, len(items)), work, workers=workers)
 
-    monkeypatch.setattr(verb, "_runner", lambda config: shuffled)
+    monkeypatch.setattr(verb, "teach_logs", shuffled)
     assert run(tmp_path / "shuffled") == 0
     assert files(tmp_path / "shuffled") == taught
 

@@ -11,7 +11,7 @@ import pytest
 from navforge.scoring.batch import cuda as batch_cuda
 from navforge.scoring.batch.cpu import score_batch_on_cpu
 from navforge.scoring.batch.scenes import SceneBatch
-from navforge.scoring.kernels.block import Column
+from navforge.scoring.metrics import Column
 from tests.scoring.simulated import run_simulated
 
 Raw = tuple[np.ndarray, np.ndarray]

@@ -191,8 +191,3 @@ def objects_v1(realdata: Path, log_name: str, token: str) -> ObjectTracks:
         first_heading=pose[every, first, 2],
         first_velocity=velocity[every, first],
     )
-
-
-def unpack_areas(packed: np.ndarray) -> np.ndarray:
-    """(N, 41, 3) from the stored bits."""
-    return np.unpackbits(packed, axis=1)[:, :41].astype(bool)

@@ -22,7 +22,7 @@ from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.scene import CachedScene, MapLayer
 from navforge.scoring.batch.scenes import prepare_batch
 from navforge.scoring.engine import score_plans
-from navforge.scoring.kernels.block import Column
+from navforge.scoring.metrics import Column
 from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import to_reference_poses
 from tests.scoring.backends import BACKENDS, INTERVAL_S, Backend

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from navforge.cli.notices import warn
-from navforge.core import parallel, provenance, ray_pool
+from navforge.core import provenance, ray_pool
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.core.files import sole_use
@@ -21,7 +21,7 @@ from navforge.scoring.protocols import PROTOCOLS, protocol
 from navforge.slurm.profile import read_profile
 from navforge.teacher import teach_batched
 from navforge.teacher.store import SCORE, TeacherStore
-from navforge.teacher.teach import Plan, Runner, finish, make, plan, require_own, settle
+from navforge.teacher.teach import Plan, finish, make, plan, require_own, settle, teach_logs
 from navforge.vocabulary.vocabulary import Vocabulary
 
 SELF_CHECK = True
@@ -53,7 +53,7 @@ class Config:
         "who scores: processes of this machine, a Ray cluster, a Slurm job array",
         choices=("local", "ray", "slurm"),
     )
-    workers: int = key(0, "processes at once, with Slurm per task; 0 one per CPU", low=0)
+    workers: int = key(0, "threads (with Ray or a GPU: processes) at once, with Slurm per task; 0 one per CPU", low=0)
     device: str = key(
         "auto",
         "what scores; auto: a GPU where torch sees one and executor=local; the store is the same",
@@ -123,8 +123,10 @@ def _make_store(config: Config, vocabulary: Vocabulary, split: Split, filtered: 
                 label="teaching",
             )
             settle(made, shards)
+        elif config.executor == "local":
+            settle(made, teach_logs(made.missing(), made.work, workers=config.workers))
         else:
-            make(made, _runner(config))
+            make(made, partial(ray_pool.run, address=config.ray_address, workers=config.workers, label="teaching"))
         provenance.record(config.out, config, name="teach")
     store = TeacherStore.open(config.out, vocabulary)
     store.check()
@@ -154,12 +156,6 @@ def _pick_device(asked: str) -> str:
     from navforge.agents.planner import pick_device  # noqa: PLC0415 (loads torch)
 
     return pick_device(asked)
-
-
-def _runner(config: Config) -> Runner:
-    if config.executor == "ray":
-        return partial(ray_pool.run, address=config.ray_address, workers=config.workers, label="teaching")
-    return partial(parallel.run, workers=config.workers, label="teaching")
 
 
 def _make_shards_on_slurm(made: Plan, config: Config) -> bool:

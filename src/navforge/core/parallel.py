@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,6 +87,35 @@ def run(
         for outcome in _serial(function, items) if workers == 1 else _pooled(function, items, workers):
             bar.advance(bar.task_ids[0])
             yield outcome
+
+
+def run_threads(
+    function: Callable[[ItemT], ResultT],
+    items: Sequence[ItemT],
+    *,
+    threads: int = 0,
+    label: str = "",
+) -> Iterator[Outcome[ItemT, ResultT]]:
+    """As `run`, on threads of this process: for functions that spend their time in code without Python's lock.
+
+    Nothing is started or copied, so work begins at once. When the caller stops early, what has not begun is dropped.
+    """
+    threads = min(threads or available_cpus(), max(len(items), 1))
+    with progress(label, len(items)) as bar:
+        for outcome in _serial(function, items) if threads == 1 else _threaded(function, items, threads):
+            bar.advance(bar.task_ids[0])
+            yield outcome
+
+
+def _threaded(
+    function: Callable[[ItemT], ResultT], items: Sequence[ItemT], threads: int
+) -> Iterator[Outcome[ItemT, ResultT]]:
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for future in as_completed([pool.submit(call, function, item) for item in items]):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _serial(function: Callable[[ItemT], ResultT], items: Sequence[ItemT]) -> Iterator[Outcome[ItemT, ResultT]]:

@@ -15,10 +15,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
-from navforge.core import parallel
 from navforge.core.errors import ConfigError, DataError, NavforgeError
 from navforge.core.files import fingerprint, write_json, write_text
 from navforge.core.screen import say
@@ -28,7 +26,7 @@ from navforge.slurm import client as slurm
 from navforge.slurm.profile import ClusterProfile
 from navforge.teacher.shards import shard_path
 from navforge.teacher.store import SHARDS
-from navforge.teacher.teach import FAILURES, Item, Plan, Work, failed, teach_log
+from navforge.teacher.teach import FAILURES, Item, Plan, Work, failed, teach_logs
 
 WORK, JOB = "work.json", "job"
 
@@ -80,7 +78,7 @@ def submit(made: Plan, missing: Sequence[Item], profile: ClusterProfile, *, task
         profile: the cluster.
         tasks: most tasks of the array.
         cpus: CPUs of a task.
-        workers: processes of a task; 0 one per CPU it may use.
+        workers: threads of a task; 0 one per CPU it may use.
 
     Raises:
         ConfigError: the cluster cannot do what is asked for.
@@ -135,7 +133,7 @@ def run_task(out: Path, number: int) -> None:
         raise DataError(f"{folder / WORK} holds no work for task {number} ({type(error).__name__}: {error})") from error
     _failed_file(folder, number).unlink(missing_ok=True)
     failures = []
-    for outcome in parallel.run(partial(teach_log, work=work), items, workers=found["workers"], label="teaching"):
+    for outcome in teach_logs(items, work, workers=found["workers"]):
         say(f"log {outcome.item[0]}: {outcome.error or 'done'}", flush=True)
         if not outcome.ok:
             failures.append({"log": outcome.item[0], "error": outcome.error, "traceback": outcome.traceback})

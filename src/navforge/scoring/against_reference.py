@@ -9,23 +9,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from navforge.scoring import aggregate, metrics
-from navforge.scoring.kernels.block import Column
+from navforge.scoring.metrics import Column
 from navforge.scoring.protocols import Protocol
 
 Array = Any
-
-RESULT_COLUMN = {
-    metrics.NO_AT_FAULT_COLLISIONS.name: Column.COLLISION,
-    metrics.DRIVABLE_AREA_COMPLIANCE.name: Column.DRIVABLE,
-    metrics.DRIVING_DIRECTION_COMPLIANCE.name: Column.DIRECTION,
-    metrics.TRAFFIC_LIGHT_COMPLIANCE.name: Column.LIGHTS,
-    metrics.EGO_PROGRESS.name: Column.PROGRESS,
-    metrics.TIME_TO_COLLISION.name: Column.TTC,
-    metrics.LANE_KEEPING.name: Column.LANE,
-    metrics.HISTORY_COMFORT.name: Column.COMFORT,
-    metrics.COMFORT.name: Column.COMFORT,
-}
-"""Where the kernels write each sub-score; for ego progress, its raw value in m."""
 
 
 class Compared(NamedTuple):
@@ -45,7 +32,7 @@ class Compared(NamedTuple):
 
 def sub_scores(results: Array, rules: Protocol) -> dict[str, Array]:
     """Sub-scores by column name from raw results (`Column`, ...); ego progress is still raw."""
-    return {metric.name: results[int(RESULT_COLUMN[metric.name])] for metric in rules.metrics}
+    return {metric.name: results[int(metric.column)] for metric in rules.metrics if metric.column is not None}
 
 
 def reference_gated(results: Array, rules: Protocol) -> Array:

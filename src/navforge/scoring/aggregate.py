@@ -20,6 +20,7 @@ Float = NDArray[np.float64]
 Values = Mapping[str, Float]
 
 PROGRESS_THRESHOLD_M = 5.0
+"""m; `PDMScorerConfig.progress_distance_threshold`."""
 
 
 def library_of(array: Any) -> Any:

@@ -28,14 +28,6 @@ class Area(IntEnum):
     """All lanes and lane connectors."""
 
 
-class EgoArea(IntEnum):
-    """Last axis of `ego_areas`, as in the devkit."""
-
-    MULTIPLE_LANES = 0
-    NON_DRIVABLE = 1
-    ONCOMING = 2
-
-
 class PolygonArrays(NamedTuple):
     """Polygons with rings, as `metric_cache.scene.MapPolygons`, in the ego frame."""
 

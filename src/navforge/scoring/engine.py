@@ -1,13 +1,12 @@
 """Score proposals: the one engine behind evaluation, teacher stores, rewards and PDM-Closed.
 
-A new sub-score computed per scene is described in `metrics.py` and read from the kernel's result in `_sub_scores`.
+A new sub-score computed per scene is described in `metrics.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +17,24 @@ from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import aggregate, metrics
 from navforge.scoring import protocols as protocols_module
-from navforge.scoring.against_reference import sub_scores
-from navforge.scoring.kernels import plans as kernels_plans
-from navforge.scoring.kernels.block import COLUMNS, Column, score_states
+from navforge.scoring.against_reference import compare, forgiven_columns, reference_gated, sub_scores
+from navforge.scoring.batch.arrays import join_scenes
+from navforge.scoring.batch.cpu import score_batch_on_cpu
+from navforge.scoring.kernels.block import score_states
+from navforge.scoring.metrics import Column
 from navforge.scoring.prepare.scene import PreparedScene, prepare
-from navforge.scoring.protocols import Protocol
+from navforge.scoring.protocols import TTC_LAST_STEP, Protocol
 from navforge.scoring.surroundings import lies_within, surroundings
 from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic, react_to
-from navforge.simulation.plans import Plans, prepare_plans, sampling
+from navforge.simulation.plans import Plans, prepare_plans
 from navforge.simulation.reactive import ReactiveScene, prepare_reactive
 from navforge.simulation.rollout import drive, simulate
-from navforge.simulation.tracker import STEPS, speed_factors
+from navforge.simulation.tracker import STEPS
 
 Float = NDArray[np.float64]
 
-TTC_LAST_STEP = {Devkit.V1: 40, Devkit.V2: 31}
-"""v1.1 knows objects for 5 s and looks ahead from every step; v2 stops where 0.9 s ahead leaves its 4 s."""
 RASTER_FROM_PROPOSALS = 16
+"""From so many plans on a raster over the map is worth the time it takes to make; scores are the same without."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +52,6 @@ class ProposalScores:
     """(N,) first step of an at-fault collision, -1 if none."""
     ttc_step: NDArray[np.int16]
     """(N,) first step that violates time to collision, -1 if none."""
-    ego_areas: NDArray[np.bool_] | None
-    """(N, 41, 3) `scoring.arrays.EgoArea`, if asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,22 +86,19 @@ class PlanScores:
     consecutive scenes."""
 
 
-def score_proposals(
-    prepared: PreparedScene, states: Float, protocol: Protocol | str, *, with_areas: bool = False
-) -> ProposalScores:
+def score_proposals(prepared: PreparedScene, states: Float, protocol: Protocol | str) -> ProposalScores:
     """Score simulated proposals together.
 
     Args:
         prepared: `scoring.prepare.scene.prepare` of the scene.
         states: (N, 41, 11) simulated states, global frame (`simulation.rollout.simulate`).
         protocol: the rules, or their name.
-        with_areas: also return the areas the ego covers at each step.
 
     Raises:
         DataError: wrong shape, or the scene has too few frames for the protocol.
     """
     rules = _protocol(protocol)
-    result, events, ego_areas = _score_states(prepared, states, rules.devkit, with_areas)
+    result, events = _score_states(prepared, states, rules.devkit)
     values = _scored_together(result, rules)
     return ProposalScores(
         protocol=rules.name,
@@ -112,7 +107,6 @@ def score_proposals(
         score=aggregate.score(values, rules),
         collision_step=events[:, 0].copy(),
         ttc_step=events[:, 1].copy(),
-        ego_areas=ego_areas if with_areas else None,
     )
 
 
@@ -167,13 +161,14 @@ def score_plans(
     else:
         prepared.check_serves(scene)
     reactive = prepare_reactive(scene) if traffic == REACTIVE else None
-    states = np.empty((STATE_SIZE, STEPS, len(plans) if with_states and not few else 0))
     runs = {
-        devkit: _run(scene, prepared, plans, driven, driven.reference[k : k + 1], devkit, reactive, states)
+        devkit: _run(prepared, plans, driven, driven.reference[k : k + 1], devkit, reactive)
         for k, devkit in enumerate(devkits)
     }
-    shown = (driven.plans if few else states.transpose(2, 1, 0)) if with_states else None
-    return {one.name: _compare(runs[one.devkit], shown, one, one in filtered) for one in rules}
+    states = drive(scene.ego_state, scene.time_us, plans) if with_states and not few else driven.plans
+    return {
+        one.name: _compare(runs[one.devkit], states if with_states else None, one, one in filtered) for one in rules
+    }
 
 
 def human_scores(
@@ -191,7 +186,7 @@ def human_scores(
         return None
     if reactive is not None:
         prepared = react_to(prepared, reactive, states)
-    result, _, _ = _score_states(prepared, states, protocol.devkit, False)
+    result, _ = _score_states(prepared, states, protocol.devkit)
     human = {name: float(value[0]) for name, value in _scored_together(result, protocol).items()}
     human[metrics.HISTORY_COMFORT.name] = 1.0
     return human
@@ -238,19 +233,17 @@ class _Run:
 
 
 def _run(
-    scene: CachedScene,
     prepared: PreparedScene,
     plans: Plans,
     driven: _Driven,
     reference: Float,
     devkit: Devkit,
     reactive: ReactiveScene | None,
-    states: Float,
 ) -> _Run:
-    """Kernel results of plans, `reference` and human; `states` as in `_score_plans`."""
+    """Kernel results of plans, `reference` and human."""
     results, events, together = [], [], [reference]
     if driven.plans is None:
-        result, event = _score_plans(scene, prepared, plans, devkit, states)
+        result, event = _score_plans(prepared, plans, devkit)
         results.append(result)
         events.append(event)
     else:
@@ -258,12 +251,12 @@ def _run(
     if driven.human is not None and reactive is None:
         together.append(driven.human)
     answered = prepared if reactive is None or driven.plans is None else react_to(prepared, reactive, driven.plans)
-    result, event, _ = _call_kernels(answered, np.concatenate(together), devkit, False)
+    result, event = _call_kernels(answered, np.concatenate(together), devkit)
     results.append(result)
     events.append(event)
     if driven.human is not None and reactive is not None:
         answered = react_to(prepared, reactive, driven.human)
-        results.append(_call_kernels(answered, driven.human, devkit, False)[0])
+        results.append(_call_kernels(answered, driven.human, devkit)[0])
     return _Run(
         count=len(plans),
         result=np.concatenate(results) if len(results) > 1 else result,
@@ -272,74 +265,46 @@ def _run(
 
 
 def _compare(run: _Run, states: Float | None, rules: Protocol, filtered: bool) -> PlanScores:
-    """Scores of plans from kernel results; gates and progress of all rows are computed at once."""
+    """Scores of plans from kernel results."""
     rows, count = np.ascontiguousarray(run.result.T), run.count
-    every = sub_scores(rows, rules)
-    progress = rows[Column.PROGRESS]
-    gates = aggregate.gate(every, rules)
-    gated = progress * gates
-    best = np.maximum(gated, gated[count])
-    best[count + 1 :] = gated[count + 1 :]
-    every[metrics.EGO_PROGRESS.name] = aggregate.normalised_progress(progress, gates, best, rules)
-    forgiven = _forgiven(every, rules) if filtered and len(gated) > count + 1 else ()
-    values = {name: value[:count] for name, value in every.items()}
-    shown = {name: np.ones_like(value) if name in forgiven else value for name, value in values.items()}
-    scored = shown if rules.filter_enters_score or not rules.human_filter else values
+    reference, human = rows[:, count], rows[:, count + 1 :]
+    reference_gated_m = float(reference_gated(reference, rules))
+    failed = {name: bool(fails[0]) for name, fails in forgiven_columns(human, rules).items()} if human.size else {}
+    forgiven = tuple(name for name in rules.columns if filtered and failed.get(name, False))
+    compared = compare(rows[:, :count], reference_gated_m, dict.fromkeys(forgiven, True), rules)
     return PlanScores(
         protocol=rules.name,
-        values=shown,
-        scored=scored,
-        progress_m=progress[:count],
-        score=aggregate.score(scored, rules),
-        unfiltered=values,
+        values=compared.values,
+        scored=compared.scored,
+        progress_m=rows[Column.PROGRESS, :count],
+        score=compared.score,
+        unfiltered=compared.unfiltered,
         forgiven=forgiven,
-        gates=gates[:count],
-        reference_progress_m=float(progress[count]),
-        reference_gated_m=float(gated[count]),
+        gates=compared.gates,
+        reference_progress_m=float(reference[Column.PROGRESS]),
+        reference_gated_m=reference_gated_m,
         collision_step=run.events[:, 0].copy(),
         ttc_step=run.events[:, 1].copy(),
         states=states,
     )
 
 
-def _forgiven(values: dict[str, Float], rules: Protocol) -> tuple[str, ...]:
-    """Columns in which the human driver, the last row, scores exactly 0 (0.5 is not forgiven); see `human_scores`."""
-    columns = (name for name in rules.columns if name != metrics.HISTORY_COMFORT.name)
-    return tuple(name for name in columns if values[name][-1] == 0.0)
-
-
-def _score_plans(
-    scene: CachedScene, prepared: PreparedScene, plans: Plans, devkit: Devkit, states: Float
-) -> tuple[Float, NDArray[np.int16]]:
-    """Kernel results of plans; `states` (11, 41, N) receives the simulated states, (11, 41, 0) does not.
+def _score_plans(prepared: PreparedScene, plans: Plans, devkit: Devkit) -> tuple[Float, NDArray[np.int16]]:
+    """Kernel results of plans: a batch of one scene.
 
     Raises:
         DataError: a plan that leads to states that are not finite.
     """
-    result = np.empty((len(plans), COLUMNS))
-    events = np.empty((len(plans), 2), dtype=np.int16)
-    stopped = kernels_plans.score_plans(
-        prepared.ego_state,
-        plans.knots,
-        sampling(plans, scene.time_us),
-        speed_factors(),
-        _scene_arrays(prepared, devkit),
-        devkit is Devkit.V2,
-        TTC_LAST_STEP[devkit],
-        result,
-        events,
-        states,
-    )
-    if stopped != kernels_plans.ALL_FINITE:
-        raise DataError(f"a simulated state of proposal {plans.order[stopped]} is not finite (NaN or infinite)")
-    if states.shape[2] > 0:
-        states[...] = plans.as_given(states.T).T
-    return plans.as_given(result), plans.as_given(events)
+    batch, _, _ = join_scenes([prepared.arrays(devkit)])
+    results, events = score_batch_on_cpu(batch, devkit, plans.poses, plans.interval_s, shared=True, threads=1)
+    overflowed = np.flatnonzero(np.isnan(results[0, :, Column.PROGRESS]))
+    if len(overflowed):
+        number = plans.order[overflowed].min()
+        raise DataError(f"a simulated state of proposal {number} is not finite (NaN or infinite)")
+    return plans.as_given(results[0]), plans.as_given(events[0])
 
 
-def _score_states(
-    prepared: PreparedScene, states: Float, devkit: Devkit, with_areas: bool
-) -> tuple[Float, NDArray[np.int16], NDArray[np.bool_]]:
+def _score_states(prepared: PreparedScene, states: Float, devkit: Devkit) -> tuple[Float, NDArray[np.int16]]:
     """Kernel results of simulated states (N, 41, 11).
 
     Raises:
@@ -351,7 +316,7 @@ def _score_states(
     _finite(states, "proposal {}")
     if prepared.around is not None and not lies_within(surroundings(states), prepared.around):
         raise DataError(f"scene {prepared.token} was prepared for other states, around which these do not stay")
-    return _call_kernels(prepared, states, devkit, with_areas)
+    return _call_kernels(prepared, states, devkit)
 
 
 def _finite(states: Float, name: str) -> Float:
@@ -367,32 +332,19 @@ def _finite(states: Float, name: str) -> Float:
     return states
 
 
-def _call_kernels(
-    prepared: PreparedScene, states: Float, devkit: Devkit, with_areas: bool
-) -> tuple[Float, NDArray[np.int16], NDArray[np.bool_]]:
+def _call_kernels(prepared: PreparedScene, states: Float, devkit: Devkit) -> tuple[Float, NDArray[np.int16]]:
     """`_score_states` of states known to be finite and within the surroundings."""
-    count = len(states)
-    result = np.empty((count, COLUMNS))
-    events = np.empty((count, 2), dtype=np.int16)
-    ego_areas = np.zeros((count if with_areas else 0, STEPS, 3), dtype=np.bool_)
+    result = np.empty((len(states), len(Column)))
+    events = np.empty((len(states), 2), dtype=np.int16)
     score_states(
         np.ascontiguousarray(states.transpose(2, 1, 0)),
-        _scene_arrays(prepared, devkit),
+        prepared.arrays(devkit),
         devkit is Devkit.V2,
         TTC_LAST_STEP[devkit],
         result,
         events,
-        ego_areas,
     )
-    return result, events, ego_areas
-
-
-def _scene_arrays(prepared: PreparedScene, devkit: Devkit) -> tuple[Any, ...]:
-    """What the kernels take as a scene."""
-    x, y, heading = prepared.ego_state[:3]
-    frame = np.array([x, y, np.cos(heading), np.sin(heading)])
-    traffic, comfort = prepared.traffic_of(devkit), prepared.comfort[devkit]
-    return frame, prepared.areas, prepared.path, traffic, prepared.lights, comfort
+    return result, events
 
 
 def _scored_together(result: Float, rules: Protocol) -> dict[str, Float]:

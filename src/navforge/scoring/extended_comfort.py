@@ -17,11 +17,17 @@ Float = NDArray[np.float64]
 
 MAX_GAP_S = 0.55
 """Scenes farther apart are not consecutive."""
+# Bounds of `ego_is_two_frame_extended_comfort` (NAVSIM v2.2), on root mean squares of differences.
 MAX_RMS_ACCELERATION = 0.7
+"""m/s2"""
 MAX_RMS_JERK = 0.5
+"""m/s3"""
 MAX_RMS_YAW_RATE = 0.1
+"""rad/s"""
 MAX_RMS_YAW_ACCELERATION = 0.1
+"""rad/s2"""
 DECIMALS = 8
+"""The devkit rounds every filtered series to so many decimals."""
 
 
 def previous_scenes(log_names: Sequence[str], times_us: Sequence[int]) -> NDArray[np.int64]:

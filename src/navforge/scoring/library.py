@@ -21,7 +21,7 @@ from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import compare
 from navforge.scoring.batch.cpu import score_batch_on_cpu
 from navforge.scoring.batch.scenes import SceneBatch, prepare_batch
-from navforge.scoring.kernels.block import Column
+from navforge.scoring.metrics import Column
 from navforge.scoring.protocols import Protocol
 from navforge.simulation.plans import HORIZON_S, horizon_interval
 

@@ -8,6 +8,10 @@ from navforge.core.errors import ConfigError
 from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.metrics import EXTENDED_COMFORT, METRICS_V1, METRICS_V2, Metric
 
+TTC_LAST_STEP = {Devkit.V1: 40, Devkit.V2: 31}
+"""Last step (0.1 s each) from which time to collision looks ahead: v1.1 knows objects for 5 s and looks from every step
+of the plan; v2 stops where 0.9 s ahead leaves its 4 s. Source: `PDMScorer._calculate_ttc`."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Protocol:

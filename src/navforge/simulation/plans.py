@@ -90,6 +90,8 @@ class Plans:
     knots: Float
     """(block, 3, T, 8) x, y, unwrapped heading in the ego frame, plans that end near each other in the same block; the
     last plan is repeated to fill its block."""
+    poses: Float
+    """(N, T, 3) the plans themselves, in the order of `knots`."""
     order: NDArray[np.int64]
     """(N,) number, as given, of each plan of `knots`."""
     count: int
@@ -120,8 +122,9 @@ def prepare_plans(poses: Float, interval_s: float) -> Plans:
     shape = -(-count // WIDTH), 3, steps, WIDTH
     knots = aligned(math.prod(shape)).reshape(shape)
     order = _by_end(poses)
-    fill_knots(poses[order], knots)
-    return Plans(knots=knots, order=order, count=count, interval_s=float(interval_s))
+    poses = poses[order]
+    fill_knots(poses, knots)
+    return Plans(knots=knots, poses=poses, order=order, count=count, interval_s=float(interval_s))
 
 
 def _by_end(poses: Float) -> NDArray[np.int64]:

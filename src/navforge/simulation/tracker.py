@@ -22,6 +22,7 @@ STEPS = 41
 INTERVALS = STEPS - 1
 TRACKING_STEPS = 10
 """Look-ahead of the tracker."""
+# Defaults of nuPlan's `BatchLQRTracker` and `BatchKinematicBicycleModel`, which NAVSIM uses unchanged.
 JERK_PENALTY = 1e-4
 CURVATURE_RATE_PENALTY = 1e-2
 INITIAL_CURVATURE_PENALTY = 1e-10

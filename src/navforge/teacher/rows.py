@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.metric_cache.devkit import Devkit
 from navforge.scoring import aggregate
-from navforge.scoring.metrics import EGO_PROGRESS
+from navforge.scoring.metrics import EGO_PROGRESS, METRICS_V1, METRICS_V2
 from navforge.scoring.protocols import Protocol
 from navforge.teacher.packing import FLAG, LEVEL, Codes, Encoding, Head, RowLayout, encode
 
@@ -37,7 +37,7 @@ SCORE = "score"
 _FLOAT32 = 1e-6
 """Values of rows are read as float32."""
 
-HALVES = ("no_at_fault_collisions", "driving_direction_compliance")
+HALVES = tuple(dict.fromkeys(metric.name for metric in (*METRICS_V1, *METRICS_V2) if metric.levels == 3))
 """Sub-scores that may be 0.5; the others but ego progress are 0 or 1."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
@@ -178,7 +179,7 @@ def teach(
         protocol_name: whose sub-scores.
         human_filter: forgive what the human driver also fails (scores exactly 0).
         progress_bits: 8 or 16, width of ego progress.
-        workers: processes; 0 one per CPU.
+        workers: threads; 0 one per CPU.
 
     Raises:
         DataError: `out` holds a store of something else, scenes are not in the cache, or a log failed.
@@ -193,7 +194,7 @@ def teach(
         progress_bits=progress_bits,
     )
     if not made.finished:
-        make(made, partial(parallel.run, workers=workers, label="teaching"))
+        settle(made, teach_logs(made.missing(), made.work, workers=workers))
     return TeacherStore.open(out, vocabulary)
 
 
@@ -223,8 +224,30 @@ def settle(made: Plan, outcomes: Iterable[Outcome[Item, None]]) -> None:
     finish(made)
 
 
-def teach_log(item: Item, work: Work) -> None:
-    """Make the shard of one log, unless it is there.
+def teach_logs(items: Sequence[Item], work: Work, *, workers: int = 0) -> Iterator[Outcome[Item, None]]:
+    """Make shards on threads of this process; yield what became of each as it is done.
+
+    Scoring holds no lock of Python's. Scenes share `workers` threads; two logs are under way at a time, so that the end
+    of one leaves no thread idle.
+
+    Args:
+        items: logs with the scenes of their shards.
+        work: what is made.
+        workers: threads that score; 0 one per CPU.
+    """
+    workers = workers or parallel.available_cpus()
+    if workers == 1:
+        yield from parallel.run_threads(partial(teach_log, work=work), items, threads=1, label="teaching")
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield from parallel.run_threads(partial(teach_log, work=work, pool=pool), items, threads=2, label="teaching")
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def teach_log(item: Item, work: Work, pool: Executor | None = None) -> None:
+    """Make the shard of one log, unless it is there; `pool` scores its scenes, if there is one.
 
     Raises:
         DataError: this process runs other code than the store is made with, the cache is another one by now, or a scene
@@ -237,7 +260,9 @@ def teach_log(item: Item, work: Work) -> None:
     check_code(work)
     wanted = set(tokens)
     scenes = {s.token: s for s in cache_of(work).load_log(log_name) if s.token in wanted}
-    write_shard(path, work.key, _rows([scenes[token] for token in tokens], work, layout))
+    row = partial(_row, plans=_plans(work), work=work, layout=layout)
+    ordered = [scenes[token] for token in tokens]
+    write_shard(path, work.key, pool.map(row, ordered) if pool is not None else map(row, ordered))
 
 
 def check_code(work: Work) -> None:
@@ -313,12 +338,11 @@ def vocabulary_of(work: Work) -> Vocabulary:
     return vocabulary
 
 
-def _rows(scenes: list[CachedScene], work: Work, layout: RowLayout) -> Iterator[tuple[str, Row]]:
-    plans, rules = _plans(work), work.rules
-    for scene in scenes:
-        with naming(scene.token):
-            row = packed(score_entries(scene, plans, rules, human_filter=work.human_filter), rules, layout)
-        yield scene.token, row
+def _row(scene: CachedScene, plans: Plans, work: Work, layout: RowLayout) -> tuple[str, Row]:
+    rules = work.rules
+    with naming(scene.token):
+        row = packed(score_entries(scene, plans, rules, human_filter=work.human_filter), rules, layout)
+    return scene.token, row
 
 
 def require_own(out: Path, vocabulary: Vocabulary) -> None:
@@ -338,7 +362,7 @@ def _vocabulary_path(work: Work) -> Path:
 
 @cache
 def _plans(work: Work) -> Plans:
-    """The entries as the engine wants them, made once per process."""
+    """The entries as the engine takes them, kept for the process; threads that ask at once may make them twice."""
     return prepare_plans(vocabulary_of(work).poses.astype(np.float64), INTERVAL_S)
 
 

@@ -23,7 +23,7 @@ from navforge.core.parallel import Outcome, available_cpus
 from navforge.scoring.against_reference import compare
 from navforge.scoring.batch.cpu import score_batch_on_cpu
 from navforge.scoring.batch.scenes import SceneBatch, prepare_batch
-from navforge.scoring.kernels.block import COLUMNS, Column
+from navforge.scoring.metrics import Column
 from navforge.scoring.prepare.scene import prepare
 from navforge.teacher.rows import Entries
 from navforge.teacher.shards import Row, shard_path, write_shard
@@ -77,7 +77,7 @@ def scorer_on_gpu(work: Work) -> Scorer:
 
 def by_scene(results: Float, batch: SceneBatch) -> Float:
     """Results (`Column`, S * N) of `batch_cuda.score_batch_on_device` as (`Column`, S, N)."""
-    return results.reshape(COLUMNS, len(batch), -1)
+    return results.reshape(len(Column), len(batch), -1)
 
 
 def run(

@@ -7,7 +7,6 @@ from numba import njit
 from navforge.core.errors import DataError
 from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.batch.arrays import SceneArrays, join_scenes, leaves, scene_of
-from navforge.scoring.batch.scenes import scene_arrays
 from navforge.scoring.prepare.scene import prepare
 from tests.scoring.scenes import Sketch, random_scene
 
@@ -16,7 +15,7 @@ def scenes(count: int) -> list[SceneArrays]:
     rng = np.random.default_rng(3)
     empty = Sketch().scene()  # no polygons, objects or lights
     made = [random_scene(rng) for _ in range(count)]
-    return [scene_arrays(prepare(scene), scene.time_us, Devkit.V2) for scene in [made[0], empty, *made[1:]]]
+    return [prepare(scene).arrays(Devkit.V2) for scene in [made[0], empty, *made[1:]]]
 
 
 @njit

@@ -18,7 +18,7 @@ from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.batch import cuda as batch_cuda
 from navforge.scoring.batch.scenes import SceneBatch, prepare_batch
 from navforge.scoring.engine import score_plans
-from navforge.scoring.kernels.block import Column
+from navforge.scoring.metrics import Column
 from navforge.scoring.protocols import protocol
 from tests.scoring.backends import BACKENDS, INTERVAL_S, Backend, has_gpu, on_cpu
 from tests.scoring.scenes import Sketch, random_plans, random_scene

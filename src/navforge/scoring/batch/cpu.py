@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from navforge.core.parallel import available_cpus
 from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.batch.arrays import BatchArrays
-from navforge.scoring.engine import TTC_LAST_STEP
 from navforge.scoring.kernels.batch import (
     COUNT,
     FIRST_PLAN,
@@ -27,7 +26,8 @@ from navforge.scoring.kernels.batch import (
     score_items,
     score_references,
 )
-from navforge.scoring.kernels.block import COLUMNS
+from navforge.scoring.metrics import Column
+from navforge.scoring.protocols import TTC_LAST_STEP
 from navforge.simulation.tracker import speed_factors
 
 Float = NDArray[np.float64]
@@ -65,7 +65,7 @@ def score_batch_on_cpu(
     scenes = arrays.start.shape[1] - 1
     count = len(poses) if shared else len(poses) // scenes
     items = make_items(scenes, count, shared)
-    results = np.empty((scenes * count, COLUMNS))
+    results = np.empty((scenes * count, len(Column)))
     events = np.empty((scenes * count, 2), dtype=np.int16)
     factors = speed_factors()
     is_v2, last_step = devkit is Devkit.V2, TTC_LAST_STEP[devkit]
@@ -74,14 +74,14 @@ def score_batch_on_cpu(
         score_items(arrays, items, first, last, poses, interval_s, factors, is_v2, last_step, results, events)
 
     share(items[:, COUNT], work, threads)
-    return results.reshape(scenes, count, COLUMNS), events.reshape(scenes, count, 2)
+    return results.reshape(scenes, count, len(Column)), events.reshape(scenes, count, 2)
 
 
 def score_references_on_cpu(
     arrays: BatchArrays, devkit: Devkit, references: Float, *, threads: int | None = None
 ) -> Float:
     """(S, `Column`) raw results of one reference per scene, (S, 41, 3) poses at the sample times, global frame."""
-    results = np.empty((len(references), COLUMNS))
+    results = np.empty((len(references), len(Column)))
     events = np.empty((len(references), 2), dtype=np.int16)
     factors = speed_factors()
     is_v2, last_step = devkit is Devkit.V2, TTC_LAST_STEP[devkit]

@@ -16,13 +16,13 @@ from navforge.geometry.lanes import WIDTH
 from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.batch.arrays import BatchArrays, Field, Layout, arrays_in, scene_of
 from navforge.scoring.batch.scenes import SceneBatch
-from navforge.scoring.engine import TTC_LAST_STEP
 from navforge.scoring.kernels import cuda as kernels_cuda
-from navforge.scoring.kernels.block import COLUMNS
 from navforge.scoring.kernels.comfort import SERIES_ROWS
 from navforge.scoring.kernels.lookup import SEEN_ROWS
 from navforge.scoring.kernels.motion import MOTION_ROWS
 from navforge.scoring.kernels.traffic import OUTCOME_ROWS
+from navforge.scoring.metrics import Column
+from navforge.scoring.protocols import TTC_LAST_STEP
 from navforge.scoring.protocols import Protocol as ScoringProtocol
 from navforge.simulation.rows import START_SIZE, STATE_ROWS, WORK_ROWS, WORK_STEPS
 from navforge.simulation.tracker import STEPS, speed_factors
@@ -118,7 +118,7 @@ def score_batch_on_device(
         Progress of a plan whose simulation overflows is NaN.
     """
     plans = _Plans(device, resident, poses, interval_s, shared)
-    results = device.empty((COLUMNS, plans.proposals), np.float64)
+    results = device.empty((len(Column), plans.proposals), np.float64)
     events = device.empty((2, plans.proposals), np.int16)
     for first in range(0, plans.proposals, chunk):
         _score_chunk(plans, devkit, first, min(chunk, plans.proposals - first), results, events)
@@ -199,7 +199,7 @@ def score_batch_on_gpu(
         kept = device.upload(reference), {name: device.upload(column) for name, column in failed.items()}
         batch.resident[poses.device, rules.name] = kept
     reference_m, forgiven = kept
-    return results.view(COLUMNS, scenes, count), events.view(2, scenes, count), reference_m, forgiven
+    return results.view(len(Column), scenes, count), events.view(2, scenes, count), reference_m, forgiven
 
 
 class TorchDevice:

@@ -15,10 +15,10 @@ from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import SCORED_STEPS, CachedScene
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import forgiven_columns, reference_gated
-from navforge.scoring.batch.arrays import BatchArrays, Layout, SceneArrays, arrays_in_memory, join_scenes
+from navforge.scoring.batch.arrays import BatchArrays, Layout, arrays_in_memory, join_scenes
 from navforge.scoring.batch.cpu import score_batch_on_cpu, score_references_on_cpu
 from navforge.scoring.engine import HUMAN_INTERVAL_S
-from navforge.scoring.kernels.block import Column
+from navforge.scoring.metrics import Column
 from navforge.scoring.prepare.scene import PreparedScene, prepare
 from navforge.scoring.protocols import Protocol
 
@@ -112,9 +112,7 @@ def prepare_batch(
     else:
         for one, scene in zip(prepared, scenes, strict=True):
             one.check_serves(scene)
-    arrays, layout, memory = join_scenes(
-        [scene_arrays(one, scene.time_us, devkit) for one, scene in zip(prepared, scenes, strict=True)]
-    )
+    arrays, layout, memory = join_scenes([one.arrays(devkit) for one in prepared])
     references = np.stack([scene.pdm_reference_input[devkit] for scene in scenes])
     humans = [None if scene.synthetic else scene.human_poses for scene in scenes]
     human_poses = np.stack([np.zeros((HUMAN_POSES, 3)) if poses is None else poses for poses in humans])
@@ -157,22 +155,3 @@ def _check_simulated(scenes: Sequence[CachedScene], who: str, results: Float) ->
     if len(overflowed):
         token = scenes[overflowed[0]].token
         raise DataError(f"scene {token}: a simulated state of the {who} is not finite (NaN or infinite)")
-
-
-def scene_arrays(prepared: PreparedScene, time_us: int, devkit: Devkit) -> SceneArrays:
-    """What kernels read of a scene under the rules of a release.
-
-    Raises:
-        DataError: the scene's log ends too early for that release.
-    """
-    x, y, heading = prepared.ego_state[:3]
-    return SceneArrays(
-        prepared.ego_state,
-        np.array([x, y, np.cos(heading), np.sin(heading)]),
-        time_us,
-        prepared.areas,
-        prepared.path,
-        prepared.traffic_of(devkit),
-        prepared.lights,
-        prepared.comfort[devkit],
-    )

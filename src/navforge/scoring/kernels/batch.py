@@ -7,8 +7,9 @@ import numpy as np
 from navforge.geometry.compiled import kernel
 from navforge.geometry.lanes import WIDTH, aligned, bits, lanes_at
 from navforge.scoring.batch.arrays import scene_of
-from navforge.scoring.kernels.block import PROGRESS, score_block, work_space
+from navforge.scoring.kernels.block import score_block, work_space
 from navforge.scoring.kernels.guard import OVERFLOWED, halt, overflows
+from navforge.scoring.metrics import Column
 from navforge.simulation.interpolation import Sampling, fill_knots, fill_sampling, fill_start
 from navforge.simulation.kernels.rollout import simulate_block, track
 from navforge.simulation.rows import START_SIZE, WORK_ROWS, WORK_STEPS
@@ -40,10 +41,8 @@ def score_items(batch, items, first, last, poses, interval_s, factors, is_v2, tt
     start = np.empty(START_SIZE)
     tracking = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
     knots = aligned(3 * poses.shape[1] * WIDTH).reshape(1, 3, poses.shape[1], WIDTH)
-    no_areas = np.zeros((0, STEPS, 3), dtype=np.bool_)
     for k in range(first, last):
         scene = scene_of(batch, items[k, SCENE])
-        parts = (scene.frame, scene.areas, scene.path, scene.traffic, scene.lights, scene.comfort)
         work = work_space(STEPS, scene.comfort.history.shape[0])
         fill_start(scene.ego_state, start)
         fill_sampling(poses.shape[1], interval_s, scene.time_us, sampling.upper, sampling.span_us, sampling.offset_us)
@@ -56,10 +55,10 @@ def score_items(batch, items, first, last, poses, interval_s, factors, is_v2, tt
             for n in range(count if off else 0):
                 if (off >> n) & 1:
                     halt(work.states, n)
-            score_block(parts, is_v2, ttc_last_step, work, to, count, results, events, no_areas)
+            score_block(scene, is_v2, ttc_last_step, work, to, count, results, events)
             for n in range(count if off else 0):
                 if (off >> n) & 1:
-                    results[to + n, PROGRESS] = OVERFLOWED
+                    results[to + n, Column.PROGRESS] = OVERFLOWED
 
 
 @kernel(nogil=True, allocates=True)
@@ -70,10 +69,8 @@ def score_references(batch, references, first, last, factors, is_v2, ttc_last_st
     """
     start = np.empty(START_SIZE)
     tracking = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
-    no_areas = np.zeros((0, STEPS, 3), dtype=np.bool_)
     for s in range(first, last):
         scene = scene_of(batch, s)
-        parts = (scene.frame, scene.areas, scene.path, scene.traffic, scene.lights, scene.comfort)
         work = work_space(STEPS, scene.comfort.history.shape[0])
         fill_start(scene.ego_state, start)
         for i in range(WIDTH):
@@ -84,6 +81,6 @@ def score_references(batch, references, first, last, factors, is_v2, ttc_last_st
         off = bits(overflows(work.states, lanes_at(0))) != 0
         for n in range(WIDTH if off else 0):
             halt(work.states, n)
-        score_block(parts, is_v2, ttc_last_step, work, s, 1, results, events, no_areas)
+        score_block(scene, is_v2, ttc_last_step, work, s, 1, results, events)
         if off:
-            results[s, PROGRESS] = OVERFLOWED
+            results[s, Column.PROGRESS] = OVERFLOWED

@@ -12,13 +12,21 @@ from navforge.geometry.trigonometry import INVERSE_TWO_PI, TWO_PI, nearest
 from navforge.scoring.kernels.motion import magnitude
 from navforge.simulation.rows import AX, AY, HEADING, YAW_ACCELERATION, YAW_RATE
 
+# Bounds of `pdm_comfort_metrics.py` (NAVSIM v1.1 and v2.2), which are nuPlan's.
 MIN_LONGITUDINAL_ACCELERATION = -4.05
+"""m/s2; `min_lon_accel`."""
 MAX_LONGITUDINAL_ACCELERATION = 2.40
+"""m/s2; `max_lon_accel`."""
 MAX_LATERAL_ACCELERATION = 4.89
+"""m/s2; `max_abs_lat_accel`."""
 MAX_JERK = 8.37
+"""m/s3; `max_abs_mag_jerk`."""
 MAX_LONGITUDINAL_JERK = 4.13
+"""m/s3; `max_abs_lon_jerk`."""
 MAX_YAW_RATE = 0.95
+"""rad/s; `max_abs_yaw_rate`."""
 MAX_YAW_ACCELERATION = 1.93
+"""rad/s2; `max_abs_yaw_accel`."""
 DECIMALS_SCALE = 1e8
 """The devkit rounds every filtered series to 8 decimals."""
 

@@ -14,14 +14,14 @@ from numba import cuda as numba_cuda
 
 from navforge.geometry.lanes import WIDTH
 from navforge.scoring.batch.arrays import scene_of
-from navforge.scoring.kernels.block import COLLISION, COMFORT, DAC, DDC, LANE_KEEPING, PROGRESS, TLC, TTC
 from navforge.scoring.kernels.comfort import comfortable
 from navforge.scoring.kernels.guard import OVERFLOWED, halt, overflows
 from navforge.scoring.kernels.lights import meets_red_light
-from navforge.scoring.kernels.lookup import ever_leaves_road, look_one
+from navforge.scoring.kernels.lookup import look_one
 from navforge.scoring.kernels.motion import CENTER_X, CENTER_Y, place
-from navforge.scoring.kernels.path import driving_direction, lane_keeping, locate, progress
+from navforge.scoring.kernels.path import locate, progress
 from navforge.scoring.kernels.reach import whole_of
+from navforge.scoring.kernels.table import judge
 from navforge.scoring.kernels.traffic import (
     AHEAD_STEP,
     COLLISION_SCORE,
@@ -29,6 +29,7 @@ from navforge.scoring.kernels.traffic import (
     NEVER,
     traffic_one,
 )
+from navforge.scoring.metrics import Column
 from navforge.simulation.interpolation import Sampling, fill_plan, fill_sampling, fill_start
 from navforge.simulation.kernels.rollout import simulate_block
 from navforge.simulation.tracker import STEPS
@@ -74,7 +75,7 @@ def judge_comfort(batch, per_scene, first, chunk, states, series, results):
     n = cuda.grid(1)
     if n < chunk:
         scene = scene_of(batch, (first + n) // per_scene)
-        results[COMFORT, first + n] = 1.0 if comfortable(scene.comfort, states, STEPS, n, series) else 0.0
+        results[Column.COMFORT, first + n] = 1.0 if comfortable(scene.comfort, states, STEPS, n, series) else 0.0
 
 
 def look(batch, per_scene, is_v2, first, chunk, states, motion, seen):
@@ -102,11 +103,8 @@ def judge_path(batch, per_scene, is_v2, first, chunk, motion, seen, way, along, 
         to = first + n
         s = to // per_scene
         scene = scene_of(batch, s)
-        areas, path = scene.areas, scene.path
-        results[DAC, to] = 0.0 if ever_leaves_road(areas, motion, n, seen) else 1.0
-        results[DDC, to] = driving_direction(areas, motion, STEPS, is_v2 != 0, n, seen, way)
-        results[LANE_KEEPING, to] = lane_keeping(path, areas, motion, STEPS, n, seen) if is_v2 != 0 else 1.0
-        results[PROGRESS, to] = OVERFLOWED if off[to] else progress(path, motion, STEPS, n, along[s])
+        judge(scene, is_v2 != 0, motion, STEPS, n, seen, way, results[:, to])
+        results[Column.PROGRESS, to] = OVERFLOWED if off[to] else progress(scene.path, motion, STEPS, n, along[s])
 
 
 def judge_traffic(batch, per_scene, ttc_last_step, first, chunk, motion, seen, whole, outcome, results, events):
@@ -117,8 +115,8 @@ def judge_traffic(batch, per_scene, ttc_last_step, first, chunk, motion, seen, w
         scene = scene_of(batch, to // per_scene)
         whole_of(motion, STEPS, n, whole)
         traffic_one(scene.traffic, scene.areas, motion, seen, ttc_last_step, whole, n, outcome)
-        results[COLLISION, to] = outcome[COLLISION_SCORE, n]
-        results[TTC, to] = 1.0 if outcome[AHEAD_STEP, n] == NEVER else 0.0
+        results[Column.COLLISION, to] = outcome[COLLISION_SCORE, n]
+        results[Column.TTC, to] = 1.0 if outcome[AHEAD_STEP, n] == NEVER else 0.0
         events[0, to] = int(outcome[COLLISION_STEP, n])
         events[1, to] = int(outcome[AHEAD_STEP, n])
 
@@ -130,4 +128,4 @@ def judge_lights(batch, per_scene, is_v2, first, chunk, motion, results):
         met = False
         if is_v2 != 0:
             met = meets_red_light(scene_of(batch, (first + n) // per_scene).lights, motion, STEPS, n)
-        results[TLC, first + n] = 0.0 if met else 1.0
+        results[Column.LIGHTS, first + n] = 0.0 if met else 1.0

@@ -21,10 +21,15 @@ from navforge.scoring.kernels.lookup import (
 from navforge.scoring.kernels.motion import CENTER_X, CENTER_Y
 
 DIRECTION_HORIZON_STEPS = 10
+"""Steps of 0.1 s; `PDMScorerConfig.driving_direction_horizon` (1 s)."""
 DIRECTION_COMPLIANT_M = 2.0
+"""m; `PDMScorerConfig.driving_direction_compliance_threshold`."""
 DIRECTION_VIOLATED_M = 6.0
+"""m; `PDMScorerConfig.driving_direction_violation_threshold`."""
 LANE_DEVIATION_M = 0.5
+"""m; `PDMScorerConfig.lane_keeping_deviation_limit` (Hydra-MDP++)."""
 LANE_DEVIATION_STEPS = 20
+"""Steps of 0.1 s; `PDMScorerConfig.lane_keeping_horizon_window` (2 s)."""
 # Columns of `PathArrays.segment`.
 START_X, START_Y, ALONG_X, ALONG_Y, INVERSE_SQUARE, LENGTH, BEFORE = range(7)
 SEGMENT_COLUMNS = 7

@@ -23,6 +23,7 @@ from navforge.simulation.tracker import STEP_S, STEPS
 Float = NDArray[np.float64]
 
 LOOK_AHEADS = 4
+"""0, 0.3, 0.6 and 0.9 s ahead: every third step within `PDMScorerConfig.future_collision_horizon_window` (1 s)."""
 LOOK_AHEAD_STEPS = WINDOW_STEPS
 LOOK_AHEAD_S = LOOK_AHEAD_STEPS * STEP_S
 

@@ -41,14 +41,20 @@ from navforge.scoring.kernels.reach import (
 from navforge.simulation.tracker import STEP_S
 
 EGO_RADIUS_M = math.hypot(HALF_LENGTH, HALF_WIDTH)
+"""m; half the diagonal of the ego's box."""
 STOPPED_EGO_SPEED_MPS = 0.05
+"""m/s; `stopped_speed_threshold` (5e-02) of `get_collision_type`: an ego no faster is never at fault."""
 TTC_STOPPED_SPEED_MPS = 0.005
+"""m/s; `PDMScorerConfig.stopped_speed_threshold` (5e-03): a slower ego has no time to collision."""
 AHEAD_RAD = math.radians(30.0)
+"""rad; `angle_tolerance` of nuPlan's `is_agent_ahead`."""
 BEHIND_RAD = math.radians(150.0)
+"""rad; `angle_tolerance` of nuPlan's `is_agent_behind`."""
 AHEAD_COS = math.cos(AHEAD_RAD)
 BEHIND_COS = math.cos(BEHIND_RAD)
 NEVER = -1
 STATIC_COLLISION_SCORE = 0.5
+"""Score of a collision at fault with an object that is no agent; `PDMScorer._calculate_no_at_fault_collision`."""
 
 # Rows of `outcome` (rows, N): collision score, first step of a collision at fault, first step that violates time to
 # collision; steps are NEVER at the end, infinite while objects are looked at.

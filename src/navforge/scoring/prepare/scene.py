@@ -14,6 +14,7 @@ from navforge.geometry.writable import writable
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene
 from navforge.scoring.arrays import AreaArrays, ComfortArrays, LightArrays, PathArrays, TrafficArrays
+from navforge.scoring.batch.arrays import SceneArrays
 from navforge.scoring.prepare.areas import prepare_areas
 from navforge.scoring.prepare.comfort import prepare_comfort_v1, prepare_comfort_v2
 from navforge.scoring.prepare.lights import prepare_lights
@@ -28,6 +29,8 @@ class PreparedScene:
     """A scene as the kernels read it. Arrays are in the ego frame of `ego_state`; states go in as they are, global."""
 
     token: str
+    time_us: int
+    """Time of the current frame."""
     ego_state: Float
     """(11,) current state, global frame."""
     areas: AreaArrays
@@ -51,6 +54,24 @@ class PreparedScene:
                 "filter with num_future_frames=10, or another protocol"
             )
         return self.traffic[devkit]
+
+    def arrays(self, devkit: Devkit) -> SceneArrays:
+        """What kernels read of the scene under the rules of a release.
+
+        Raises:
+            DataError: the scene's log ends too early for that release.
+        """
+        x, y, heading = self.ego_state[:3]
+        return SceneArrays(
+            self.ego_state,
+            np.array([x, y, np.cos(heading), np.sin(heading)]),
+            self.time_us,
+            self.areas,
+            self.path,
+            self.traffic_of(devkit),
+            self.lights,
+            self.comfort[devkit],
+        )
 
     def check_serves(self, scene: CachedScene) -> None:
         """Check that any plans of a scene can be scored here.
@@ -104,6 +125,7 @@ def prepare(
     areas = prepare_areas(polygons, origin, raster=raster)
     return PreparedScene(
         token=scene.token,
+        time_us=scene.time_us,
         ego_state=writable(scene.ego_state),
         areas=areas,
         path=prepare_path(scene.centerline, origin, areas),

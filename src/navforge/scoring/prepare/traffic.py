@@ -19,6 +19,7 @@ Float = NDArray[np.float64]
 
 AGENT_TYPES = (ObjectType.VEHICLE, ObjectType.PEDESTRIAN, ObjectType.BICYCLE)
 STOPPED_OBJECT_SPEED_MPS = 0.05
+"""m/s; `stopped_speed_threshold` (5e-02) of `get_collision_type`."""
 _IS_AGENT = np.array([kind in AGENT_TYPES for kind in ObjectType])
 
 

@@ -21,11 +21,17 @@ from navforge.simulation.tracker import STEP_S
 
 Float = NDArray[np.float64]
 
+# Parameters of NAVSIM v2.2's `navsim_IDM_traffic_agents`.
 MIN_GAP_M = 1.0
+"""m; `min_gap_to_lead_agent`."""
 HEADWAY_S = 1.5
+"""s; `headway_time`."""
 MAX_ACCELERATION = 1.0
+"""m/s2; `accel_max`."""
 MAX_DECELERATION = 2.0
+"""m/s2; `decel_max`."""
 EXPONENT = 4
+"""Of speed over target speed in the intelligent driver model."""
 RADIUS_M = 100.0
 """Vehicles further from the ego are taken out."""
 X, Y, HEADING, VX, VY = range(5)
