@@ -103,3 +103,57 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     wait_for(lambda: not any(psutil.pid_exists(int(path.name)) for path in begun), "the workers' end", 30)
+
+
+SLEEPERS = """
+import sys, time
+from pathlib import Path
+from navforge.cli import main as command_line
+from navforge.core import parallel
+from navforge.core.files import atomic_path
+
+def work(folder):
+    with atomic_path(Path(folder) / "result") as path:
+        path.write_text("part")
+        time.sleep(600)
+
+class Verb:
+    class Config: pass
+    @staticmethod
+    def run(config):
+        list(parallel.run(work, [sys.argv[1]] * 9, workers=int(sys.argv[2])))
+
+if __name__ == "__main__":
+    command_line._module = lambda verb: Verb
+    command_line._configure = lambda *_: None
+    sys.exit(command_line.main(["cache"]))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_the_group_ends_all_with_one_line(
+    tmp_path: Path, workers: int, number: signal.Signals, status: int
+) -> None:
+    script, out = tmp_path / "sleepers.py", tmp_path / "out"
+    script.write_text(SLEEPERS)
+    out.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(out), str(workers)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: len(list(out.iterdir())) == workers, "the workers write", 120)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert [line for line in errors.splitlines() if line] == [errors.strip()] and signal.Signals(number).name in errors
+    psutil.wait_procs(children, timeout=10)
+    assert not any(child.is_running() for child in children)
+    assert list(out.iterdir()) == []

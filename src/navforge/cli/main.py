@@ -12,7 +12,9 @@ from __future__ import annotations
 import errno
 import importlib
 import shutil
+import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +23,7 @@ from rich.table import Table
 from navforge.cli.argv import plain, to_overrides, usage
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError, NavforgeError
+from navforge.core.interrupts import Terminated, interruptible
 from navforge.core.screen import say, screen
 from navforge.core.semaphores import name_semaphores, remove_leftovers
 
@@ -56,13 +59,27 @@ HIDDEN = ("rank", "teach-task")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return the exit status (the verb's own or 0; 2 the user's error, 130 interrupted)."""
+    """Run the command line; return the verb's status or 0, 2 for user errors, 130 after SIGINT, 143 after SIGTERM."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "help"):
         _print_verbs()
         return 0
     name_semaphores()
     remove_leftovers()
+    try:
+        # A rank decides by itself how it ends on a signal (`cli.rank`).
+        with nullcontext() if words[0] == "rank" else interruptible():
+            return _run(words)
+    except KeyboardInterrupt:
+        say("navforge: interrupted (SIGINT); run the same command again to resume", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except Terminated:
+        say("navforge: terminated (SIGTERM); run the same command again to resume", file=sys.stderr)
+        return 128 + signal.SIGTERM
+
+
+def _run(words: list[str]) -> int:
+    """Run the verb; errors of the user and of the file system become one line and status 2."""
     try:
         verb, rest = _split_verb(words)
         module = _module(verb)
@@ -81,9 +98,6 @@ def main(argv: list[str] | None = None) -> int:
             raise
         say(f"navforge: error: {_describe(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        say("navforge: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
 
 
 def _configure(verb: str, module: ModuleType, words: list[str]) -> object:

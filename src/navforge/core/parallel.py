@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
@@ -14,18 +15,21 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from navforge.core.errors import NavforgeError
+from navforge.core.interrupts import Terminated, end_worker_on_sigterm
 from navforge.core.screen import Screen
 from navforge.core.semaphores import name_semaphores
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+
+_END_GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,17 @@ def _pooled(
             yield from (future.result() for future in done)
 
 
+class _Worker(SpawnProcess):
+    """A worker that never sees Ctrl-C, which a terminal sends to the whole process group; the pool ends it."""
+
+    def start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        try:
+            super().start()  # the new process inherits the mask
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _SpawnContext(SpawnContext):
     """Starts processes by "spawn" and remembers them, for a broken pool forgets how its workers ended."""
 
@@ -148,7 +163,7 @@ class _SpawnContext(SpawnContext):
         self.workers: list[BaseProcess] = []
 
     def Process(self, *words: Any, **options: Any) -> BaseProcess:  # type: ignore[override]
-        worker = super().Process(*words, **options)
+        worker = _Worker(*words, **options)
         self.workers.append(worker)
         return worker
 
@@ -191,14 +206,31 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             for worker in context.workers:
                 worker.join(timeout=5.0)  # the pool ends those that are left
             raise NavforgeError(_how_workers_ended([worker.exitcode for worker in context.workers])) from error
+        except (KeyboardInterrupt, Terminated, GeneratorExit):
+            _end(context.workers)
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end(workers: Sequence[BaseProcess]) -> None:
+    """End workers by SIGTERM; by SIGKILL what is still there after some seconds (compiled code that runs long)."""
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + _END_GRACE_S
+    for worker in workers:
+        worker.join(timeout=max(deadline - time.monotonic(), 0.0))
+        worker.kill()
 
 
 def call(function: Callable[[ItemT], ResultT], item: ItemT) -> Outcome[ItemT, ResultT]:
     """What becomes of one item: the worker boundary, where any exception is recorded for the caller."""
     try:
         return Outcome(item, function(item))
+    except SystemExit as ended:
+        if multiprocessing.parent_process() is not None:
+            os._exit(ended.code if isinstance(ended.code, int) else 1)  # else the pool's loop takes the next item
+        raise
     except Exception as error:
         return Outcome(item, None, f"{type(error).__name__}: {error}", traceback.format_exc())
 
@@ -218,6 +250,7 @@ def one_thread_each() -> None:
 def _begin_worker() -> None:
     """One thread each; and an end when the process that started the pool ends, even by kill -9."""
     one_thread_each()
+    end_worker_on_sigterm()
     name_semaphores()
     parent = multiprocessing.parent_process()
     assert parent is not None

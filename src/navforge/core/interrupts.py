@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM: one exception in the process of the command line, a quiet end of its workers."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: unwind, so that temporary files, locks and worker processes are cleaned up, and end."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` on the first SIGINT and `Terminated` on the first SIGTERM; ignore later ones.
+
+    Later signals are ignored until the end of the block, because they would interrupt the clean-up. Signals that are
+    ignored already (`nohup`, background jobs of a shell) stay so. Outside the main thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    replaced = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for other in replaced:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    for number in replaced:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
+
+
+def end_worker_on_sigterm() -> None:
+    """In a worker process: SIGTERM raises SystemExit, so that a file being written is removed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
