@@ -118,6 +118,14 @@ def test_memory_killer_comes_before_what_the_other_ranks_made_of_it(tmp_path: Pa
     assert diagnosis(slurm_run(tmp_path / "run", log, failures=failures), FAILED).cause == "host_memory"
 
 
+def test_slurms_account_of_memory_comes_before_the_error_a_rank_recorded(tmp_path: Path) -> None:
+    """A killed loader worker leaves its rank alive, which then records an error of its own and was not killed first."""
+    error = "RuntimeError: DataLoader worker (pid 7) exited unexpectedly"
+    folder = slurm_run(tmp_path / "run", failures=(slurm_failure(0, "error", error),))
+    assert diagnosis(folder, FAILED).cause == "rank_error"
+    assert diagnosis(folder, sacct("OUT_OF_MEMORY", "0:125")).cause == "host_memory"
+
+
 def test_time_limit(tmp_path: Path) -> None:
     log = "slurmstepd-gl001: error: *** JOB 40 ON gl001 CANCELLED AT 2026-11-23T03:01:00 DUE TO TIME LIMIT ***\n"
     folder = slurm_run(tmp_path / "run", log)

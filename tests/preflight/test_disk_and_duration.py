@@ -55,6 +55,12 @@ def test_an_epoch_takes_the_slower_of_step_and_loading() -> None:
     assert epoch_s(quick, 1600, 160, 1) == pytest.approx(100 * 0.6 + 10 * 0.2), "validation has no backward pass"
 
 
+def test_a_batch_of_validation_takes_a_third_of_the_step() -> None:
+    """Where loading is faster than that."""
+    pace = Pace(step_s=0.6, batch_size=16, loader_examples_per_s=1600.0, device="GPU")
+    assert epoch_s(pace, 1600, 160, 1) == pytest.approx(100 * 0.6 + 10 * 0.2)
+
+
 @pytest.mark.parametrize(
     ("duration", "limit_s", "requeue", "same", "level", "says"),
     [

@@ -64,6 +64,16 @@ def test_thresholds_and_worst_scenes(store: TeacherStore) -> None:
     assert len(found.worst(10)) == 3
 
 
+def test_entries_within_a_hundredth_of_the_best_are_good(tmp_path: Path) -> None:
+    """Scores (5 x progress + 9) / 14, progress over the best: 0.0098, 0.0102 and 0.05 below 1."""
+    below = np.array([0.0, 0.0098, 0.0102, 0.05])
+    vocabulary = Vocabulary(np.stack([straight(0.2 * k) for k in range(len(below))]))
+    progress = 20.0 * (1.0 - 14.0 / 5.0 * below)
+    store_of(tmp_path / "store", vocabulary, RULES, {FREE: entries_of(uniform(len(below)), progress, 20.0, RULES)})
+    found = oracle(TeacherStore.open(tmp_path / "store", vocabulary), (FREE,))
+    assert found.best[0] == pytest.approx(1.0) and found.good[0] == 2
+
+
 def test_losses_say_why_the_best_is_no_better(store: TeacherStore) -> None:
     found = oracle(store, (HOPELESS, FREE, SLOW))
     hopeless, free, slow = losses(store, found, [0, 1, 2])

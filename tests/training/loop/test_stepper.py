@@ -36,11 +36,11 @@ def batch(x: float = 1.0, extra: float = 0.0) -> dict[str, Any]:
     return {"x": torch.full((2, 3), x), "extra": torch.tensor(extra), "token": ["a1", "b2"]}
 
 
-def stepper(config: TrainConfig = CONFIG, scaler: Any = None) -> tuple[Stepper, Model]:
+def stepper(config: TrainConfig = CONFIG, scaler: Any = None, model: Model | None = None) -> tuple[Stepper, Model]:
     fabric = fabric_of(config, from_environment({}, hostname="here"))
     if scaler is not None:
         fabric.strategy.precision.scaler = scaler  # type: ignore[attr-defined]
-    model = Model()
+    model = model or Model()
     wrapped = wrap(fabric, model)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
@@ -65,6 +65,34 @@ def test_rounds_of_a_step_add_up_to_their_mean() -> None:
     made.round(batch(5.0), number=1, step=0)
     assert made.finish(epoch=0, step=0).loss == pytest.approx(3.0)
     assert torch.allclose(model.weight.detach(), torch.full((3,), 1 - 0.1 * 3 / 3))
+
+
+class Drawing(Model):
+    """Records a number drawn in each forward pass, as dropout and augmentation would draw it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[float] = []
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+        self.drawn.append(torch.rand(()).item())
+        return super().forward(batch)
+
+
+def test_what_is_random_differs_by_seed_step_round_and_rank_and_by_nothing_else() -> None:
+    def draw(*, seed: int = 0, step: int = 0, number: int = 0, rank: int = 0) -> float:
+        model = Drawing()
+        single, _ = stepper(replace(CONFIG, seed=seed, accumulate=2), model=model)
+        single.ranks = Ranks(rank, 8)
+        single.round(batch(), number=0, step=step)
+        if number:
+            single.round(batch(), number=number, step=step)
+        return model.drawn[number]
+
+    one_off = [{"seed": 1}, {"step": 1}, {"number": 1}, {"rank": 1}, {"rank": 7}, {"step": 1, "number": 1}]
+    draws = [draw(), *(draw(**changed) for changed in one_off)]
+    assert len(set(draws)) == len(draws)
+    assert draw(rank=7, step=3) == draw(rank=7, step=3)
 
 
 def test_a_loss_that_is_not_finite_stops_although_its_gradient_is() -> None:
