@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from navforge.cache_builder import pool
-from navforge.cache_builder.pool import FAILURES, cache_split
+from navforge.cache_builder.pool import cache_split
+from navforge.core.errors import ConfigError
+from navforge.core.failures import FAILURES
 from navforge.data.splits import load_split
 from navforge.metric_cache.store import MANIFEST, MetricCache, log_path
 from tests.cache_builder.tiny_scene import FRAMES, frame, write_world
@@ -109,9 +111,30 @@ def test_changed_map_code_and_split_are_noticed(world, monkeypatch):
     assert reasons(world.run()) == dict.fromkeys(LOGS, "the map changed")
     monkeypatch.setattr(pool, "code_fingerprint", lambda: "other")
     assert reasons(world.run()) == dict.fromkeys(LOGS, "the code changed")
-    shorter = tiny_log.write_yaml(world.root / "f.yaml", f"frame_interval: 1\ntokens: ['{tiny_log.token(3)}']\n")
-    report = cache_split(load_split(shorter, world.data), world.data, world.out, workers=1)
-    assert reasons(report) == {"log0": "the set of scenes changed"}
+
+
+def part_of_the_split(world):
+    text = f"frame_interval: 1\ntokens: ['{tiny_log.token(3)}']\n"
+    return load_split(tiny_log.write_yaml(world.root / "f.yaml", text), world.data)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_part_of_the_split_is_refused_and_changes_nothing(world, complete):
+    if not complete:
+        (world.out / MANIFEST).unlink()
+    before = {path: path.read_bytes() for path in world.out.rglob("*") if path.is_file()}
+    holds = "the metric cache of split tiny" if complete else "the unfinished metric cache of another split"
+    with pytest.raises(ConfigError, match=rf"holds {holds} with 6 scenes, 5 of which are not in split f "):
+        cache_split(part_of_the_split(world), world.data, world.out, workers=1)
+    assert {path: path.read_bytes() for path in world.out.rglob("*") if path.is_file()} == before
+
+
+def test_a_cache_grows_to_a_split_that_holds_its_scenes(world):
+    before = world.contents()
+    shutil.rmtree(world.out)
+    assert cache_split(part_of_the_split(world), world.data, world.out, workers=1).complete
+    assert reasons(world.run()) == {"log0": "the set of scenes changed", "log1": "new"}
+    assert world.contents() == before
 
 
 def test_failed_scene_is_named_and_nothing_partial_is_published(world):
@@ -122,7 +145,7 @@ def test_failed_scene_is_named_and_nothing_partial_is_published(world):
     old = log_path(world.out, "log1").read_bytes()
     report = world.run()
     bad = tiny_log.token(4, 1)
-    assert [(f.token, "999" in f.cause) for f in report.failures] == [(bad, True)]
+    assert [(f.token, "999" in f.error) for f in report.failures] == [(bad, True)]
     assert not report.complete
     assert not (world.out / MANIFEST).exists()
     assert log_path(world.out, "log1").read_bytes() == old
@@ -151,7 +174,7 @@ def test_log_whose_scenes_all_fail_is_left_out_where_scenes_may_be_missing(world
     assert not world.run().complete
     report = world.run(allow_missing=True)
     assert report.complete and len(report.failures) == 3
-    assert all("no road within 100 m" in failure.cause for failure in report.failures)
+    assert all("no road within 100 m" in failure.error for failure in report.failures)
     cache = MetricCache.open(world.out)
     assert set(cache.tokens) == {tiny_log.token(i) for i in (3, 4, 5)}
     world.rewrite(0, leave_the_map)
@@ -166,7 +189,7 @@ def test_unexpected_error_in_one_scene_does_not_stop_the_others(world):
     report = world.run()
     tokens = {tiny_log.token(i) for i in (3, 4)}
     assert {failure.token for failure in report.failures} == tokens
-    assert all("unicorn" in failure.cause for failure in report.failures)
+    assert all("unicorn" in failure.error for failure in report.failures)
     assert {outcome.log_name: outcome.cached is not None for outcome in report.outcomes} == {
         "log0": False,
         "log1": True,
@@ -187,7 +210,7 @@ def test_scenes_with_four_seconds_of_future_serve_v2_only(world):
 def test_too_short_windows_are_refused(world, keys, cause):
     short = tiny_log.write_yaml(world.root / "short.yaml", f"{keys}\nframe_interval: 1\n")
     report = cache_split(load_split(short, world.data), world.data, world.out, workers=1)
-    assert report.failures and all(cause in failure.cause for failure in report.failures)
+    assert report.failures and all(cause in failure.error for failure in report.failures)
 
 
 def test_empty_world_around_the_ego(tmp_path: Path):

@@ -17,9 +17,11 @@ from navforge.core.files import atomic_path, file_fingerprint, fingerprint, writ
 def test_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     write_text(target, "old")
-    with pytest.raises(OSError, match="No space"), atomic_path(target) as path:
+    words = r"No space left on device while writing a.txt \(0.0 MiB of it written, .*MiB free\).*a.txt'$"
+    with pytest.raises(OSError, match=words) as raised, atomic_path(target) as path:
         path.write_text("half of the new")
         raise OSError(errno.ENOSPC, "No space left on device")
+    assert raised.value.filename == str(target)
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 

@@ -161,7 +161,7 @@ def test_many_scenes_at_a_time_interrupted_and_failing(
         damaged.write_bytes(whole)
     assert f"log {damaged.stem}: DataError: scene " in capfd.readouterr().err
     failures = json.loads((out / "failures.json").read_text())
-    assert [failure["log"] for failure in failures] == [damaged.stem]
+    assert [failure["log_name"] for failure in failures] == [damaged.stem]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert run(out) == 0
     assert files(out) == taught and not (out / "failures.json").exists()
@@ -237,7 +237,7 @@ def test_slurm_tasks_that_fail_or_die_are_named_and_the_same_command_goes_on(
         error = capfd.readouterr().err
         assert f"log {caches[0].stem}" in error and "failures.json" in error
         failures = json.loads((out / "failures.json").read_text())
-        assert [failure["log"] for failure in failures] == [caches[0].stem]
+        assert [failure["log_name"] for failure in failures] == [caches[0].stem]
         job = (folder / "job").read_text().strip()
         number = next(n for n, logs in enumerate(json.loads((folder / "work.json").read_text())["tasks"])
                       if caches[0].stem in logs)  # fmt: skip

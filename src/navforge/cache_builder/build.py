@@ -20,6 +20,7 @@ from navforge.cache_builder.reactive import reactive_start
 from navforge.cache_builder.road_graph import MapGraph, RoadGraph
 from navforge.cache_builder.route import Route, correct_route, load_route
 from navforge.core.errors import DataError, NavforgeError
+from navforge.core.failures import Failure
 from navforge.core.files import file_fingerprint
 from navforge.data import ego_states as ego
 from navforge.data.observed_objects import global_objects
@@ -55,15 +56,6 @@ class BuiltScene:
     route: Route
     centerline: RoutePath
     pdm_closed: PdmClosed
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why one scene could not be cached."""
-
-    token: str
-    cause: str
-    traceback: str
 
 
 @dataclass
@@ -150,7 +142,7 @@ def build_log(split: Split, data: DataConfig, log_name: str) -> BuiltLog:
             built.record.scenes.append(build_scene(scene, road_map, built.record).record)
         except Exception as error:  # the boundary of one scene: recorded and reported by the caller
             cause = str(error) if isinstance(error, NavforgeError) else f"{type(error).__name__}: {error}"
-            built.failures.append(Failure(scene.token, cause, traceback.format_exc()))
+            built.failures.append(Failure(scene.token, log_name, cause, traceback.format_exc()))
     built.seconds = time.process_time() - started
     return built
 

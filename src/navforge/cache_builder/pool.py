@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from navforge.cache_builder.build import Failure, build_log, map_fingerprints
+from navforge.cache_builder.build import build_log, map_fingerprints
 from navforge.core import parallel
 from navforge.core.errors import DataError
-from navforge.core.files import file_fingerprint, fingerprint, write_text
+from navforge.core.failures import FAILURES, Failure, write_failures
+from navforge.core.files import file_fingerprint, fingerprint
+from navforge.core.products import require_none_lost
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
+from navforge.metric_cache.container import read_meta
 from navforge.metric_cache.fingerprint import FORMAT, code_fingerprint
 from navforge.metric_cache.log_file import write_log
-from navforge.metric_cache.store import MANIFEST, CachedLog, Made, check_whole, log_path, write_manifest
-
-FAILURES = "failures.json"
-"""Scenes that failed in the last run, with cause and traceback; absent if none did."""
+from navforge.metric_cache.store import (
+    LOG_FOLDER,
+    MANIFEST,
+    SUFFIX,
+    CachedLog,
+    Made,
+    check_whole,
+    log_path,
+    split_name,
+    write_manifest,
+)
 
 _SERIAL_BYTES = 1 << 30
 
@@ -104,8 +113,12 @@ def cache_split(
         out: folder of the cache.
         workers: processes; 0 for one per CPU.
         allow_missing: leave out scenes that fail instead of refusing the whole cache.
+
+    Raises:
+        ConfigError: the folder holds scenes that are not in the split.
     """
     started = time.perf_counter()
+    require_same_scenes(out, split)
     (out / FAILURES).unlink(missing_ok=True)
     jobs = [Job(split.one_log(log), data, out, code_fingerprint(), allow_missing) for log in split.logs]
     outcomes = sorted(_run(jobs, out, workers), key=lambda outcome: outcome.log_name)
@@ -115,9 +128,28 @@ def cache_split(
     if complete:
         described = {"name": split.name, "hash": split.hash, "missing": len(split.missing)}
         write_manifest(out, described, logs)
-    if failures:
-        write_text(out / FAILURES, json.dumps([asdict(failure) for failure in failures], indent=1) + "\n")
+    write_failures(out / FAILURES, failures)
     return CacheReport(outcomes, time.perf_counter() - started, complete)
+
+
+def require_same_scenes(out: Path, split: Split) -> None:
+    """Raise ConfigError if log files in `out`, of a complete cache or not, hold scenes that the split lacks.
+
+    A file that cannot be read holds nothing to lose.
+    """
+    scenes = lost = 0
+    present = set(split.tokens)
+    for path in sorted((out / LOG_FOLDER).glob(f"*{SUFFIX}")):
+        try:
+            tokens = tuple(read_meta(path)["tokens"])
+        except (DataError, KeyError, TypeError):
+            continue
+        scenes += len(tokens)
+        lost += len(set(tokens) - present)
+    if lost:
+        name = split_name(out)
+        holds = "the unfinished metric cache of another split" if name is None else f"the metric cache of split {name}"
+        require_none_lost(out, holds, scenes, lost, split.name)
 
 
 def _run(jobs: list[Job], out: Path, workers: int) -> Iterator[LogOutcome]:
@@ -149,7 +181,8 @@ def _result(outcome: parallel.Outcome[Job, LogOutcome]) -> LogOutcome:
     if outcome.result is not None:
         return outcome.result
     log = outcome.item.log_name
-    failures = [Failure(token, str(outcome.error), str(outcome.traceback)) for token in outcome.item.split.logs[log]]
+    error, trace = str(outcome.error), str(outcome.traceback)
+    failures = [Failure(token, log, error, trace) for token in outcome.item.split.logs[log]]
     return LogOutcome(log, failures=failures)
 
 
@@ -178,7 +211,7 @@ def cache_log(job: Job) -> LogOutcome:
     """Build one log and write its file."""
     built = build_log(job.split, job.data, job.log_name)
     scenes = built.record.scenes
-    failed = {failure.token: failure.cause for failure in built.failures}
+    failed = {failure.token: failure.error for failure in built.failures if failure.token}
     if not scenes or (failed and not job.allow_missing):
         return LogOutcome(
             job.log_name,

@@ -8,12 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.cache_builder.pool import FAILURES, CacheReport, cache_split
+from navforge.cache_builder.pool import CacheReport, cache_split, require_same_scenes
 from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import DataError
-from navforge.core.failures import FailedScene, by_cause
+from navforge.core.failures import FAILURES, describe_failures
+from navforge.core.products import CACHE, claim
 from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.plausibility import Doubt
@@ -48,20 +49,20 @@ def run(config: Config) -> None:
     if not config.allow_missing or set(split.doubts.get(Doubt.UNANNOTATED, ())) == set(split.tokens):
         split.require_annotations()
     warn(split)
-    try:
+    with claim(config.out, CACHE):
+        require_same_scenes(config.out, split)
         provenance.record(config.out, config, name="cache")
         report = cache_split(split, config.data, config.out, workers=config.workers, allow_missing=config.allow_missing)
-    except OSError as error:
-        raise DataError(f"cannot write the cache to {config.out}: {error}") from error
     say(describe(report, config.out))
     if report.failures and not (config.allow_missing and report.complete):
         raise DataError(
             f"{len(report.failures)} of {len(split)} scenes of split {split.name} could not be cached "
-            f"(tracebacks: {config.out / FAILURES}):\n{_failures(report)}\n"
+            f"(tracebacks: {config.out / FAILURES}):\n{describe_failures(report.failures)}\n"
             f"the cache is not complete and cannot be opened; {_remedy(report, config)}"
         )
     if report.failures:
-        say(f"warning: left out {len(report.failures)} scenes that failed:\n{_failures(report)}", file=sys.stderr)
+        causes = describe_failures(report.failures)
+        say(f"warning: left out {len(report.failures)} scenes that failed:\n{causes}", file=sys.stderr)
 
 
 def describe(report: CacheReport, out: Path) -> str:
@@ -79,20 +80,10 @@ def describe(report: CacheReport, out: Path) -> str:
     return "\n".join(lines)
 
 
-def _failures(report: CacheReport) -> str:
-    """Failed scenes grouped by cause, the cause with most scenes first."""
-    failed = [
-        FailedScene(failure.token, outcome.log_name, failure.cause)
-        for outcome in report.outcomes
-        for failure in outcome.failures
-    ]
-    return "\n".join(f"  {line}" for line in by_cause(failed))
-
-
 def _remedy(report: CacheReport, config: Config) -> str:
     """What to do about failed scenes; to leave them out does not help where the disk is full."""
     full = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
-    if any(text in failure.cause for failure in report.failures for text in full):
+    if any(text in failure.error for failure in report.failures for text in full):
         return f"make room on the disk of {config.out.absolute()} and run the command again"
     leave_out = "" if config.allow_missing else ", or leave these scenes out with allow_missing=true"
     return f"remove the causes and run the command again{leave_out}"

@@ -10,6 +10,8 @@ from navforge.cli import by_agent
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import DataError
+from navforge.core.failures import FAILURES, describe_failures
+from navforge.core.products import INPUTS, claim
 from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
@@ -18,7 +20,6 @@ from navforge.inputs.pack import PackReport, pack
 from navforge.models.planner import PlannerConfig
 
 PURPOSE = "planner whose inputs and targets are packed"
-_LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +52,17 @@ def run(config: Config) -> None:
     splits = [
         load_split(name, config.data, allow_missing=config.allow_missing, workers=config.workers) for name in names
     ]
-    report = pack(splits, InputSpec.of(config.planner), config.data, config.out, workers=config.workers)
+    with claim(config.out, INPUTS):
+        report = pack(splits, InputSpec.of(config.planner), config.data, config.out, workers=config.workers)
+        if not report.failures:
+            provenance.record(config.out, config, name="pack")
     if report.failures:
         raise DataError(
-            f"{len(report.failures)} of {sum(map(len, splits))} scenes could not be packed:\n"
-            f"{_listed(report.failures)}\nthe store {config.out} is not complete and cannot be opened; remove the "
+            f"{len(report.failures)} of {sum(map(len, splits))} scenes could not be packed "
+            f"(tracebacks: {config.out / FAILURES}):\n{describe_failures(report.failures)}\n"
+            f"the store {config.out} is not complete and cannot be opened; remove the "
             "causes and run the command again, which keeps whole shards"
         )
-    provenance.record(config.out, config, name="pack")
     say(describe(report, config.out))
 
 
@@ -72,16 +76,3 @@ def describe(report: PackReport, out: Path) -> str:
         f"{out}: {new} scenes packed, {scenes - new} kept, in {report.seconds:.1f} s{speed}; "
         f"{total / 2**20:.1f} MiB in {len(report.logs)} shards, {total / max(scenes, 1) / 1000:.1f} kB per scene"
     )
-
-
-def _listed(failures: dict[str, str]) -> str:
-    """One line per cause, scenes of the same cause counted."""
-    groups: dict[str, list[str]] = {}
-    for token, why in failures.items():
-        groups.setdefault(why.removeprefix(f"scene {token}: "), []).append(token)
-    lines = [
-        f"  {tokens[0]}{f' and {len(tokens) - 1} more' if len(tokens) > 1 else ''}: {why}"
-        for why, tokens in sorted(groups.items(), key=lambda group: -len(group[1]))
-    ]
-    more = [f"  and {len(lines) - _LISTED} more causes"] if len(lines) > _LISTED else []
-    return "\n".join(lines[:_LISTED] + more)

@@ -11,7 +11,7 @@ from navforge.cli.notices import warn
 from navforge.core import provenance, ray_pool
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
-from navforge.core.files import sole_use
+from navforge.core.products import TEACHER, claim
 from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
@@ -91,7 +91,7 @@ def run(config: Config) -> None:
     split.require_annotations()
     warn(split)
     filtered = protocol(config.protocol).human_filter if config.human_filter == "auto" else config.human_filter == "on"
-    with nullcontext() if config.executor == "slurm" else sole_use(config.out):
+    with nullcontext() if config.executor == "slurm" else claim(config.out, TEACHER):
         require_own(config.out, vocabulary)
         store = _make_store(config, vocabulary, split, filtered)
     if store is not None:

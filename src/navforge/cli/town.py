@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, NavforgeError
-from navforge.core.screen import Screen, say
+from navforge.core.failures import FAILURES, Failure, describe_failures, write_failures
+from navforge.core.products import TOWN, claim
+from navforge.core.screen import Screen
 from navforge.town.generate import SCALES, LogReport, generate, summarise
 from navforge.town.sensors import Rig
 
@@ -41,35 +42,40 @@ class Config:
 
 def run(config: Config) -> None:
     """Write the world, skipping logs an interrupted run of the same configuration finished; print what it holds."""
-    rig = Rig(width=config.image_width, height=config.image_height)
-    _claim(config)
+    with claim(config.out, TOWN):
+        reports = _generate(config)
+    reports.sort(key=lambda report: report.log_name)
+    _print_summary(config, reports)
+
+
+def _generate(config: Config) -> list[LogReport]:
+    """Write what is missing of the world; NavforgeError if any log failed."""
+    _require_own(config)
     reports: list[LogReport] = []
-    failed = []
+    failures: list[Failure] = []
     for outcome in generate(
         config.out,
         SCALES[config.scale],
         seed=config.seed,
         sensors=config.sensors,
         sensor_frames=config.sensor_frames,
-        rig=rig,
+        rig=Rig(width=config.image_width, height=config.image_height),
         workers=config.workers,
     ):
         if outcome.result is not None:
             reports.append(outcome.result)
         else:
-            failed.append(outcome)
-    if failed:
-        for outcome in failed:
-            say(f"{outcome.item.log_name}: {outcome.error}\n{outcome.traceback}", file=sys.stderr)
+            failures.append(Failure(None, outcome.item.log_name, str(outcome.error), str(outcome.traceback)))
+    write_failures(config.out / FAILURES, failures)
+    if failures:
         raise NavforgeError(
-            f"{len(failed)} of {len(failed) + len(reports)} logs failed (tracebacks above); finished logs are kept: "
-            "remove the cause and run the same command again"
+            f"{len(failures)} of {len(failures) + len(reports)} logs failed (tracebacks: {config.out / FAILURES}):\n"
+            f"{describe_failures(failures)}\nfinished logs are kept; remove the cause and run the same command again"
         )
-    reports.sort(key=lambda report: report.log_name)
-    _print_summary(config, reports)
+    return reports
 
 
-def _claim(config: Config) -> None:
+def _require_own(config: Config) -> None:
     """Refuse a folder that holds another world; mark this one."""
     marker = config.out / "town.config.yaml"
     if marker.exists():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.progress import TaskID
 
@@ -13,12 +15,14 @@ from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.files import sole_use
 from navforge.core.parallel import progress
 from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.vocabulary.clustering import cluster
 from navforge.vocabulary.harvest import human_trajectories, sampled
+from navforge.vocabulary.vocabulary import sidecar_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,15 @@ def run(config: Config) -> None:
     """Build, save with a JSON of its facts, and say what was made."""
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     warn(split)
+    facts: dict[str, Any] = {
+        "split": split.name,
+        "split_hash": split.hash,
+        "missing_scenes": len(split.missing),
+        "representative": config.representative,
+        "seed": config.seed,
+        "sampled": config.trajectories,
+    }
+    require_own(config, facts)
     taken = split if config.trajectories is None else sampled(split, config.trajectories, seed=config.seed)
     trajectories = human_trajectories(taken, config.data, workers=config.workers)
     with bars() as step:
@@ -60,20 +73,35 @@ def run(config: Config) -> None:
             workers=config.workers,
             step=step,
         )
-    vocabulary.save(
-        config.out,
-        split=split.name,
-        split_hash=split.hash,
-        missing_scenes=len(split.missing),
-        trajectories=len(trajectories),
-        representative=config.representative,
-        seed=config.seed,
-    )
-    provenance.record(config.out.parent, config, name=config.out.stem)
+    with sole_use(config.out.parent):
+        require_own(config, facts)  # another process may have written it meanwhile
+        vocabulary.save(config.out, **facts, trajectories=len(trajectories))
+        provenance.record(config.out.parent, config, name=config.out.stem)
     say(
         f"{config.out}: {vocabulary.size} entries from {len(trajectories)} trajectories of {split.name} "
         f"(fingerprint {vocabulary.fingerprint})"
     )
+
+
+def require_own(config: Config, facts: dict[str, Any]) -> None:
+    """Raise ConfigError if `out` is a vocabulary that the same keys would not make again."""
+    sidecar = sidecar_path(config.out)
+    if not config.out.exists():
+        return
+    try:
+        present = json.loads(sidecar.read_text("utf-8"))
+        expected = {**facts, "size": config.size}
+        different = [f"{name} is {present.get(name)}" for name in expected if present.get(name) != expected[name]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"out: {config.out} is a vocabulary whose origin is not known ({sidecar.name} cannot be read), it would be "
+            "replaced; give another out= or delete it"
+        ) from error
+    if different:
+        raise ConfigError(
+            f"out: {config.out} is another vocabulary ({', '.join(different)}), it would be replaced; give another "
+            "out= or delete it"
+        )
 
 
 @contextmanager

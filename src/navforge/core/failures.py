@@ -1,45 +1,75 @@
-"""Failed scenes in words: one line per cause, however many scenes it has."""
+"""Scenes and logs that failed: one record for all verbs, one file of tracebacks, one list by cause."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from navforge.core.files import write_json
+
+FAILURES = "failures.json"
+"""File of a verb's output folder with what failed in the last run, cause and traceback; absent if nothing did."""
 
 _CAUSES, _SCENES = 10, 3
-"""Causes printed, and scenes named per cause."""
+"""Causes listed, and scenes named per cause."""
 _OWN = re.compile(r"\S*/\S*|\b[0-9a-f]{16}\b|\b\d+\b")
 """What differs between failures of one cause: paths, tokens and numbers, such as that of a frame."""
 
 
-class FailedScene(NamedTuple):
-    """One failed scene."""
+@dataclass(frozen=True)
+class Failure:
+    """One failed scene, or a whole log."""
 
-    token: str
+    token: str | None
+    """The scene; None where the log as a whole failed."""
     log_name: str
-    cause: str
+    error: str
+    traceback: str
+
+    @property
+    def name(self) -> str:
+        """Scene and log, in words."""
+        return f"log {self.log_name}" if self.token is None else f"{self.token} ({self.log_name})"
 
 
-def by_cause(failures: Iterable[FailedScene]) -> list[str]:
-    """One line per cause, the most frequent first, each with its number of scenes and the first of them.
+def in_order(failures: Sequence[Failure]) -> tuple[Failure, ...]:
+    """Failures by log, then by scene."""
+    return tuple(sorted(failures, key=lambda failure: (failure.log_name, failure.token or "")))
 
-    Failures whose texts differ at most in the scene, its log, paths, tokens and numbers have one cause.
-    """
-    groups: dict[str, list[FailedScene]] = {}
-    for failure in failures:
-        cause = failure.cause.replace(failure.token, "0").replace(failure.log_name, "0")
+
+def write_failures(path: Path, failures: Sequence[Failure]) -> None:
+    """Write every failure with its traceback, by log and scene; without failures remove the file."""
+    if failures:
+        write_json(path, [dataclasses.asdict(failure) for failure in in_order(failures)])
+    else:
+        path.unlink(missing_ok=True)
+
+
+def describe_failures(failures: Sequence[Failure]) -> str:
+    """A line per cause, the most frequent first; errors that differ only in the scene, paths and numbers share one."""
+    groups: dict[str, list[Failure]] = {}
+    for failure in in_order(failures):
+        cause = failure.error.replace(failure.log_name, "0")
+        cause = cause if failure.token is None else cause.replace(failure.token, "0")
         groups.setdefault(_OWN.sub("0", cause), []).append(failure)
-    lines = [_line(group) for group in sorted(groups.values(), key=len, reverse=True)]
-    more = [f"... and {len(lines) - _CAUSES} more causes"] if len(lines) > _CAUSES else []
-    return lines[:_CAUSES] + more
+    ordered = sorted(groups.values(), key=len, reverse=True)
+    lines = [f"  {_line(group)}" for group in ordered[:_CAUSES]]
+    if len(groups) > _CAUSES:
+        lines.append(f"  ... and {len(groups) - _CAUSES} more causes")
+    return "\n".join(lines)
 
 
-def _line(group: list[FailedScene]) -> str:
-    scenes = ", ".join(f"{failure.token} ({failure.log_name})" for failure in group[:_SCENES])
+def _line(group: Sequence[Failure]) -> str:
+    """One cause with its scenes."""
+    first_line = group[0].error.partition("\n")[0]
+    named = ", ".join(failure.name for failure in group[:_SCENES])
     if len(group) == 1:
-        return f"{scenes}: {group[0].cause}"
+        return f"{named}: {first_line}"
     rest = f" and {len(group) - _SCENES} more" if len(group) > _SCENES else ""
+    such_as = "" if len({failure.error for failure in group}) == 1 else " such as"
     logs = len({failure.log_name for failure in group})
-    such_as = "" if len({failure.cause for failure in group}) == 1 else " such as"
-    of_logs = f" of {logs} logs" if logs > 1 else ""
-    return f"{len(group)} scenes{of_logs}, {scenes}{rest}:{such_as} {group[0].cause}"
+    noun = "logs" if group[0].token is None else f"scenes of {logs} logs" if logs > 1 else "scenes"
+    return f"{len(group)} {noun}, {named}{rest}:{such_as} {first_line}"

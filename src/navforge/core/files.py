@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from typing import Any
 import numpy as np
 
 from navforge.core.errors import DataError
+
+_NO_ROOM = 1 << 20
+"""Free bytes of a disk below which a short write means that it is full."""
 
 
 @contextmanager
@@ -38,11 +42,30 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except OSError as error:
-        if error.filename is not None or error.errno is None:
+        # numpy reports a short write without an error number; a disk without room is what it means.
+        number = errno.ENOSPC if error.errno is None and _free_bytes(target.parent) < _NO_ROOM else error.errno
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise OSError(number, _no_room(number, temporary, target), str(target)) from error
+        if error.filename is not None or number is None:
             raise
-        raise OSError(error.errno, error.strerror, str(target)) from error
+        raise OSError(number, error.strerror, str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _no_room(number: int, temporary: Path, target: Path) -> str:
+    """Why a file could not be written to its end, how much of it was, and how much room there is."""
+    written = temporary.stat().st_size if temporary.exists() else 0
+    before = target.stat().st_size if target.exists() else 0
+    needed = f", the file it replaces has {before / 2**20:.1f} MiB" if before else ""
+    return (
+        f"{os.strerror(number)} while writing {target.name} ({written / 2**20:.1f} MiB of it written{needed}; "
+        f"{_free_bytes(target.parent) / 2**20:.1f} MiB free)"
+    )
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def write_text(target: Path | str, text: str) -> None:
@@ -121,7 +144,7 @@ def sole_use(folder: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DataError(
-                f"another process works in {folder} just now; wait for it or name another folder"
+                f"another process works in {folder} just now; wait for it or give another folder"
             ) from error
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):

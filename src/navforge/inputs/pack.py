@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from navforge.core import parallel
 from navforge.core.errors import ConfigError, DataError, NavforgeError
+from navforge.core.failures import FAILURES, Failure, write_failures
 from navforge.core.files import file_fingerprint, fingerprint
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
@@ -16,7 +18,7 @@ from navforge.data.splits import Split
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.read import read_stored, refer
 from navforge.inputs.shards import Shard, write_shard
-from navforge.inputs.store import FORMAT, MANIFEST, InputStore, Part, shard_path, write_store
+from navforge.inputs.store import FORMAT, MANIFEST, SHARD_FOLDER, InputStore, Part, shard_path, write_store
 from navforge.maps.geopackage import map_path
 from navforge.models.contract import BEV_SEMANTICS
 
@@ -29,7 +31,7 @@ class PackedLog:
     scenes: int = 0
     bytes: int = 0
     reused: bool = False
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
     """Scenes that could not be read, and why; then there is no shard."""
 
 
@@ -41,9 +43,9 @@ class PackReport:
     seconds: float
 
     @property
-    def failures(self) -> dict[str, str]:
+    def failures(self) -> list[Failure]:
         """Scenes that could not be read, and why; empty: the store is complete."""
-        return {token: why for log in self.logs for token, why in log.failures.items()}
+        return [failure for log in self.logs for failure in log.failures]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def pack(splits: Sequence[Split], spec: InputSpec, data: DataConfig, out: Path, 
         (out / MANIFEST).unlink(missing_ok=True)
     logs = [_result(outcome) for outcome in parallel.run(_pack_log, jobs, workers=workers, label="packing")]
     report = PackReport(sorted(logs, key=lambda log: log.name), time.perf_counter() - started)
+    write_failures(out / FAILURES, report.failures)
     if report.failures:
         (out / MANIFEST).unlink(missing_ok=True)
     else:
@@ -135,6 +138,7 @@ def _tokens(splits: Sequence[Split]) -> dict[str, tuple[str, ...]]:
 def _check_folder(out: Path, parts: dict[str, Part], tokens: dict[str, tuple[str, ...]]) -> None:
     """Refuse to write over a complete store of another configuration, or one that would lose scenes."""
     if not (out / MANIFEST).is_file():
+        _check_unfinished(out, tokens)
         return
     held = InputStore.open(out)
     old = {name: part.config for name, part in held.parts.items()}
@@ -151,6 +155,20 @@ def _check_folder(out: Path, parts: dict[str, Part], tokens: dict[str, tuple[str
         )
 
 
+def _check_unfinished(out: Path, tokens: dict[str, tuple[str, ...]]) -> None:
+    """Refuse to write other scenes into an unfinished store."""
+    for path in sorted((out / SHARD_FOLDER).glob("*.arrow")):
+        try:
+            held = set(Shard(path).row_tokens())
+        except DataError:
+            continue  # damaged: nothing to lose
+        if lost := held.difference(tokens.get(path.stem, ())):
+            raise ConfigError(
+                f"out: {out} holds an unfinished store: its shard {path.name} has {len(held)} scenes, {len(lost)} of "
+                "which are not asked for and would be lost; give another out= or delete the folder"
+            )
+
+
 def _published(out: Path, parts: dict[str, Part], tokens: dict[str, tuple[str, ...]]) -> InputStore | None:
     """The store in the folder if it already is what is asked for."""
     if not (out / MANIFEST).is_file():
@@ -165,7 +183,7 @@ def _pack_log(job: _Job) -> PackedLog:
     tokens = [token for split in job.splits for token in split.tokens]
     if _is_whole(job, made, tokens):
         return PackedLog(job.log, len(tokens), job.path.stat().st_size, reused=True)
-    failures: dict[str, str] = {}
+    failures: list[Failure] = []
 
     def read() -> Iterator[tuple[str, dict[str, bytes]]]:
         for scene in job.scenes():
@@ -173,7 +191,8 @@ def _pack_log(job: _Job) -> PackedLog:
                 yield scene.token, read_stored(refer(scene, job.spec, job.data), job.spec, job.data)
             except Exception as error:  # the boundary of one scene: the others are tried, all failures are named
                 known = isinstance(error, NavforgeError)
-                failures[scene.token] = str(error) if known else f"{type(error).__name__}: {error}"
+                cause = str(error) if known else f"{type(error).__name__}: {error}"
+                failures.append(Failure(scene.token, job.log, cause, traceback.format_exc()))
         if failures:
             raise _ScenesFailedError
 
@@ -200,7 +219,8 @@ def _result(outcome: parallel.Outcome[_Job, PackedLog]) -> PackedLog:
     if outcome.result is not None:
         return outcome.result
     tokens = [token for split in outcome.item.splits for token in split.tokens]
-    return PackedLog(outcome.item.log, failures=dict.fromkeys(tokens, str(outcome.error)))
+    log, error, trace = outcome.item.log, str(outcome.error), str(outcome.traceback)
+    return PackedLog(log, failures=[Failure(token, log, error, trace) for token in tokens])
 
 
 class _ScenesFailedError(Exception):

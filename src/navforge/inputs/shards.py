@@ -79,6 +79,11 @@ class Shard:
         for row in range(len(self)):
             yield self.read(row, self.parts)[0]
 
+    def row_tokens(self) -> Iterator[str]:
+        """Token of each scene, its parts not checked; DataError if a row cannot be read."""
+        for row in range(len(self)):
+            yield self._row(row)[0]
+
     def _row(self, row: int) -> tuple[str, dict[str, Any]]:
         try:
             batch = self._file.get_batch(row)

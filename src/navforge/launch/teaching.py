@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from navforge.core.errors import ConfigError, DataError, NavforgeError
+from navforge.core.failures import FAILURES
 from navforge.core.files import fingerprint, write_json, write_text
 from navforge.core.screen import say
 from navforge.launch import array, snapshot
@@ -26,7 +27,7 @@ from navforge.slurm import client as slurm
 from navforge.slurm.profile import ClusterProfile
 from navforge.teacher.shards import shard_path
 from navforge.teacher.store import SHARDS
-from navforge.teacher.teach import FAILURES, Item, Plan, Work, failed, teach_logs
+from navforge.teacher.teach import Item, Plan, Work, failed, teach_logs
 
 WORK, JOB = "work.json", "job"
 

@@ -98,6 +98,14 @@ def check_whole(path: Path) -> dict[str, Any]:
     return read_arrays(path)[0]
 
 
+def split_name(folder: Path) -> str | None:
+    """Name of the split that a complete cache was built for, of whatever format; None if it is not complete."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text("utf-8"))["split"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def write_manifest(folder: Path | str, split: Mapping[str, Any], logs: Mapping[str, CachedLog]) -> None:
     """Declare a cache complete.
 

@@ -22,7 +22,8 @@ import numpy as np
 from navforge.core import parallel
 from navforge.core.code import code_fingerprint, describe_changes, module_hashes
 from navforge.core.errors import DataError
-from navforge.core.files import fingerprint, write_json
+from navforge.core.failures import FAILURES, Failure, describe_failures, write_failures
+from navforge.core.files import fingerprint
 from navforge.core.parallel import Outcome
 from navforge.data.splits import Split
 from navforge.metric_cache.scene import CachedScene
@@ -36,9 +37,6 @@ from navforge.teacher.rows import Entries
 from navforge.teacher.shards import Row, is_finished, merge, shard_path, write_shard
 from navforge.teacher.store import FORMAT, HEADER, SHARDS, TeacherStore, layout_of
 from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
-
-FAILURES = "failures.json"
-"""Logs that failed in the last run, with cause and traceback; absent if none did."""
 
 EP_RULE = "gated, against PDM-Closed alone"
 """`scoring.aggregate.gated_progress`; it replaces the benchmark's ego progress in its column, not in `score`."""
@@ -287,12 +285,11 @@ def cache_of(work: Work) -> MetricCache:
 
 def failed(made: Plan, failures: list[dict[str, Any]]) -> DataError:
     """The error to raise for logs that failed, each with `log`, `error` and `traceback`; writes `FAILURES`."""
-    failures = sorted(failures, key=lambda failure: str(failure["log"]))
-    write_json(made.out / FAILURES, failures)
-    first, cause = failures[0]["log"], str(failures[0]["error"]).partition("\n")[0]
+    logs = [Failure(None, failure["log"], str(failure["error"]), str(failure["traceback"])) for failure in failures]
+    write_failures(made.out / FAILURES, logs)
     return DataError(
-        f"{len(failures)} of {len(made.logs)} logs could not be scored (tracebacks: {made.out / FAILURES}); finished "
-        f"logs are kept; the first: log {first}: {cause}"
+        f"{len(logs)} of {len(made.logs)} logs could not be scored (tracebacks: {made.out / FAILURES}):\n"
+        f"{describe_failures(logs)}\nfinished logs are kept; remove the cause and run the same command again"
     )
 
 

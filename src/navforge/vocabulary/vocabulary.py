@@ -69,7 +69,7 @@ class Vocabulary:
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             np.save(file, self.poses, allow_pickle=False)
         about = {"size": self.size, "fingerprint": self.fingerprint, "interval_s": INTERVAL_S, **facts}
-        write_json(_sidecar(path), about)
+        write_json(sidecar_path(path), about)
 
     @staticmethod
     def load(path: Path | str) -> Vocabulary:
@@ -98,12 +98,13 @@ class Vocabulary:
         return vocabulary
 
 
-def _sidecar(path: Path) -> Path:
+def sidecar_path(path: Path) -> Path:
+    """The JSON file of facts beside a vocabulary."""
     return path.with_name(path.name + ".json")
 
 
 def _check_sidecar(path: Path, vocabulary: Vocabulary) -> None:
-    sidecar = _sidecar(path)
+    sidecar = sidecar_path(path)
     if not sidecar.is_file():
         return
     try:
