@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.files import write_json
+from navforge.core.screen import say
 
 FAILURES = "failures.json"
 """File of a verb's output folder with what failed in the last run, cause and traceback; absent if nothing did."""
@@ -41,11 +43,17 @@ def in_order(failures: Sequence[Failure]) -> tuple[Failure, ...]:
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    """Write every failure with its traceback, by log and scene; without failures remove the file."""
-    if failures:
+    """Write every failure with its traceback, by log and scene; without failures remove the file.
+
+    Where it cannot be written, as on a full disk, a warning says so: the causes themselves are still to be reported.
+    """
+    path.unlink(missing_ok=True)
+    if not failures:
+        return
+    try:
         write_json(path, [dataclasses.asdict(failure) for failure in in_order(failures)])
-    else:
-        path.unlink(missing_ok=True)
+    except OSError as error:
+        say(f"navforge: warning: {path}: {error.strerror or error}; no tracebacks are kept", file=sys.stderr)
 
 
 def describe_failures(failures: Sequence[Failure]) -> str:
