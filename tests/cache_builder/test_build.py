@@ -60,7 +60,7 @@ def test_a_log_with_nan_loses_the_scenes_that_need_the_frame(tmp_path, key: str)
     tiny_log.write_log(tmp_path, "tiny", frames)
     built = build_log(load_split("tiny", data), data, "log0")
     assert built.failures
-    assert all(f"log0.pkl, frame 5: '{key}' holds NaN or infinity" in failure.cause for failure in built.failures)
+    assert all(f"log0.pkl, frame 5: '{key}' holds NaN or infinity" in failure.error for failure in built.failures)
 
 
 def test_the_layers_that_scenes_need_are_those_that_are_read(tmp_path) -> None:
