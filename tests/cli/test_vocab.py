@@ -29,6 +29,10 @@ def test_a_vocabulary_of_a_sample(data: list[str], tmp_path: Path, capsys) -> No
     about = json.loads((tmp_path / "v.npy.json").read_text())
     assert about["trajectories"] == 20 and about["fingerprint"] == found.fingerprint
     assert main(["vocab", "split=real", f"out={out}", "size=30", "trajectories=20", *data]) == 2
+    assert f"out: {out} is another vocabulary (seed is 1, size is 8)" in capsys.readouterr().err
+    assert Vocabulary.load(out).fingerprint == found.fingerprint
+    other = tmp_path / "w.npy"
+    assert main(["vocab", "split=real", f"out={other}", "size=30", "trajectories=20", *data]) == 2
     assert "20 of them distinct, cannot make 30 vocabulary entries" in capsys.readouterr().err
 
 

@@ -170,7 +170,8 @@ class _SpawnContext(SpawnContext):
 
 def _how_workers_ended(statuses: Sequence[int | None]) -> str:
     """What to say of a broken pool, by the exit statuses of its workers (the pool ends the others by SIGTERM)."""
-    causes = [status for status in statuses if status not in (None, 0, -signal.SIGTERM)]
+    ended_by_the_pool = (-signal.SIGTERM, 128 + signal.SIGTERM)
+    causes = [status for status in statuses if status not in (None, 0, *ended_by_the_pool)]
     if -signal.SIGKILL in causes:
         return (
             "a worker process was killed by SIGKILL, most likely because the machine ran out of memory; run again with "
