@@ -211,6 +211,9 @@ print(*array[0, 0], sum(turn_all.stats.cache_hits.values()))
 def test_kernels_with_lanes_are_cached_across_processes(tmp_path: Path) -> None:
     package = tmp_path / "navforge"
     shutil.copytree(SOURCE / "geometry", package / "geometry", ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "core").mkdir()
+    for name in ("__init__.py", "code.py", "errors.py", "files.py"):
+        shutil.copy(SOURCE / "core" / name, package / "core")
     (package / "__init__.py").write_text("")
     (package / "geometry" / "user.py").write_text(
         "from navforge.geometry.compiled import kernel\n"
