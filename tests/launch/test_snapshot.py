@@ -112,9 +112,11 @@ print(json.dumps(dict(file=navforge.__file__, hits=sum(stats.cache_hits.values()
 
 
 def test_the_snapshot_of_navforge_runs_without_compiling(tmp_path: Path) -> None:
-    run(KERNELS)  # fills the cache of the source tree
+    tree = tmp_path / "tree"  # the caches of the checkout are written by tests that run at the same time
+    snapshot.take(tree)
+    run(KERNELS, PYTHONPATH=str(tree))  # fills the cache
     code = tmp_path / "run" / "code"
-    snapshot.take(code)
+    snapshot.take(code, tree / "navforge")
     seen = run(KERNELS, PYTHONPATH=str(code))
     assert seen["file"] == str(code / "navforge" / "__init__.py")
     assert (seen["hits"], seen["misses"]) == (1, 0), "a kernel was compiled again"

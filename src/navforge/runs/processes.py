@@ -83,8 +83,11 @@ def end_orphans(supervisor: Supervisor, ranks: Iterable[tuple[str, int, float]],
             if is_alive(node, pid, seen):
                 orphans.append(psutil.Process(pid))
     _, left = psutil.wait_procs(orphans, timeout=grace_s)
+    killed = list(left)
     for process in left:
+        with suppress(psutil.NoSuchProcess):
+            killed += process.children(recursive=True)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # a rank leads a group of its own
-    psutil.wait_procs(left, timeout=grace_s)
+    psutil.wait_procs(killed, timeout=grace_s)
     return [process.pid for process in orphans]
