@@ -34,13 +34,14 @@ class Table:
     fids: list[int]
     geometry: np.ndarray
 
+    connector_row: int = 0
+    """Row of the first lane connector in the table of baselines."""
+
     def row(self, fid: int) -> int:
         return self.fids.index(fid)
 
-
-@dataclass
-class Line:
-    line: shapely.LineString
+    def one_where(self, column: str, fid: int) -> int:
+        return fid + {"lane_fid": 0, "lane_connector_fid": self.connector_row}[column]
 
 
 class SmallMap:
@@ -57,20 +58,16 @@ class SmallMap:
         }
 
     def layer(self, layer: Layer) -> Table:
-        found = self.areas.get(layer, self.lines.get(layer, []))
-        geometry = np.empty(len(found), object)
-        geometry[:] = found
-        return Table(list(range(len(found))), geometry)
+        lanes, connectors = (self.lines.get(kind, []) for kind in (Layer.LANE, Layer.LANE_CONNECTOR))
+        baselines = {Layer.LANE: lanes, Layer.LANE_CONNECTOR: connectors, Layer.BASELINE_PATH: lanes + connectors}
+        shapes = self.areas.get(layer, baselines.get(layer, []))
+        geometry = np.empty(len(shapes), object)
+        geometry[:] = shapes
+        return Table(list(range(len(shapes))), geometry, len(lanes))
 
     def near(self, layer: Layer, x: float, y: float, radius: float) -> np.ndarray:
         square = shapely.box(x - radius, y - radius, x + radius, y + radius)
         return np.flatnonzero([shape.intersects(square) for shape in self.layer(layer).geometry])
-
-    def lane(self, fid: int) -> Line:
-        return Line(self.lines[Layer.LANE][fid])
-
-    def lane_connector(self, fid: int) -> Line:
-        return Line(self.lines[Layer.LANE_CONNECTOR][fid])
 
 
 def rectangle(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, float]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
-from navforge.maps import Layer, read_map
+from navforge.maps import Layer, lane_graph, read_map
 from navforge.maps.flat import flatten_polygons
 
 LOGS = ["av2.adcf7d18-0510-35b0-a2fa-b4cea13a6d76", "av2.3b3570b4-7b0b-3268-a571-b0889dbf40b6"]
@@ -16,10 +16,9 @@ LOGS = ["av2.adcf7d18-0510-35b0-a2fa-b4cea13a6d76", "av2.3b3570b4-7b0b-3268-a571
 
 def drivable_polygons(scene_map, x, y, radius=100.0):
     """Tokens and polygons in the order of the devkit's drivable map."""
-    blocks = [scene_map.roadblock(int(fid)) for fid in scene_map.near(Layer.ROADBLOCK, x, y, radius)]
-    connectors = [
-        scene_map.roadblock_connector(int(f)) for f in scene_map.near(Layer.ROADBLOCK_CONNECTOR, x, y, radius)
-    ]
+    graph = lane_graph(scene_map)
+    blocks = [graph.roadblock(int(fid)) for fid in scene_map.near(Layer.ROADBLOCK, x, y, radius)]
+    connectors = [graph.roadblock_connector(int(f)) for f in scene_map.near(Layer.ROADBLOCK_CONNECTOR, x, y, radius)]
     lanes = [lane for block in blocks + connectors for lane in block.interior]
     found = [(item.id, item.polygon) for item in blocks + lanes]
     for layer in (Layer.INTERSECTION, Layer.CARPARK_AREA):
@@ -50,7 +49,7 @@ def test_centreline_points_are_vertices_of_the_route_lanes(realdata: Path, log: 
     for file in sorted((realdata / "golden" / "v2" / log).glob("*.npz")):
         golden = np.load(file)
         scene_map = read_map(realdata / "maps", str(golden["map_name"]))
-        paths = [scene_map.find_lane_edge(int(fid)).path for fid in golden["route_lane_ids"]]
+        paths = [lane_graph(scene_map).find_lane_edge(int(fid)).path for fid in golden["route_lane_ids"]]
         vertices = np.concatenate(paths)
         gap = np.abs(golden["centerline"][:, None] - vertices[None]).max(axis=2).min(axis=1)
         assert gap.max() < 1e-9, file.name
@@ -63,4 +62,4 @@ def test_red_light_connectors_are_in_the_map(realdata: Path):
             scene_map = read_map(realdata / "maps", str(golden["map_name"]))
             for token in np.unique(golden["light_tokens"]):
                 fid = int(str(token).removeprefix("red_light_"))
-                assert scene_map.lane_connector(fid).polygon.area > 0
+                assert lane_graph(scene_map).lane_connector(fid).polygon.area > 0

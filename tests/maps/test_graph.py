@@ -7,83 +7,88 @@ import pytest
 import shapely
 
 from navforge.core.errors import DataError
-from navforge.maps import Layer
+from navforge.maps import LaneGraph, Layer, Map, lane_graph
 from tests.maps.tiny_map import ORIGIN
+
+
+@pytest.fixture
+def graph(tiny_map: Map) -> LaneGraph:
+    return lane_graph(tiny_map)
 
 
 def fids(edges) -> list[int]:
     return [edge.fid for edge in edges]
 
 
-def test_lanes_and_connectors_lead_to_each_other(tiny_map):
-    assert fids(tiny_map.lane(31).outgoing) == [11]
-    assert fids(tiny_map.lane(31).incoming) == []
-    assert fids(tiny_map.lane(34).incoming) == [12]
-    assert fids(tiny_map.lane_connector(11).incoming) == [31]
-    assert fids(tiny_map.lane_connector(11).outgoing) == [33]
+def test_lanes_and_connectors_lead_to_each_other(graph):
+    assert fids(graph.lane(31).outgoing) == [11]
+    assert fids(graph.lane(31).incoming) == []
+    assert fids(graph.lane(34).incoming) == [12]
+    assert fids(graph.lane_connector(11).incoming) == [31]
+    assert fids(graph.lane_connector(11).outgoing) == [33]
 
 
-def test_every_successor_has_its_predecessor(tiny_map):
-    edges = [tiny_map.lane(int(f)) for f in tiny_map.layer(Layer.LANE).fid]
-    edges += [tiny_map.lane_connector(int(f)) for f in tiny_map.layer(Layer.LANE_CONNECTOR).fid]
+def test_every_successor_has_its_predecessor(graph):
+    edges = [graph.lane(int(f)) for f in graph.map.layer(Layer.LANE).fid]
+    edges += [graph.lane_connector(int(f)) for f in graph.map.layer(Layer.LANE_CONNECTOR).fid]
     for edge in edges:
         assert all(edge in following.incoming for following in edge.outgoing)
 
 
-def test_roadblocks(tiny_map):
-    block, connector = tiny_map.roadblock(61), tiny_map.roadblock_connector(21)
+def test_roadblocks(graph):
+    block, connector = graph.roadblock(61), graph.roadblock_connector(21)
     assert fids(block.interior) == [31, 32]
     assert fids(connector.interior) == [11, 12]
-    assert fids(block.outgoing) == [21] == fids(tiny_map.roadblock(62).incoming)
+    assert fids(block.outgoing) == [21] == fids(graph.roadblock(62).incoming)
     assert fids(connector.incoming) == [61]
     assert fids(connector.outgoing) == [62]
     assert connector.intersection_fid == 41
-    assert tiny_map.lane(32).roadblock is block
-    assert tiny_map.lane_connector(12).roadblock is connector
+    assert graph.lane(32).roadblock is block
+    assert graph.lane_connector(12).roadblock is connector
     assert block.polygon.area == pytest.approx(300, abs=0.5)
 
 
-def test_find_prefers_lane_and_roadblock(tiny_map):
-    assert not tiny_map.find_lane_edge(31).is_connector
-    assert tiny_map.find_lane_edge(12).is_connector
-    assert tiny_map.find_lane_edge(999) is None
-    assert tiny_map.find_roadblock(21).is_connector
-    assert tiny_map.find_roadblock(999) is None
+def test_find_prefers_lane_and_roadblock(graph):
+    assert not graph.find_lane_edge(31).is_connector
+    assert graph.find_lane_edge(12).is_connector
+    assert graph.find_lane_edge(999) is None
+    assert graph.find_roadblock(21).is_connector
+    assert graph.find_roadblock(999) is None
 
 
-def test_baseline_path_heads_along_the_lane(tiny_map):
-    path = tiny_map.lane(31).path
+def test_baseline_path_heads_along_the_lane(graph):
+    path = graph.lane(31).path
     np.testing.assert_allclose(path[:, :2] - ORIGIN, [[0, 1.5], [20, 1.5], [50, 1.5]], atol=1e-6)
     np.testing.assert_allclose(path[:, 2], 0, atol=1e-6)
     assert path[-1, 2] == path[-2, 2]
-    assert tiny_map.lane(31).length_m == pytest.approx(50, abs=1e-6)
+    assert graph.lane(31).length_m == pytest.approx(50, abs=1e-6)
 
 
-def test_attributes(tiny_map):
-    lane, connector = tiny_map.lane(31), tiny_map.lane_connector(11)
+def test_attributes(graph):
+    lane, connector = graph.lane(31), graph.lane_connector(11)
     assert lane.id == "31"
     assert lane.speed_limit_mps == 10
-    assert tiny_map.lane(32).speed_limit_mps is None
+    assert graph.lane(32).speed_limit_mps is None
     assert connector.speed_limit_mps is None
     assert (lane.lane_index, connector.lane_index) == (1, None)
     assert [edge and edge.fid for edge in lane.adjacent] == [None, 32]
-    assert [edge and edge.fid for edge in tiny_map.lane(32).adjacent] == [31, None]
+    assert [edge and edge.fid for edge in graph.lane(32).adjacent] == [31, None]
     assert connector.adjacent == (None, None)
     assert shapely.get_coordinates(lane.left_boundary)[0] - ORIGIN == pytest.approx([0, 3], abs=1e-6)
     assert shapely.get_coordinates(connector.right_boundary)[0] - ORIGIN == pytest.approx([50, 0], abs=1e-6)
     assert connector.polygon.area == pytest.approx(30, abs=0.1)
 
 
-def test_stop_lines_are_those_crossed_or_else_the_nearest(tiny_map):
-    assert tiny_map.lane_connector(11).stop_lines == (81,)
-    assert tiny_map.lane_connector(12).stop_lines == (81,)  # crosses neither; 81 is 2.2 m from its start, 82 is 20 m
-    assert tiny_map.lane_connector(11).has_traffic_light
-    assert tiny_map.lane(31).stop_lines == ()
-    assert not tiny_map.lane(31).has_traffic_light
+def test_stop_lines_are_those_crossed_or_else_the_nearest(graph):
+    assert graph.lane_connector(11).stop_lines == (81,)
+    assert graph.lane_connector(12).stop_lines == (81,)  # crosses neither; 81 is 2.2 m from its start, 82 is 20 m
+    assert graph.lane_connector(11).has_traffic_light
+    assert graph.lane(31).stop_lines == ()
+    assert not graph.lane(31).has_traffic_light
 
 
-def test_edge_outside_the_map_has_no_neighbours_and_no_geometry(tiny_map):
-    stranger = tiny_map.lane(999)
+def test_edge_outside_the_map_has_no_neighbours_and_no_geometry(graph):
+    stranger = graph.lane(999)
     assert stranger.outgoing == stranger.incoming == ()
     with pytest.raises(DataError, match="lanes_polygons has no feature 999"):
         _ = stranger.polygon

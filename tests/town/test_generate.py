@@ -14,6 +14,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.pickles import load
 from navforge.data.scenes import read_scenes
 from navforge.data.splits import load_split
+from navforge.maps.graph import lane_graph
 from navforge.maps.map import read_map
 from navforge.town.generate import SCALES, Scale, SplitPlan, generate, sensor_frame_numbers
 from navforge.town.network import PlanConfig
@@ -94,7 +95,7 @@ def test_routes_are_connected_and_start_under_ego(tiny_town: Path) -> None:
         frames = load(path)
         town_map = read_map(tiny_town / "maps", frames[0]["map_location"])
         for frame in frames:
-            blocks = [town_map.find_roadblock(int(fid)) for fid in frame["roadblock_ids"]]
+            blocks = [lane_graph(town_map).find_roadblock(int(fid)) for fid in frame["roadblock_ids"]]
             assert len(blocks) >= 3 and all(blocks)
             for before, after in itertools.pairwise(blocks):
                 assert before is not None and after is not None

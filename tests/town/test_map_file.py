@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from navforge.maps.graph import lane_graph
 from navforge.maps.map import read_map
 from navforge.maps.schema import INDEX_FILE, LOCATIONS, SCHEMAS
 from navforge.town.map_file import VERSIONS, write_maps
@@ -41,7 +42,7 @@ def test_same_town_same_bytes(town: TownMap, maps: Path, tmp_path: Path) -> None
 def test_lanes_come_back_where_they_were(town: TownMap, maps: Path) -> None:
     read = read_map(maps, town.location)
     for fid, lane in town.lanes.items():
-        path = read.lane(fid).path
+        path = lane_graph(read).lane(fid).path
         assert np.allclose(path[[0, -1], :2], lane.centre[[0, -1]] + town.origin, atol=1e-6)
 
 

@@ -17,7 +17,7 @@ from navforge.cache_builder.centerline import centerline_lanes, centerline_poses
 from navforge.cache_builder.drivable import drivable_map
 from navforge.cache_builder.lights import held_lights, red_connectors, replayed_lights
 from navforge.cache_builder.reactive import reactive_start
-from navforge.cache_builder.road_graph import MapGraph, RoadGraph
+from navforge.cache_builder.road_graph import RoadGraph
 from navforge.cache_builder.route import Route, correct_route, load_route
 from navforge.core.errors import DataError, NavforgeError
 from navforge.core.failures import Failure
@@ -29,6 +29,7 @@ from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
 from navforge.geometry.columns import State
 from navforge.maps.geopackage import map_path
+from navforge.maps.graph import lane_graph
 from navforge.maps.map import Map, read_map
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.log_file import LogRecord, SceneRecord
@@ -81,7 +82,7 @@ def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
     """
     if len(scene.future) < FUTURE_FRAMES:
         raise DataError(f"{FUTURE_FRAMES} future frames are needed, there are {len(scene.future)}")
-    graph = MapGraph(road_map)
+    graph = RoadGraph(lane_graph(road_map))
     ahead = (scene.current, *scene.future)
     history = ego.states(scene.history)
     state = history[-1]

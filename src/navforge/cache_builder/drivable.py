@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.maps.flat import flatten_polygons
+from navforge.maps.graph import lane_graph
 from navforge.maps.map import Map
 from navforge.maps.schema import Layer
 from navforge.metric_cache.scene import MapLayer, MapPolygons
@@ -67,9 +68,10 @@ def drivable_map(road_map: Map, x: float, y: float, radius_m: float = MAP_RADIUS
     Raises:
         DataError: nothing is there (the devkit fails then, too).
     """
-    roadblocks = [road_map.roadblock(int(fid)) for fid in road_map.near(Layer.ROADBLOCK, x, y, radius_m)]
+    graph = lane_graph(road_map)
+    roadblocks = [graph.roadblock(int(fid)) for fid in road_map.near(Layer.ROADBLOCK, x, y, radius_m)]
     connectors = [
-        road_map.roadblock_connector(int(fid)) for fid in road_map.near(Layer.ROADBLOCK_CONNECTOR, x, y, radius_m)
+        graph.roadblock_connector(int(fid)) for fid in road_map.near(Layer.ROADBLOCK_CONNECTOR, x, y, radius_m)
     ]
     parts: list[tuple[MapLayer, int, shapely.Polygon]] = []
     parts += [(MapLayer.ROADBLOCK, block.fid, block.polygon) for block in roadblocks]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from navforge.geometry.columns import Pose, State
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
-from navforge.maps.graph import LaneEdge
+from navforge.maps.graph import LaneEdge, lane_graph
 from navforge.maps.map import Map
 from navforge.maps.schema import Layer
 from navforge.metric_cache.objects import FrameObjects, ObjectType
@@ -105,11 +105,12 @@ def _places(road_map: Map, pose: Float) -> _Places:
     edge: list[LaneEdge | None] = [None] * count
     progress, nearest = np.zeros(count), np.zeros((count, 3))
     points: Any = shapely.points(pose[:, :2])
+    graph = lane_graph(road_map)
     lanes = road_map.layer(Layer.LANE)
     vehicle, row = lanes.rows_containing_each(points)
     on_road = np.zeros(count, dtype=np.bool_)
     on_road[vehicle] = True
-    candidates = [(v, road_map.lane(int(fid))) for v, fid in zip(vehicle.tolist(), lanes.fid[row], strict=True)]
+    candidates = [(v, graph.lane(int(fid))) for v, fid in zip(vehicle.tolist(), lanes.fid[row], strict=True)]
     off_lane = np.flatnonzero(~on_road)
     if len(off_lane):
         crossing = off_lane[road_map.layer(Layer.INTERSECTION).rows_containing_each(points[off_lane])[0]]
@@ -119,7 +120,7 @@ def _places(road_map: Map, pose: Float) -> _Places:
         vehicle, row = connectors.rows_containing_each(points[crossing])
         fids = connectors.column("lane_connector_fid")[row]
         candidates += [
-            (int(crossing[v]), road_map.lane_connector(int(fid)))
+            (int(crossing[v]), graph.lane_connector(int(fid)))
             for v, fid in zip(vehicle, fids, strict=True)  # pyright: ignore[reportArgumentType]
         ]
     if candidates:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from navforge.data.logs import LogBox
 from navforge.data.scenes import Scene
 from navforge.geometry.columns import Box, Pose
+from navforge.maps.graph import lane_graph
 from navforge.maps.map import Map
 from navforge.maps.schema import Layer
 from navforge.models.perception import BEV_CLASSES, BEV_SHAPE, BOX_COLUMNS, MOST_AGENTS, REACH_M
@@ -103,8 +104,9 @@ def bev_semantics(around: Surroundings, road_map: Map) -> NDArray[np.uint8]:
             _fill(mask, _local(rings, around.pose))
         ground[mask.T > 0] = label
     mask = _blank()
+    graph = lane_graph(road_map)
     for layer in _LINES:
-        lane = road_map.lane if layer is Layer.LANE else road_map.lane_connector
+        lane = graph.lane if layer is Layer.LANE else graph.lane_connector
         lines = [lane(int(fid)).line for fid in road_map.near(layer, x, y, REACH_M)]
         for points in _local(lines, around.pose):
             cv2.polylines(mask, [_pixels(points)], isClosed=False, color=1, thickness=_LINE_WIDTH_PX)

@@ -1,32 +1,84 @@
 """The lane graph and the roadblock graph, as objects over map layers; every list is in nuplan-devkit's order.
 
-An edge is known by its kind and feature id alone, and the map keeps one object per edge. What an edge leads to may
-lie outside the map: then its graph neighbours are empty and its geometry raises `DataError`, as it does upstream.
+Kind and feature id identify an edge, and the graph keeps one object per edge. What an edge leads to may lie outside the
+map: then its graph neighbours are empty and its geometry raises `DataError`, as it does upstream.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from navforge.maps.flat import discrete_path
+from navforge.maps.layers import LayerTable
+from navforge.maps.map import Map
 from navforge.maps.schema import Layer
 
-if TYPE_CHECKING:
-    from navforge.maps.layers import LayerTable
-    from navforge.maps.map import Map
+
+class LaneGraph:
+    """Lanes and roadblocks of a map with their connectors; one object per feature."""
+
+    def __init__(self, road_map: Map) -> None:
+        self.map = road_map
+        self._edges: dict[tuple[bool, int], LaneEdge] = {}
+        self._roadblocks: dict[tuple[bool, int], Roadblock] = {}
+
+    def lane(self, fid: int) -> LaneEdge:
+        """The lane with this feature id, whether or not the map holds it."""
+        return self._edge(fid, is_connector=False)
+
+    def lane_connector(self, fid: int) -> LaneEdge:
+        """The lane connector with this feature id, whether or not the map holds it."""
+        return self._edge(fid, is_connector=True)
+
+    def find_lane_edge(self, fid: int) -> LaneEdge | None:
+        """The lane with this feature id, else the lane connector, else None."""
+        if fid in self.map.layer(Layer.LANE):
+            return self.lane(fid)
+        return self.lane_connector(fid) if fid in self.map.layer(Layer.LANE_CONNECTOR) else None
+
+    def roadblock(self, fid: int) -> Roadblock:
+        """The roadblock with this feature id, whether or not the map holds it."""
+        return self._block(fid, is_connector=False)
+
+    def roadblock_connector(self, fid: int) -> Roadblock:
+        """The roadblock connector with this feature id, whether or not the map holds it."""
+        return self._block(fid, is_connector=True)
+
+    def find_roadblock(self, fid: int) -> Roadblock | None:
+        """The roadblock with this feature id, else the roadblock connector, else None."""
+        if fid in self.map.layer(Layer.ROADBLOCK):
+            return self.roadblock(fid)
+        return self.roadblock_connector(fid) if fid in self.map.layer(Layer.ROADBLOCK_CONNECTOR) else None
+
+    def _edge(self, fid: int, *, is_connector: bool) -> LaneEdge:
+        key = (is_connector, int(fid))
+        if key not in self._edges:
+            self._edges[key] = LaneEdge(self, int(fid), is_connector)
+        return self._edges[key]
+
+    def _block(self, fid: int, *, is_connector: bool) -> Roadblock:
+        key = (is_connector, int(fid))
+        if key not in self._roadblocks:
+            self._roadblocks[key] = Roadblock(self, int(fid), is_connector)
+        return self._roadblocks[key]
+
+
+@lru_cache(maxsize=8)
+def lane_graph(road_map: Map) -> LaneGraph:
+    """The lane graph of a map; one object per map and process."""
+    return LaneGraph(road_map)
 
 
 @dataclass(frozen=True, eq=False)
 class LaneEdge:
     """A lane or a lane connector."""
 
-    map: Map = field(repr=False)
+    graph: LaneGraph = field(repr=False)
     fid: int
     is_connector: bool
 
@@ -40,7 +92,7 @@ class LaneEdge:
         """The roadblock of a lane, the roadblock connector of a lane connector."""
         column = "lane_group_connector_fid" if self.is_connector else "lane_group_fid"
         fid = int(self._table.column(column)[self._row])
-        return self.map.roadblock_connector(fid) if self.is_connector else self.map.roadblock(fid)
+        return self.graph.roadblock_connector(fid) if self.is_connector else self.graph.roadblock(fid)
 
     @cached_property
     def incoming(self) -> tuple[LaneEdge, ...]:
@@ -57,14 +109,14 @@ class LaneEdge:
         """Area; a lane connector's comes from the layer of scaled-width polygons."""
         if not self.is_connector:
             return self._table.geometry[self._row]
-        table = self.map.layer(Layer.LANE_CONNECTOR_POLYGON)
+        table = self.graph.map.layer(Layer.LANE_CONNECTOR_POLYGON)
         return table.geometry[self._connector_polygon_row]
 
     @cached_property
     def line(self) -> shapely.LineString:
         """Baseline path: the line along the middle, in driving direction."""
         column = "lane_connector_fid" if self.is_connector else "lane_fid"
-        table = self.map.layer(Layer.BASELINE_PATH)
+        table = self.graph.map.layer(Layer.BASELINE_PATH)
         return table.geometry[table.one_where(column, self.fid)]
 
     @cached_property
@@ -119,7 +171,7 @@ class LaneEdge:
         """
         if not self.is_connector:
             return ()
-        table = self.map.layer(Layer.STOP_POLYGON)
+        table = self.graph.map.layer(Layer.STOP_POLYGON)
         fids = [int(word) for word in self._stop_line_text.replace(" ", "").split(",") if word]
         if not fids:
             return ()
@@ -132,7 +184,7 @@ class LaneEdge:
 
     @property
     def _table(self) -> LayerTable:
-        return self.map.layer(Layer.LANE_CONNECTOR if self.is_connector else Layer.LANE)
+        return self.graph.map.layer(Layer.LANE_CONNECTOR if self.is_connector else Layer.LANE)
 
     @cached_property
     def _row(self) -> int:
@@ -140,7 +192,7 @@ class LaneEdge:
 
     @cached_property
     def _connector_polygon_row(self) -> int:
-        return self.map.layer(Layer.LANE_CONNECTOR_POLYGON).one_where("lane_connector_fid", self.fid)
+        return self.graph.map.layer(Layer.LANE_CONNECTOR_POLYGON).one_where("lane_connector_fid", self.fid)
 
     @cached_property
     def _stop_line_text(self) -> str:
@@ -148,17 +200,17 @@ class LaneEdge:
 
     def _neighbours(self, own: str, others: str) -> tuple[LaneEdge, ...]:
         if self.is_connector:
-            return (self.map.lane(int(self._table.column(own)[self._row])),)
-        fids = self.map.layer(Layer.LANE_CONNECTOR).fids_where(others, self.fid)
-        return tuple(self.map.lane_connector(int(fid)) for fid in fids)
+            return (self.graph.lane(int(self._table.column(own)[self._row])),)
+        fids = self.graph.map.layer(Layer.LANE_CONNECTOR).fids_where(others, self.fid)
+        return tuple(self.graph.lane_connector(int(fid)) for fid in fids)
 
     def _boundary(self, column: str) -> shapely.LineString:
         if self.is_connector:
-            fids = self.map.layer(Layer.LANE_CONNECTOR_POLYGON).column(column)
+            fids = self.graph.map.layer(Layer.LANE_CONNECTOR_POLYGON).column(column)
             fid = int(fids[self._connector_polygon_row])
         else:
             fid = int(self._table.column(column)[self._row])
-        table = self.map.layer(Layer.BOUNDARY)
+        table = self.graph.map.layer(Layer.BOUNDARY)
         return table.geometry[table.row(fid)]
 
 
@@ -166,7 +218,7 @@ class LaneEdge:
 class Roadblock:
     """A roadblock (parallel lanes) or a roadblock connector (parallel lane connectors)."""
 
-    map: Map = field(repr=False)
+    graph: LaneGraph = field(repr=False)
     fid: int
     is_connector: bool
 
@@ -189,10 +241,10 @@ class Roadblock:
     def interior(self) -> tuple[LaneEdge, ...]:
         """Lanes of a roadblock, lane connectors of a roadblock connector, in file order."""
         if self.is_connector:
-            fids = self.map.layer(Layer.LANE_CONNECTOR).fids_where("lane_group_connector_fid", self.fid)
-            return tuple(self.map.lane_connector(int(fid)) for fid in fids)
-        fids = self.map.layer(Layer.LANE).fids_where("lane_group_fid", self.fid)
-        return tuple(self.map.lane(int(fid)) for fid in fids)
+            fids = self.graph.map.layer(Layer.LANE_CONNECTOR).fids_where("lane_group_connector_fid", self.fid)
+            return tuple(self.graph.lane_connector(int(fid)) for fid in fids)
+        fids = self.graph.map.layer(Layer.LANE).fids_where("lane_group_fid", self.fid)
+        return tuple(self.graph.lane(int(fid)) for fid in fids)
 
     @cached_property
     def polygon(self) -> shapely.Polygon:
@@ -208,10 +260,10 @@ class Roadblock:
 
     @property
     def _table(self) -> LayerTable:
-        return self.map.layer(Layer.ROADBLOCK_CONNECTOR if self.is_connector else Layer.ROADBLOCK)
+        return self.graph.map.layer(Layer.ROADBLOCK_CONNECTOR if self.is_connector else Layer.ROADBLOCK)
 
     def _neighbours(self, own: str, others: str) -> tuple[Roadblock, ...]:
         if self.is_connector:
-            return (self.map.roadblock(int(self._table.column(own)[self._table.row(self.fid)])),)
-        fids = self.map.layer(Layer.ROADBLOCK_CONNECTOR).fids_where(others, self.fid)
-        return tuple(self.map.roadblock_connector(int(fid)) for fid in fids)
+            return (self.graph.roadblock(int(self._table.column(own)[self._table.row(self.fid)])),)
+        fids = self.graph.map.layer(Layer.ROADBLOCK_CONNECTOR).fids_where(others, self.fid)
+        return tuple(self.graph.roadblock_connector(int(fid)) for fid in fids)

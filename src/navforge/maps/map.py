@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.maps.geopackage import map_path, read_crs, read_layer
-from navforge.maps.graph import LaneEdge, Roadblock
 from navforge.maps.layers import LayerTable
 from navforge.maps.numpy_quicksort import first_in_quicksort
 from navforge.maps.schema import LOCATION_ALIASES, SCHEMAS, Layer
@@ -28,8 +27,6 @@ class Map:
         self.path = Path(path)
         self.location = location
         self._layers: dict[Layer, LayerTable] = {}
-        self._edges: dict[tuple[bool, int], LaneEdge] = {}
-        self._roadblocks: dict[tuple[bool, int], Roadblock] = {}
 
     def __repr__(self) -> str:
         return f"Map({self.location!r}, {str(self.path)!r})"
@@ -80,46 +77,6 @@ class Map:
         distance = np.where(np.isnan(distance), np.inf, distance)
         row = first_in_quicksort(distance)
         return int(table.fid[row]), float(distance[row])
-
-    def lane(self, fid: int) -> LaneEdge:
-        """The lane with this feature id, whether or not the map holds it."""
-        return self._edge(fid, is_connector=False)
-
-    def lane_connector(self, fid: int) -> LaneEdge:
-        """The lane connector with this feature id, whether or not the map holds it."""
-        return self._edge(fid, is_connector=True)
-
-    def find_lane_edge(self, fid: int) -> LaneEdge | None:
-        """The lane with this feature id, else the lane connector, else None."""
-        if fid in self.layer(Layer.LANE):
-            return self.lane(fid)
-        return self.lane_connector(fid) if fid in self.layer(Layer.LANE_CONNECTOR) else None
-
-    def roadblock(self, fid: int) -> Roadblock:
-        """The roadblock with this feature id, whether or not the map holds it."""
-        return self._block(fid, is_connector=False)
-
-    def roadblock_connector(self, fid: int) -> Roadblock:
-        """The roadblock connector with this feature id, whether or not the map holds it."""
-        return self._block(fid, is_connector=True)
-
-    def find_roadblock(self, fid: int) -> Roadblock | None:
-        """The roadblock with this feature id, else the roadblock connector, else None."""
-        if fid in self.layer(Layer.ROADBLOCK):
-            return self.roadblock(fid)
-        return self.roadblock_connector(fid) if fid in self.layer(Layer.ROADBLOCK_CONNECTOR) else None
-
-    def _edge(self, fid: int, *, is_connector: bool) -> LaneEdge:
-        key = (is_connector, int(fid))
-        if key not in self._edges:
-            self._edges[key] = LaneEdge(self, int(fid), is_connector)
-        return self._edges[key]
-
-    def _block(self, fid: int, *, is_connector: bool) -> Roadblock:
-        key = (is_connector, int(fid))
-        if key not in self._roadblocks:
-            self._roadblocks[key] = Roadblock(self, int(fid), is_connector)
-        return self._roadblocks[key]
 
 
 def read_map(map_root: Path | str, location: str) -> Map:
