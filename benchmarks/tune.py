@@ -1,6 +1,6 @@
 """How fast the inference-weight search is, against trying every set of weights on every entry.
 
-Run from the repository: `python benchmarks/tune.py [--scenes N] [--sets M] [--device cuda]`. Scenes are made up, in two
+Run from the repository: `python benchmarks/tune.py [--scenes N] [--sets M]`. Scenes are made up, in two
 kinds, both with 8192 entries:
 
 - `alike`: logits as functions of where an entry goes (speed and curvature), smooth over neighbours as a trained
@@ -11,8 +11,7 @@ kinds, both with 8192 entries:
 
 The reference (a matrix product and an argmax over all entries, float64 BLAS) is timed in the same run on a few of the
 same scenes and its sums are compared: they must be equal. Times are CPU seconds of this process, all its threads
-together, so a busy machine disturbs them little (with a GPU: wall-clock seconds of the search). What is said of 18,179
-scenes is extrapolated from the scenes that were run, and marked so.
+together, so a busy machine disturbs them little. What is said of 18,179 scenes is extrapolated and marked so.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from rich.console import Console
 from rich.table import Table
 
 from navforge.models.heads.weight_sets import SearchConfig, weight_sets
-from navforge.tuning import search_torch
 from navforge.tuning.search import Candidates, score_sums, unbeaten
 
 ENTRIES = 8192
@@ -134,13 +132,9 @@ def measure(kind: str, name: str, words: argparse.Namespace) -> list[str]:
     reference = (time.process_time() - begun) / few
     if not np.allclose(ours, expected, rtol=0, atol=1e-9):
         raise SystemExit(f"{kind} {name}: the search and trying everything disagree by {np.abs(ours - expected).max()}")
-    clock = time.process_time if words.device == "cpu" else time.perf_counter
-    begun = clock()
-    if words.device == "cpu":
-        score_sums(candidates, sets, folds, threads=words.threads, chunk=32)
-    else:
-        search_torch.score_sums(candidates, sets, folds, device=words.device)
-    searching = clock() - begun
+    begun = time.process_time()
+    score_sums(candidates, sets, folds, threads=words.threads, chunk=32)
+    searching = time.process_time() - begun
     each = (pruning + searching) / len(scenes)
     return [
         kind,
@@ -161,7 +155,6 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=10_000)
     parser.add_argument("--reference", type=int, default=4, help="scenes on which everything is tried")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--device", default="cpu", help="cuda searches with torch there; pruning stays on the CPU")
     words = parser.parse_args()
     table = Table(title=f"{words.sets} sets, {ENTRIES} entries, {words.scenes} scenes, {words.threads} threads")
     for name in ("scenes", "protocol", "candidates (most)", "prune ms", "search ms", "reference ms", "ratio"):
@@ -173,7 +166,7 @@ def main() -> None:
             table.add_row(*measure(kind, name, words))
     console = Console(width=160)
     console.print(table)
-    machine = f"{platform.processor() or platform.machine()}, numpy {np.__version__}, device {words.device}"
+    machine = f"{platform.processor() or platform.machine()}, numpy {np.__version__}"
     console.print(f"times per scene, CPU time of all threads together; * extrapolated; {machine}")
 
 

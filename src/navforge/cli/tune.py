@@ -47,7 +47,7 @@ class Config:
     search: SearchConfig = key(SearchConfig)
     data: DataConfig = key(DataConfig, "where logs and sensor files are")
     allow_missing: bool = key(False, "go on without scenes of the split that are not on disk")
-    device: str = key("auto", "where the planner runs and weights are tried", choices=("auto", "cpu", "cuda"))
+    device: str = key("auto", "where the planner runs", choices=("auto", "cpu", "cuda"))
     batch_size: int = key(16, "scenes planned for at once", unit="scenes", low=1)
 
 
@@ -66,7 +66,7 @@ def run(config: Config) -> None:
     teacher = TeacherStore.open(config.teacher, Vocabulary(found.state[VOCABULARY_KEY].numpy()))
     teacher.require(tokens=split.tokens, columns=(SCORE,), protocol=head.protocol, cache=None)
     confidences = _confidences(config, planner, head, split, teacher)
-    tuning = tune(confidences, head, config.search, folds=config.folds, device=device)
+    tuning = tune(confidences, head, config.search, folds=config.folds)
     facts = {
         **tuning.facts(),
         "search": configs.to_dict(config.search),

@@ -18,7 +18,6 @@ from navforge.core.errors import DataError
 from navforge.evaluation.intervals import Interval, paired_difference
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.heads.weight_sets import SearchConfig, weight_sets
-from navforge.tuning import search_torch
 from navforge.tuning.confidences import Confidences
 from navforge.tuning.search import chosen, score_sums
 
@@ -60,7 +59,7 @@ class Tuning:
         return {**plain, "factors": list(self.factors), "fold_weights": list(self.fold_weights)}
 
 
-def tune(found: Confidences, head: HydraMdpConfig, search: SearchConfig, *, folds: int, device: str = "cpu") -> Tuning:
+def tune(found: Confidences, head: HydraMdpConfig, search: SearchConfig, *, folds: int) -> Tuning:
     """Try every set of weights on every scene.
 
     Args:
@@ -68,7 +67,6 @@ def tune(found: Confidences, head: HydraMdpConfig, search: SearchConfig, *, fold
         head: the planner's head, with the weights it has.
         search: what is tried.
         folds: parts of the logs for cross-validation.
-        device: cpu, or cuda to try them there.
 
     Raises:
         DataError: there are fewer logs than folds.
@@ -77,10 +75,7 @@ def tune(found: Confidences, head: HydraMdpConfig, search: SearchConfig, *, fold
     sets = weight_sets(search, factors)
     fold = split_logs(found.logs, folds, np.random.default_rng(search.seed))
     begun = time.perf_counter()
-    if device == "cpu":
-        sums = score_sums(found.candidates, sets, fold)
-    else:
-        sums = search_torch.score_sums(found.candidates, sets, fold, device=device)
+    sums = score_sums(found.candidates, sets, fold)
     searched = time.perf_counter() - begun
     total = sums.sum(axis=0)
     scores = found.candidates.scores.astype(np.float64)

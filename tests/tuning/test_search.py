@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import ConfigError
 from navforge.models.heads.weight_sets import METHODS, SearchConfig, weight_sets
-from navforge.tuning import search_torch
-from navforge.tuning.search import LEAF, Candidates, WeightTree, chosen, score_sums, unbeaten
+from navforge.tuning.search import BLOCK, Candidates, chosen, score_sums, unbeaten
 
 FACTORS = ("imitation", "no_at_fault_collisions", "drivable_area_compliance", "weighted")
 LOW, HIGH = SearchConfig().box(FACTORS)
@@ -76,24 +75,13 @@ def test_sums_are_those_of_trying_everything(kind: str) -> None:
     scores = [rng.random(int(size)).astype(np.float32) for size in sizes]
     folds = rng.integers(0, 3, len(scenes))
     folds[:3] = [0, 1, 2]
-    sets = weight_sets(SearchConfig(sets=500), FACTORS)
+    sets = weight_sets(SearchConfig(sets=BLOCK + 100), FACTORS)  # a whole block and a part of one
     expected = np.zeros((3, len(sets)))
     for scene, score, fold in zip(scenes, scores, folds, strict=True):
         expected[fold] += score.astype(np.float64)[by_trying(scene, sets)]
     for pruned in (False, True):
         found = score_sums(gather(scenes, scores, pruned=pruned), sets, folds, threads=2, chunk=7)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("cells", [1, 20_000, 10**8])
-def test_torch_finds_the_same_sums(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_torch, "CELLS", cells)
-    rng = np.random.default_rng(11)
-    scenes = [confidences(rng, int(size), "spread") for size in rng.integers(1, 60, 30)]
-    candidates = gather(scenes, [rng.random(len(scene)).astype(np.float32) for scene in scenes], pruned=False)
-    sets, folds = weight_sets(SearchConfig(sets=64), FACTORS), rng.integers(0, 2, 30)
-    expected = score_sums(candidates, sets, folds)
-    np.testing.assert_allclose(search_torch.score_sums(candidates, sets, folds, device="cpu"), expected, atol=1e-9)
 
 
 def test_the_sum_does_not_depend_on_threads() -> None:
@@ -113,22 +101,6 @@ def test_chosen_is_the_first_of_the_best() -> None:
         places = chosen(candidates, weights)
         expected = [by_trying(scene, weights[None])[0] for scene in scenes]
         assert candidates.entries[places].tolist() == expected
-
-
-def test_the_tree_holds_every_set_once_inside_its_boxes() -> None:
-    sets = weight_sets(SearchConfig(sets=777, method="random"), FACTORS)
-    tree = WeightTree.of(sets)
-    assert sorted(tree.order.tolist()) == list(range(777))
-    assert np.array_equal(tree.weights, sets[tree.order])
-    scaled = tree.weights / tree.weights.sum(axis=1, keepdims=True)
-    for (start, end), children, low, high in zip(tree.spans, tree.children, tree.low, tree.high, strict=True):
-        inside = scaled[start:end]
-        assert (inside >= low).all() and (inside <= high).all()
-        if children[0] < 0:
-            assert end - start <= LEAF
-        else:
-            spans = tree.spans[children]
-            assert {tuple(span) for span in spans} == {(start, spans[:, 0].max()), (spans[:, 0].max(), end)}
 
 
 @pytest.mark.parametrize("method", METHODS)
