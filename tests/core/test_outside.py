@@ -15,15 +15,14 @@ import pytest
 from navforge.core.errors import ConfigError, DataError, NavforgeError
 from navforge.core.outside.arrays import read_npy, read_npz
 from navforge.core.outside.files import inside, read_bytes, shown
+from navforge.core.outside.sealed import read_sealed, write_sealed
 from navforge.core.outside.text import (
     DEEPEST,
     parse_json,
     parse_yaml,
     read_json,
-    read_sealed,
     read_text,
     read_yaml,
-    write_sealed,
 )
 from navforge.maps.geopackage import locations, map_path
 

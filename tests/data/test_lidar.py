@@ -48,7 +48,7 @@ def test_truncated_sweep_is_named(tmp_path, cut):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (b"DATA binary", b"DATA ascii", "data is ascii"),
+        (b"DATA binary", b"DATA ascii", "data is 'ascii'"),
         (b"POINTS 2", b"POINTS x", "damaged"),
         (b"POINTS 2", b"POINTS -2", "truncated"),
         (b"SIZE 4 4 4 1 1 1", b"SIZE 4 4 4 1 1", "damaged"),
@@ -63,7 +63,7 @@ def test_damaged_headers(old, new, message):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(DataError, match=r"b\.pcd cannot be read"):
+    with pytest.raises(DataError, match=r"b\.pcd not found"):
         read_lidar(tmp_path / "b.pcd")
 
 

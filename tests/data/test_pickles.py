@@ -232,9 +232,9 @@ def test_arrays_nested_deeply_do_not_exhaust_the_stack(tmp_path: Path) -> None:
     start += b"(I1\n(I1\ntcnumpy\ndtype\n(S'O'\ntRI00\n]"
     path = tmp_path / "deep.pkl"
     path.write_bytes(start * 100_000 + b"N" + b"atb" * 100_000 + b".")
-    assert "nested too deeply" in outcomes(path)[0]
+    assert "nested deeper" in outcomes(path)[0]
     path.write_bytes(b"(" * 100_000 + b"t" * 100_000 + b".")
-    assert "refused" in outcomes(path)[0]
+    assert "nested deeper" in outcomes(path)[0]
 
 
 def test_attributes_of_ordered_dictionaries_are_refused(tmp_path: Path) -> None:
@@ -339,13 +339,14 @@ def test_guards_keep_no_state_between_files(tmp_path: Path, name: bytes) -> None
             pickles.load(path)
 
 
-def test_deep_nesting_and_cycles(tmp_path: Path) -> None:
+def test_deep_nesting_and_cycles_are_refused(tmp_path: Path) -> None:
     cycle: list[Any] = [1]
     cycle.append(cycle)
-    found = pickles.load(save(tmp_path / "cycle.pkl", cycle))
-    assert found[1] is found
+    with pytest.raises(DataError, match=r"cycle\.pkl.*a value holds itself"):
+        pickles.load(save(tmp_path / "cycle.pkl", cycle))
     (tmp_path / "deep.pkl").write_bytes(b"]" * 50_000 + b"a" * 49_999 + b".")
-    assert isinstance(pickles.load(tmp_path / "deep.pkl"), list)
+    with pytest.raises(DataError, match=r"deep\.pkl.*nested deeper than 64 levels"):
+        pickles.load(tmp_path / "deep.pkl")
 
 
 def test_truncated_file_is_named_at_any_length(tmp_path: Path) -> None:
@@ -353,7 +354,7 @@ def test_truncated_file_is_named_at_any_length(tmp_path: Path) -> None:
     path = tmp_path / "cut.pkl"
     for length in range(0, len(content) - 1, 37):
         path.write_bytes(content[:length])
-        with pytest.raises(DataError, match=r"cut\.pkl is no complete pickle"):
+        with pytest.raises(DataError, match=r"cut\.pkl is (no complete pickle|empty)"):
             pickles.load(path)
 
 
@@ -369,5 +370,5 @@ def test_garbage_is_named(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.pkl cannot be read"):
+    with pytest.raises(DataError, match=r"none\.pkl not found"):
         pickles.load(tmp_path / "none.pkl")

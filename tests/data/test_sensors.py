@@ -79,13 +79,13 @@ def test_small_decode_of_other_formats(tmp_path):
 
 
 def test_missing_and_damaged_images_are_named(root):
-    with pytest.raises(DataError, match=rf"CAM_B0/{token(3)}\.jpg cannot be read"):
+    with pytest.raises(DataError, match=rf"CAM_B0/{token(3)}\.jpg not found"):
         load_camera(scene(), "CAM_B0", config(root))
     path = camera_path(scene(), "CAM_F0", config(root))
     whole = path.read_bytes()
     for content in (b"", b"not an image", whole[:-200], whole[:20]):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=rf"{token(3)}\.jpg is damaged"):
+        with pytest.raises(DataError, match=rf"{token(3)}\.jpg is (damaged|empty)"):
             load_camera(scene(), "CAM_F0", config(root))
 
 
@@ -100,7 +100,7 @@ def test_lidar(root):
     np.testing.assert_allclose(lidar_in_ego(points, scene().current), [[10.9, 2, 0.5]])
     with pytest.raises(DataError, match="names no LiDAR file"):
         load_lidar(scene(lidar_path=None), config(root))
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not found"):
         load_lidar(scene(), config(root), frame=0)
 
 

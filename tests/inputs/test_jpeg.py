@@ -58,7 +58,7 @@ def test_truncated_images_are_refused(left: int, tmp_path: Path) -> None:
 
 
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none.jpg cannot be read"):
+    with pytest.raises(DataError, match=r"none.jpg not found"):
         read_camera(tmp_path / "none.jpg")
 
 

@@ -25,7 +25,7 @@ def test_index_lists_versions(tiny_map_root):
 
 
 def test_missing_and_damaged_index(tmp_path):
-    with pytest.raises(DataError, match=r"nuplan-maps-v1\.0\.json cannot be read.*data\.maps"):
+    with pytest.raises(DataError, match=r"nuplan-maps-v1\.0\.json not found.*data\.maps"):
         locations(tmp_path)
     (tmp_path / "nuplan-maps-v1.0.json").write_text('{"a": 3}')
     with pytest.raises(DataError, match="damaged"):

@@ -125,5 +125,5 @@ def test_a_bad_time_names_script_and_line(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not found"):
         read_script(tmp_path / "job.sbatch")

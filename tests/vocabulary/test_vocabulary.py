@@ -56,13 +56,13 @@ def test_truncated_file_is_refused(tmp_path: Path) -> None:
     Vocabulary(some_poses()).save(tmp_path / "v.npy")
     data = (tmp_path / "v.npy").read_bytes()
     (tmp_path / "v.npy").write_bytes(data[:-100])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"v\.npy is damaged: .*it must be a plain \.npy array of float32"):
         Vocabulary.load(tmp_path / "v.npy")
 
 
 def test_pickled_file_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"v\.npy is damaged: .*it must be a plain \.npy array of float32"):
         Vocabulary.load(tmp_path / "v.npy")
 
 

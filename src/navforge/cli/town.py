@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from rich.table import Table
 
 from navforge.core import config as configs
@@ -13,6 +12,7 @@ from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, NavforgeError
 from navforge.core.failures import FAILURES, Failure, describe_failures, write_failures
+from navforge.core.outside.text import read_yaml
 from navforge.core.products import TOWN, claim
 from navforge.core.screen import Screen
 from navforge.town.generate import SCALES, LogReport, generate, summarise
@@ -79,7 +79,9 @@ def _require_own(config: Config) -> None:
     """Refuse a folder that holds another world; mark this one."""
     marker = config.out / "town.config.yaml"
     if marker.exists():
-        there, wanted = yaml.safe_load(marker.read_text()), configs.to_dict(config)
+        there, wanted = read_yaml(marker, "town config"), configs.to_dict(config)
+        if not isinstance(there, dict):
+            raise ConfigError(f"out: {marker} holds no keys; delete the folder or give another out")
         different = [name for name in wanted if name not in ("out", "workers") and there.get(name) != wanted[name]]
         if different:
             raise ConfigError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from rich.progress import TaskID
 from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
-from navforge.core.errors import ConfigError
+from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import sole_use
+from navforge.core.outside.text import read_json
 from navforge.core.parallel import progress
 from navforge.core.screen import say
 from navforge.data.paths import DataConfig
@@ -89,10 +89,10 @@ def require_own(config: Config, facts: dict[str, Any]) -> None:
     if not config.out.exists():
         return
     try:
-        present = json.loads(sidecar.read_text("utf-8"))
+        present = read_json(sidecar, "facts")
         expected = {**facts, "size": config.size}
         different = [f"{name} is {present.get(name)}" for name in expected if present.get(name) != expected[name]]
-    except (OSError, ValueError, AttributeError) as error:
+    except DataError as error:
         raise ConfigError(
             f"out: {config.out} is a vocabulary whose origin is not known ({sidecar.name} cannot be read), it would be "
             "replaced; give another out= or delete it"

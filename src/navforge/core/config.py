@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from navforge.core.errors import ConfigError
+from navforge.core.outside.text import parse_yaml
 
 ConfigT = TypeVar("ConfigT")
 
@@ -233,7 +234,7 @@ def _convert(leaf: Leaf, allowed: Any, text: str) -> Any:
         return tuple(texts) if origin is tuple else texts
     schema = dataclasses.make_dataclass("Schema", [("value", kind, dataclasses.field(default=typing.cast(Any, "???")))])
     try:
-        raw = yaml.safe_load(text)
+        raw = parse_yaml(text)
         if kind is float and isinstance(raw, str):
             raw = float(raw)  # YAML 1.1 reads "1e-4" as a string
         if kind is float and isinstance(raw, bool):
@@ -242,7 +243,7 @@ def _convert(leaf: Leaf, allowed: Any, text: str) -> Any:
             raise ValueError("not a whole number")
         merged = OmegaConf.merge(OmegaConf.structured(schema), {"value": raw})
         value = OmegaConf.to_container(merged, resolve=True)["value"]  # type: ignore[index,call-overload]
-    except (OmegaConfBaseException, ValueError, yaml.YAMLError) as error:
+    except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_bad_value(leaf, text)) from error
     if value is None:
         raise ConfigError(_bad_value(leaf, text))
@@ -252,8 +253,8 @@ def _convert(leaf: Leaf, allowed: Any, text: str) -> Any:
 def _texts(leaf: Leaf, text: str) -> list[str]:
     """A YAML list taken as written: no number, no `${...}` is read into it."""
     try:
-        found = yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
+        found = parse_yaml(text, as_written=True)
+    except ValueError as error:
         raise ConfigError(_bad_value(leaf, text)) from error
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise ConfigError(_bad_value(leaf, text))

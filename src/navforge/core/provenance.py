@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 import navforge
 from navforge.core import config as configs
 from navforge.core.files import write_json, write_text
+from navforge.core.outside.text import read_json
 from navforge.core.screen import say
 
 LIBRARIES = ("numpy", "numba", "scipy", "shapely", "polars", "torch", "torchvision", "timm", "lightning")
@@ -59,7 +59,7 @@ def git_state(package: Path = PACKAGE) -> dict[str, Any]:
     """
     snapshot = package.parent / SNAPSHOT
     if snapshot.is_file():
-        return json.loads(snapshot.read_text(encoding="utf-8"))["git"]
+        return read_json(snapshot, "snapshot record")["git"]
     tracked = run_git(package, "ls-files", "--error-unmatch", "__init__.py")
     status = run_git(package, "status", "--porcelain", "--", ".")
     commit = run_git(package, "rev-parse", "HEAD")

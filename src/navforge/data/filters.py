@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from navforge.core.errors import DataError
 from navforge.core.outside.text import read_yaml
 from navforge.data.names import check_name
@@ -160,7 +158,7 @@ def _checked(name: str, value: Any, kind: str, path: Path) -> Any:
 def _names(name: str, values: list[Any], path: Path) -> tuple[str, ...]:
     wrong = [index for index, value in enumerate(values) if not isinstance(value, str)]
     if wrong:
-        written = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))[name][wrong[0]]
+        written = read_yaml(path, "scene filter", as_written=True)[name][wrong[0]]
         more = f"; {len(wrong) - 1} more of the list are not text" if len(wrong) > 1 else ""
         raise DataError(f"scene filter {path}: {name}[{wrong[0]}] {_not_text(values[wrong[0]], written)}{more}")
     for index, value in enumerate(values):

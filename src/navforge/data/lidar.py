@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+from navforge.core.outside.files import but_is, read_bytes, shown
 
 
 class LidarColumn(IntEnum):
@@ -103,11 +104,11 @@ def decode_lidar(content: bytes, source: Path | str = "LiDAR sweep") -> NDArray[
         count = int(header["POINTS"][0])
         wide = any(int(c) != 1 for c in header["COUNT"])
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise DataError(f"{source}: damaged point cloud header ({error})") from error
+        raise DataError(f"{source}: damaged point cloud header ({str(error)[:200]})") from error
     missing = [name for name in FIELDS if name not in (record.names or ())]
     if missing or wide:
         raise DataError(
-            f"{source}: expected single fields {', '.join(FIELDS)}; the file has {', '.join(record.names or ())}"
+            f"{source}: expected single fields {', '.join(FIELDS)}; the file has {shown(', '.join(record.names or ()))}"
         )
     needed, there = count * record.itemsize, len(content) - start
     if count < 0 or there < needed:
@@ -121,11 +122,7 @@ def decode_lidar(content: bytes, source: Path | str = "LiDAR sweep") -> NDArray[
 
 def read_lidar(path: Path | str) -> NDArray[np.float32]:
     """`decode_lidar` of a file; DataError names the path if it is missing or damaged."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"LiDAR sweep {path} cannot be read: {error.strerror}") from error
-    return decode_lidar(content, path)
+    return decode_lidar(read_bytes(path, "LiDAR sweep"), f"LiDAR sweep {path}")
 
 
 def _parse_header(content: bytes, source: Path | str) -> tuple[dict[str, list[str]], int]:
@@ -141,8 +138,8 @@ def _parse_header(content: bytes, source: Path | str) -> tuple[dict[str, list[st
         header[key.upper()] = words
         if key.upper() == "DATA":
             if words != ["binary"]:
-                raise DataError(f"{source}: point cloud data is {' '.join(words)}, only binary is read")
+                raise DataError(f"{source}: point cloud data is {shown(' '.join(words))}, only binary is read")
             return header, start
         if len(header) > 32:
             break
-    raise DataError(f"{source}: not a point cloud: no DATA line in the header")
+    raise DataError(f"{source}: not a point cloud: no DATA line in the header{but_is(content[:16])}")

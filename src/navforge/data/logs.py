@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+from navforge.core.outside.files import shown
 from navforge.data import pickles
 from navforge.data.names import check_name
 from navforge.maps.schema import LOCATION_ALIASES
@@ -250,7 +251,7 @@ class Frame:
         try:
             return convert(value)
         except (TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise DataError(f"{self._where()}: {key!r} is malformed: {error}") from error
+            raise DataError(f"{self._where()}: {key!r} is malformed: {str(error)[:200]}") from error
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ def read_log(path: Path | str) -> Log:
     path = Path(path)
     value = pickles.load(path)
     if not isinstance(value, Sequence) or not all(isinstance(frame, Mapping) for frame in value):
-        raise DataError(f"{path}: expected a list of frame dictionaries, found a {type(value).__name__}")
+        raise DataError(f"{path}: expected a list of frame dictionaries, found {shown(value)}")
     check_name(path.stem, f"{path}: the log's name")
     frames = tuple(Frame(raw, str(path), index) for index, raw in enumerate(value))
     return Log(path.stem, path, frames)

@@ -8,6 +8,7 @@ whose items share arrays cannot be read so, and says so.
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import struct
 from collections import OrderedDict
@@ -20,12 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
+from navforge.core.outside.files import open_regular, shown
 from navforge.data.pickled_arrays import Guard, PickledDtype
 from navforge.data.pickles import DAMAGE, admitted, settled
 
 _SMALL = 256
 """Bytes and text up to this size are remembered: pickles refer to them again."""
 _DICTS = (dict, OrderedDict)
+_LARGEST_TUPLE = 100
+"""Values of a tuple and of all tuples in it, however often they are shared; those that make an array have about 20."""
 _CHUNK = 1000
 """Items between two marks; as Python's own pickler writes."""
 
@@ -52,7 +56,7 @@ def read_items(
             values, or its items share arrays; and what `take` raises.
     """
     path = Path(path)
-    with _told(path), open(path, "rb", buffering=1 << 20) as file:
+    with _told(path), open_regular(path, "teacher table") as file:
         reader = _Reader(file, path, take, tell)
         if type(reader.load()) is not dict:
             raise DataError(f"{path} holds no dict; a table is a dict token -> column -> array")
@@ -132,6 +136,10 @@ class _Reader(_Plain):
     ) -> None:
         super().__init__(file)
         self._file = file
+        self._bytes = os.fstat(file.fileno()).st_size
+        self._plain_read = file.read
+        self._file_read = self._bounded_read
+        self._tuples: dict[int, tuple[tuple[Any, ...], int]] = {}
         self._tell = tell
         self.memo = _Memo()
         self.count = 0
@@ -142,7 +150,21 @@ class _Reader(_Plain):
         return admitted(module, name, self._path)
 
     def persistent_load(self, pid: Any) -> Any:
-        raise DataError(f"{self._path}: refused: the pickle refers to outside storage ({str(pid)[:80]})")
+        raise DataError(f"{self._path}: refused: the pickle refers to outside storage ({shown(pid)})")
+
+    def _bounded_read(self, count: int) -> bytes:
+        if count > self._bytes:
+            raise EOFError(f"a length of {count} bytes is stated in a file of {self._bytes}")
+        return self._plain_read(count)
+
+    def bound_tuple(self) -> None:
+        """Refuse a tuple, just made, which is too deep or too large to be hashed."""
+        item = self.stack[-1]
+        known = (self._tuples.get(id(part)) for part in item)
+        size = len(item) + sum(size for _, size in filter(None, known))
+        if size > _LARGEST_TUPLE:
+            raise ValueError("tuples within tuples of a table")
+        self._tuples[id(item)] = item, size
 
     def hand_over(self, items: list[Any]) -> None:
         if len(items) % 2:
@@ -155,6 +177,7 @@ class _Reader(_Plain):
             except Exception as error:
                 raise _TakeError(error) from error
         self.memo.forget()
+        self._tuples.clear()
         self._tell(self._file.tell())
 
     def at_root(self) -> bool:
@@ -177,6 +200,21 @@ def _watched(code: int) -> Callable[[_Reader], None]:
         reader.refuse_gone()
 
     return run
+
+
+def _tuple(code: int) -> Callable[[_Reader], None]:
+    plain = _Plain.dispatch[code]
+
+    def run(reader: _Reader) -> None:
+        plain(reader)
+        reader.bound_tuple()
+
+    return run
+
+
+def _bytearray(reader: _Reader) -> None:
+    (length,) = struct.unpack("<Q", reader.read(8))
+    reader.append(bytearray(reader.read(length)))
 
 
 def _setitems(reader: _Reader) -> None:
@@ -204,6 +242,8 @@ def _setitem(reader: _Reader) -> None:
 _Reader.dispatch = {
     **_Plain.dispatch,
     **{code[0]: _watched(code[0]) for code in (pickle.GET, pickle.BINGET, pickle.LONG_BINGET)},
+    **{code[0]: _tuple(code[0]) for code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)},
+    pickle.BYTEARRAY8[0]: _bytearray,
     pickle.SETITEMS[0]: _setitems,
     pickle.SETITEM[0]: _setitem,
 }

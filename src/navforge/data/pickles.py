@@ -7,6 +7,7 @@ or structured array reaches the caller.
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -15,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from navforge.core.errors import DataError
+from navforge.core.outside import pickle_limits
+from navforge.core.outside.files import but_is, read_bytes, shown
 from navforge.data.pickled_arrays import ArrayType, Dtype, FromBuffer, Guard, PickledArray, Reconstruct, Scalar
+from navforge.geometry.compiled import kernel
 
 DAMAGE = (
     pickle.UnpicklingError,
@@ -34,27 +38,34 @@ DAMAGE = (
 _PLAIN = frozenset({str, int, float, bool, bytes, bytearray, complex, type(None)})
 _PLAIN_DTYPES = frozenset("biufcSU")
 _STOOD_IN = frozenset({PickledArray, tuple})
+_measure = kernel(pickle_limits.measure)
 
 
-def load(path: Path | str) -> Any:
+def load(path: Path | str, what: str = "log") -> Any:
     """The value in a pickle file.
+
+    Args:
+        path: the file.
+        what: what it is to the user.
 
     Returns:
         Nested dicts (also ordered), lists, tuples and sets of numbers, text, bytes, None, numpy scalars and arrays.
 
     Raises:
-        DataError: the file cannot be read, is truncated or no pickle, or names anything but numpy arrays and plain
-            values; the message names the file and the refused global.
+        DataError: the file cannot be read, is truncated or no pickle, is larger than `pickle_limits` allow, or names
+            anything but numpy arrays and plain values; the message names the file and the refused global.
     """
+    content = read_bytes(path, what)
     try:
-        with open(path, "rb") as file:
-            return settled(_Unpickler(file, Path(path)).load(), path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+        pickle_limits.check(content, compiled=_measure)
+        return settled(_Unpickler(io.BytesIO(content), Path(path)).load(), path)
     except DataError:
         raise
     except DAMAGE as error:
-        raise DataError(f"{path} is no complete pickle of plain values ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"{what} {path} is no complete pickle of plain values ({type(error).__name__}: {str(error)[:200]})"
+            f"{but_is(content[:16])}; copy or download it again"
+        ) from error
 
 
 class _Encode(Guard):
@@ -142,13 +153,13 @@ class _Unpickler(pickle.Unpickler):
         return admitted(module_name, global_name, self._path)
 
     def persistent_load(self, pid: Any) -> Any:
-        raise DataError(f"{self._path}: refused: the pickle refers to outside storage ({str(pid)[:80]})")
+        raise DataError(f"{self._path}: refused: the pickle refers to outside storage ({shown(pid)})")
 
 
 def settled(root: Any, path: Path | str) -> Any:
     """An unpickled value with arrays in the places kept for them; any value that is not plain data is refused.
 
-    Iterative, because a hostile pickle may nest deeply; nested tuples, which must be made anew, raise RecursionError.
+    Values are nested no deeper than `pickle_limits` allow.
     """
     seen: dict[int, Any] = {}
     tuples: dict[int, tuple[Any, Any]] = {}

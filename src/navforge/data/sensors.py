@@ -16,12 +16,24 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from navforge.core.errors import DataError
-from navforge.core.outside.files import inside
+from navforge.core.outside.files import but_is, inside, read_bytes
 from navforge.data.lidar import LidarColumn, read_lidar
 from navforge.data.logs import CameraParameters, Frame
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 
+IMAGE = "camera image"
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    MemoryError,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises of a damaged image."""
 _MIN_DEPTH_M = 1e-3
 
 
@@ -104,10 +116,7 @@ def read_image(path: Path | str, *, scale: int = 1) -> NDArray[np.uint8]:
     """An image file as (H, W, 3) uint8 RGB; see `load_camera`."""
     if scale not in (1, 2, 4, 8):
         raise ValueError(f"scale must be 1, 2, 4 or 8, got {scale}")
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"camera image {path} cannot be read: {error.strerror}") from error
+    content = read_bytes(path, IMAGE)
     try:
         with Image.open(io.BytesIO(content)) as image:
             if scale > 1:
@@ -116,8 +125,10 @@ def read_image(path: Path | str, *, scale: int = 1) -> NDArray[np.uint8]:
                 if image.size != size:
                     return np.asarray(image.convert("RGB").reduce(scale))
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"camera image {path} is damaged: {error}") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{IMAGE} {path} is damaged or not an image{but_is(content[:16])}") from error
+    except _DAMAGE as error:
+        raise DataError(f"{IMAGE} {path} is damaged: {error}") from error
 
 
 def load_lidar(scene: Scene, data: DataConfig, frame: int = -1) -> NDArray[np.float32]:

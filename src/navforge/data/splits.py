@@ -11,6 +11,7 @@ from pathlib import Path
 from navforge.core import parallel
 from navforge.core.errors import DataError
 from navforge.core.files import fingerprint
+from navforge.core.outside.files import read_bytes
 from navforge.data.filters import SceneFilter, read_filter
 from navforge.data.logs import read_log
 from navforge.data.official_filters import OFFICIAL, where_to_get
@@ -187,7 +188,7 @@ def _filter_path(split: str, root: Path, data: DataConfig) -> Path | None:
     paths = data.scene_filters(name)
     if not paths:
         raise DataError(_unknown_split(split, name, root, data))
-    others = [path for path in paths[1:] if path.read_bytes() != paths[0].read_bytes()]
+    others = [path for path in paths[1:] if read_bytes(path, "scene filter") != read_bytes(paths[0], "scene filter")]
     if others:
         raise DataError(f"split {split!r}: {paths[0]} and {others[0]} differ; give the path of the one that is meant")
     return paths[0]

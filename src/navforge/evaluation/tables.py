@@ -21,6 +21,9 @@ from polars.exceptions import PanicException, PolarsError
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, fingerprint
+from navforge.core.outside.files import but_is, open_regular
+from navforge.core.outside.records import record
+from navforge.core.outside.text import parse_json
 from navforge.evaluation.trajectories import listing
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import LOG_REPLAY
@@ -180,13 +183,13 @@ def read(path: Path | str) -> ScoreTable:
         DataError: no such file, not a score table, written by another format version, or damaged.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no score table {path}")
+    with open_regular(path, "score table") as file:
+        head = file.read(16)
     try:
         metadata = pl.read_parquet_metadata(path)
         frame = pl.read_parquet(path)
     except (PolarsError, PanicException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+        raise DataError(f"score table {path} is not a readable Parquet file{but_is(head)}") from error
     footer = metadata.get(FOOTER_KEY)
     if footer is None:
         raise DataError(f"{path} is not a score table of navforge: its footer has no key {FOOTER_KEY!r}")
@@ -199,11 +202,13 @@ def read(path: Path | str) -> ScoreTable:
 
 def _meta(footer: str, path: Path) -> TableMeta:
     try:
-        values = json.loads(footer)
+        values = parse_json(footer)
         if values["format"] != FORMAT:
             raise DataError(f"{path} has table format {values['format']}, this version reads {FORMAT}; score again")
-        return TableMeta(**{**values, "protocols": tuple(values["protocols"])})
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        return record(TableMeta, values)
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: the metadata in its footer is damaged ({error}); score again") from error
 
 

@@ -6,9 +6,6 @@ token's current pose, the current pose itself left out, and `interval_s`, the ti
 
 from __future__ import annotations
 
-import tokenize
-import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, fingerprint
+from navforge.core.outside.arrays import read_npz
 from navforge.geometry.columns import Pose
 from navforge.geometry.se2 import wrap_angle
 from navforge.simulation.plans import HORIZON_S, horizon_interval
@@ -32,18 +30,6 @@ _RAD_OFF, _DEGREES_OFF = 0.3, 0.1
 """Median angle, rad, between heading and direction of travel: too large in rad, small in degrees."""
 _CURRENT_POSE = "the first pose of every trajectory that moves is zero, as the current pose is"
 _NAMES = ("tokens", "poses", "interval_s")
-_UNREADABLE = (
-    ValueError,
-    OSError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    tokenize.TokenError,
-)
-"""What numpy and zipfile raise of a file that is damaged, encrypted, packed by an unknown method or too large."""
 
 
 @dataclass(frozen=True)
@@ -119,25 +105,8 @@ def read(path: Path | str) -> Trajectories:
     Raises:
         DataError: not an npz file, an array missing, of the wrong type or shape, or values no trajectory has.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"trajectories: no file {path}")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise DataError(f"{path} is not an npz file; write it with numpy.savez(tokens=, poses=, interval_s=)")
-        with loaded as file:
-            missing = [name for name in _NAMES if name not in file.files]
-            if missing:
-                raise DataError(f"{path} has no array {', '.join(missing)}; it holds {', '.join(file.files)}")
-            tokens, poses, interval = (file[name] for name in _NAMES)
-    except DataError:
-        raise
-    except _UNREADABLE as error:
-        raise DataError(
-            f"{path} cannot be read as an npz file of plain arrays: it is damaged or holds Python objects; "
-            "write it with numpy.savez(tokens=, poses=, interval_s=)"
-        ) from error
+    arrays = read_npz(path, "trajectories", _NAMES, remedy="write it with numpy.savez(tokens=, poses=, interval_s=)")
+    tokens, poses, interval = (arrays[name] for name in _NAMES)
     if interval.size != 1 or interval.dtype.kind not in "fiu":
         raise DataError(f"{path}: interval_s must be one number, got {interval.dtype} of shape {interval.shape}")
     try:

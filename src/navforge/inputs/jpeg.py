@@ -16,7 +16,8 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from navforge.core.errors import DataError
-from navforge.data.sensors import read_image
+from navforge.core.outside.files import read_bytes
+from navforge.data.sensors import IMAGE, read_image
 
 Buffer = bytes | bytearray | memoryview
 
@@ -29,16 +30,13 @@ def read_camera(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: it is missing, truncated or no image.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"camera image {path} cannot be read: {error.strerror}") from error
+    content = read_bytes(path, IMAGE)
     if not content.startswith(_JPEG_START):
         return read_image(path)
     try:
         return decode(content)
     except DataError as error:
-        raise DataError(f"camera image {path} is damaged: {error}") from error
+        raise DataError(f"{IMAGE} {path} is damaged: {error}") from error
 
 
 def decode(content: Buffer) -> NDArray[np.uint8]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from navforge.core.outside import pickle_limits
 from navforge.runs.folder import RunFolder
 
-_LARGEST = 64_000_000
+_LARGEST = 1 << 24
 """Bytes of the part of a checkpoint that holds no tensors; a larger one is not looked into."""
 
 
@@ -55,11 +57,11 @@ def position(path: Path) -> dict[str, int]:
             (name,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if archive.getinfo(name).file_size > _LARGEST:
                 return {}
-            with archive.open(name) as file:
-                values = _PlainUnpickler(file).load()
-        found = values["training"]["position"]
+            content = archive.read(name)
+        pickle_limits.check(content)
+        found = _PlainUnpickler(io.BytesIO(content)).load()["training"]["position"]
         return {key: value for key, value in found.items() if isinstance(value, int)}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError):
+    except Exception:  # whatever the readers of archives and pickles stumble over
         return {}
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
+
+from navforge.core.outside.files import read_bytes
 
 
 def read_columns(path: Path) -> dict[str, list[float]]:
@@ -14,10 +17,10 @@ def read_columns(path: Path) -> dict[str, list[float]]:
     """
     if not path.is_file():
         return {}
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        names = next(reader, [])
-        rows = [row for row in reader if len(row) == len(names)]
+    text = read_bytes(path, "table", empty=True).decode("utf-8", errors="replace")
+    reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""))
+    names = next(reader, [])
+    rows = [row for row in reader if len(row) == len(names)]
     return {name: [_number(row[i]) for row in rows] for i, name in enumerate(names)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -13,6 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from navforge.core.errors import NavforgeError
+from navforge.core.outside.files import open_regular, read_bytes
+from navforge.core.outside.records import record
+from navforge.core.outside.text import parse_json
 from navforge.jobs.cluster import SlurmJob, ask
 from navforge.jobs.state import State, state_of
 from navforge.jobs.view import RunView, read_run
@@ -184,7 +186,7 @@ def read_lines(path: Path, folder: RunFolder) -> tuple[Line, ...]:
     if not path.is_file():
         return ()
     name = str(path.relative_to(folder.path))
-    with open(path, "rb") as file:
+    with open_regular(path, "log", empty=True) as file:
         skipped = max(0, os.fstat(file.fileno()).st_size - LOG_BYTES)
         number = file.read(skipped).count(b"\n") if skipped else 0
         lines = file.read().decode("utf-8", errors="replace").split("\n")
@@ -234,15 +236,23 @@ def _job_log(folder: RunFolder, job: str | None, started: float | None) -> tuple
     return lines[max(began) :] if began else lines
 
 
+@dataclass(frozen=True)
+class _Provenance:
+    """What is read of `launch.provenance.json`."""
+
+    command: tuple[str, ...] = ()
+    directory: str = ""
+
+
 def read_command(folder: RunFolder) -> tuple[tuple[str, ...], str]:
     """The command line a run was started with, and in which directory; empty where it is not recorded."""
     try:
         # Ranks write train.provenance.json too, with the command of a rank.
         text = _text(folder.path / "launch.provenance.json") or _text(folder.path / COMMAND_FILE)
-        provenance = json.loads(text or "{}")
+        provenance = record(_Provenance, parse_json(text or "{}"), newer=True)
     except ValueError:
         return (), ""  # damaged: as good as not recorded
-    return tuple(str(word) for word in provenance.get("command", ())), str(provenance.get("directory", ""))
+    return provenance.command, provenance.directory
 
 
 def _rank_log(folder: RunFolder, rank: int) -> tuple[Line, ...]:
@@ -258,4 +268,4 @@ def _matches(lines: tuple[Line, ...], pattern: str) -> list[tuple[Line, re.Match
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return read_bytes(path, "record", empty=True).decode("utf-8", errors="replace") if path.is_file() else ""

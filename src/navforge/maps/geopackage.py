@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,12 @@ import pyogrio.raw
 import pyproj
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError
+from pyproj.exceptions import ProjError
 
 from navforge.core.errors import DataError
-from navforge.core.outside.files import inside, shown
+from navforge.core.outside.files import but_is, inside, open_regular, shown
+from navforge.core.outside.text import read_json
 from navforge.maps.flat import Geometries
 from navforge.maps.layers import LayerTable
 from navforge.maps.schema import (
@@ -30,6 +31,8 @@ from navforge.maps.schema import (
     LayerSchema,
 )
 
+_SQLITE = b"SQLite format 3\x00"
+
 
 def locations(map_root: Path | str) -> dict[str, str]:
     """Map version of every location that the index of a map root lists.
@@ -38,13 +41,11 @@ def locations(map_root: Path | str) -> dict[str, str]:
         DataError: the index is missing or damaged.
     """
     path = Path(map_root) / INDEX_FILE
-    try:
-        index = json.loads(path.read_text())
-        return {str(location): str(entry["version"]) for location, entry in index.items()}
-    except OSError as error:
-        raise DataError(f"map index {path} cannot be read: {error.strerror}; point data.maps at its folder") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"map index {path} is damaged: {error!r}") from error
+    index = read_json(path, "map index", missing="point data.maps at its folder")
+    for location, entry in index.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("version"), str):
+            raise DataError(f"map index {path} is damaged: location {shown(location)} has no version")
+    return {location: entry["version"] for location, entry in index.items()}
 
 
 def map_path(map_root: Path | str, location: str) -> Path:
@@ -114,22 +115,35 @@ def _read_raw(
     path: Path | str, layer: str, columns: list[str] | None
 ) -> tuple[list[str], list[NDArray[Any]], Any, NDArray[np.int64], str | None]:
     """Column names and values, WKB geometries, feature ids and CRS of a layer."""
+    with open_regular(path, "map file") as file:
+        head = file.read(len(_SQLITE))
+    if head != _SQLITE:
+        raise DataError(f"map file {path} is not a GeoPackage{but_is(head)}; download it again")
     try:
         meta, fid, wkb, values = pyogrio.raw.read(path, layer=layer, columns=columns, return_fids=True)
     except DataLayerError as error:
         raise DataError(f"{path}: no layer {layer!r} in the map file") from error
-    except DataSourceError as error:
-        raise DataError(f"{path} is no readable map file: {error}") from error
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        MemoryError,
+    ) as error:
+        # Without the advice of GDAL about drivers.
+        raise DataError(f"map file {path} is damaged; download it again") from error
     return list(meta["fields"]), list(values), wkb, np.asarray(fid, np.int64), meta["crs"]
 
 
 def _project(wkb: Any, source_crs: str, target_crs: str, where: str) -> Geometries:
     if wkb is None:
         raise DataError(f"{where} holds no geometry")
-    geometry: Any = shapely.force_2d(shapely.from_wkb(wkb))
-    transformer = pyproj.Transformer.from_crs(source_crs, target_crs, always_xy=True)
-    xy = shapely.get_coordinates(geometry)
-    projected = np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+    try:
+        geometry: Any = shapely.force_2d(shapely.from_wkb(wkb))
+        transformer = pyproj.Transformer.from_crs(source_crs, target_crs, always_xy=True)
+        xy = shapely.get_coordinates(geometry)
+        projected = np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+    except (shapely.errors.ShapelyError, ProjError) as error:
+        raise DataError(f"{where}: {error}") from error
     if not np.isfinite(projected).all():
         raise DataError(f"{where}: some coordinates have no place in {target_crs}")
     return shapely.set_coordinates(geometry, projected)

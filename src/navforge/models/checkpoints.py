@@ -6,8 +6,6 @@ A checkpoint holds weights under `state_dict`, the state of training, and the ke
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,8 @@ from torch import Tensor
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path
+from navforge.core.outside.files import shown
+from navforge.core.outside.records import record
 from navforge.models.plain_files import load_plain
 
 KEY = "navforge"
@@ -38,6 +38,15 @@ class Checkpoint:
     """`fingerprints` of vocabulary, teacher, cache and split, `train` config, `provenance`."""
 
 
+@dataclass(frozen=True)
+class _About:
+    """What is written under `KEY`."""
+
+    format: int
+    planner: dict[str, Any]
+    facts: dict[str, Any]
+
+
 def contents(planner: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     """The value to write under `KEY`."""
     return {"format": FORMAT, "planner": planner, "facts": facts}
@@ -54,9 +63,20 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
 def planner_part(path: Path, values: dict[str, Any]) -> Checkpoint:
     """What of a checkpoint's values makes a planner."""
-    about = values[KEY]
-    state = {name[len(PREFIX) :]: value for name, value in values["state_dict"].items() if name.startswith(PREFIX)}
-    return Checkpoint(path, about["planner"], state, about["facts"])
+    try:
+        about = record(_About, values[KEY])
+        fingerprints = about.facts.get("fingerprints", {})
+        if not isinstance(fingerprints, dict):
+            raise ValueError(f"fingerprints are {shown(fingerprints)}")
+        state = values["state_dict"]
+        if not isinstance(state, dict) or not all(
+            isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+        ):
+            raise ValueError("state_dict holds more than tensors by name")
+    except ValueError as error:
+        raise DataError(f"checkpoint {path} is damaged: {error}") from error
+    state = {name[len(PREFIX) :]: value for name, value in state.items() if name.startswith(PREFIX)}
+    return Checkpoint(path, about.planner, state, about.facts)
 
 
 def read_values(path: Path | str) -> dict[str, Any]:
@@ -66,20 +86,19 @@ def read_values(path: Path | str) -> dict[str, Any]:
         DataError: as `read_checkpoint`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"checkpoint {path} not found; navforge train writes checkpoints/best.ckpt in its out folder")
-    _check_sums(path)
     remedy = (
         "navforge runs no code from a checkpoint: use one that navforge train wrote, or convert a published one with "
         f"navforge import-checkpoint source={path} agent=NAME out=FILE.ckpt"
     )
-    values = load_plain(path, what="checkpoint", remedy=remedy)
+    values = load_plain(
+        path, what="checkpoint", remedy=remedy, missing="navforge train writes checkpoints/best.ckpt in its out folder"
+    )
     if not isinstance(values, dict) or KEY not in values or "state_dict" not in values:
         raise DataError(
             f"{path} is not a navforge checkpoint (key {KEY!r} is missing); a published one is converted by "
             f"navforge import-checkpoint source={path} agent=NAME out=FILE.ckpt"
         )
-    if values[KEY].get("format") != FORMAT:
+    if not isinstance(values[KEY], dict) or values[KEY].get("format") != FORMAT:
         raise DataError(f"{path} was written by another version of navforge; train again or use that version")
     return values
 
@@ -97,14 +116,3 @@ def write_values(path: Path | str, values: dict[str, Any]) -> None:
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from error
             raise
-
-
-def _check_sums(path: Path) -> None:
-    """Raise DataError for a file that is cut off or of which a bit is wrong; torch itself does not look."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, zlib.error) as error:
-        raise DataError(f"checkpoint {path} is refused: it is cut off or damaged ({error})") from error
-    if damaged is not None:
-        raise DataError(f"checkpoint {path} is refused: it is damaged (the checksum of {damaged} is wrong)")

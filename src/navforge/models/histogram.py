@@ -20,8 +20,8 @@ from navforge.core.errors import ConfigError
 class HistogramConfig:
     """A square grid around the LiDAR and which points count. The defaults are those of the public TransFuser."""
 
-    metres: int = key(32, "half the side of the square", unit="m", low=1)
-    pixels_per_metre: int = key(4, "pixels along one metre", low=1)
+    metres: int = key(32, "half the side of the square", unit="m", low=1, high=1000)
+    pixels_per_metre: int = key(4, "pixels along one metre", low=1, high=100)
     split_height: float = key(0.2, "points up to this height are ground", unit="m")
     max_height: float = key(100.0, "points from this height on are left out", unit="m")
     cap: int = key(5, "points counted in a pixel at most", low=1, high=255)

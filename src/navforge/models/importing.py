@@ -84,13 +84,11 @@ def read_published(path: Path) -> State:
     Raises:
         DataError: missing, damaged, holding more than tensors and plain values, or no state dict.
     """
-    if not path.is_file():
-        raise DataError(f"checkpoint {path} not found; download it and name it here")
     remedy = (
         "navforge runs no code from a checkpoint: if you trust it, save its 'state_dict' alone with torch.save "
         "where the objects it names are known, and import that file"
     )
-    values = load_plain(path, what="checkpoint", remedy=remedy)
+    values = load_plain(path, what="checkpoint", remedy=remedy, missing="download it and name it here")
     state = values.get(STATE_KEY, values) if isinstance(values, dict) else None
     if isinstance(values, dict) and checkpoints.KEY in values:
         raise DataError(f"{path} is a navforge checkpoint already; evaluate it as it is")

@@ -39,8 +39,8 @@ class PanoramaConfig:
     crop_columns: float = key(
         416 / 1920, "fraction of the columns cut off both sides of every camera but CAM_F0", low=0.0, high=0.45
     )
-    height: int = key(256, "height of the panorama", unit="px", low=16)
-    width: int = key(1024, "width of the panorama", unit="px", low=16)
+    height: int = key(256, "height of the panorama", unit="px", low=16, high=16384)
+    width: int = key(1024, "width of the panorama", unit="px", low=16, high=16384)
     resize: str = key(
         ANTIALIASED,
         "scaling: bilinear (OpenCV, four pixels), as the published planners were trained; antialiased (Pillow)",

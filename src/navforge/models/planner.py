@@ -28,8 +28,20 @@ from navforge.models.encoders import ENCODERS
 from navforge.models.heads import HEADS
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
+from navforge.models.size_limit import parameters_at_most
 from navforge.vocabulary.vocabulary import Vocabulary
 
+_UNFIT = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AssertionError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    MemoryError,
+)
+"""What building a network raises of a config that no network was trained with."""
 VOCABULARY_KEY = "head.vocabulary"
 """Where the vocabulary lies in a planner's state, so that a checkpoint carries it."""
 
@@ -162,10 +174,13 @@ def load_planner(checkpoint: Path | str | Checkpoint, device: str | torch.device
     found = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
     try:
         config = planner_from_dict(found.planner)
-        planner = config.build(_vocabulary(found), pretrained=False)
+        with parameters_at_most(sum(tensor.numel() for tensor in found.state.values())):
+            planner = config.build(_vocabulary(found), pretrained=False)
         planner.load_state_dict(found.state, strict=True)
-    except (ConfigError, RuntimeError) as error:
-        raise DataError(f"{found.path}: the weights do not fit the config stored with them: {error}") from error
+    except _UNFIT as error:
+        raise DataError(
+            f"{found.path}: the weights do not fit the config stored with them: {str(error)[:500]}"
+        ) from error
     return planner.eval().to(device)
 
 
@@ -174,7 +189,7 @@ def _vocabulary(found: Checkpoint) -> Vocabulary | None:
     if poses is None:
         return None
     vocabulary = Vocabulary(poses.numpy())
-    stated = found.facts["fingerprints"]["vocabulary"]
+    stated = found.facts.get("fingerprints", {}).get("vocabulary")
     if stated != vocabulary.fingerprint:
         raise DataError(
             f"{found.path}: the vocabulary inside has fingerprint {vocabulary.fingerprint}, the planner was trained "

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
+from navforge.core.outside.records import record
+from navforge.core.outside.text import read_json
 from navforge.preflight.context import Facts
 from navforge.preflight.finding import Report
 from navforge.preflight.memory import LoaderCost
-from navforge.preflight.steps import StepCost, StepSample
+from navforge.preflight.steps import StepCost
 
 FILE = "preflight.json"
+_REMEDY = "delete it or run navforge preflight again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +47,8 @@ def read_record(out: Path) -> Record:
     path = out / FILE
     if not path.is_file():
         return Record()
+    values = read_json(path, "preflight record", remedy=_REMEDY)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        measured = values["measured"]
-        return Record(
-            accepted=tuple(values["accepted"]),
-            loader=None if measured["loader"] is None else LoaderCost(**measured["loader"]),
-            step=None if measured["step"] is None else _step(measured["step"]),
-        )
+        return record(Record, {"accepted": values["accepted"], **values["measured"]})
     except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it or run navforge preflight again") from error
-
-
-def _step(values: dict[str, Any]) -> StepCost:
-    samples = tuple(StepSample(**sample) for sample in values["samples"])
-    bound = values["bound"]
-    return StepCost(**{**values, "samples": samples, "bound": None if bound is None else tuple(bound)})
+        raise DataError(f"preflight record {path} is damaged: {error}; {_REMEDY}") from error

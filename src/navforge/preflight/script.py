@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.errors import ConfigError, DataError
+from navforge.core.outside.text import read_text
 from navforge.preflight.allocation import Allocation
 from navforge.slurm import durations
 
@@ -53,10 +54,7 @@ def read_script(path: Path) -> Script:
         DataError: not there, no batch script, a time limit Slurm does not understand, or not one command that calls
             navforge train or navforge rank.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"script: {path} cannot be read: {error.strerror}") from error
+    text = read_text(path, "script")
     if "#SBATCH" not in text:
         raise DataError(f"script: {path} has no #SBATCH line; give the file that sbatch gets")
     variables = _variables(text)

@@ -24,12 +24,13 @@ RUN/
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
+from navforge.core.outside.records import record
+from navforge.core.outside.text import read_json
 
 LAST, PREVIOUS, BEST, DAMAGED = "last.ckpt", "previous.ckpt", "best.ckpt", "damaged.ckpt"
 """Names in the folder of checkpoints: the newest, the one before, of the best epoch, and one found damaged."""
@@ -156,20 +157,20 @@ class RunFolder:
         Raises:
             DataError: not a run folder, or its record is damaged.
         """
+        if not self.record_file.exists():
+            raise DataError(f"{self.path} is no run folder: it lacks run.json; navforge train makes one")
+        values = read_json(self.record_file, "run record")
         try:
-            values = json.loads(self.record_file.read_text(encoding="utf-8"))
-            return RunRecord(**{**values, "jobs": tuple(str(job) for job in values["jobs"])})
-        except FileNotFoundError as error:
-            raise DataError(f"{self.path} is no run folder: it lacks run.json; navforge train makes one") from error
-        except (ValueError, TypeError, KeyError) as error:
+            return record(RunRecord, values)
+        except ValueError as error:
             raise DataError(f"{self.record_file} is damaged: {error}") from error
 
-    def write_record(self, record: RunRecord) -> None:
+    def write_record(self, what: RunRecord) -> None:
         """Replace the record."""
-        write_json(self.record_file, asdict(record))
+        write_json(self.record_file, asdict(what))
 
     def add_job(self, job: str) -> None:
         """Note that a job runs this folder; does nothing if that is known."""
-        record = self.read_record()
-        if job not in record.jobs:
-            self.write_record(replace(record, jobs=(*record.jobs, job)))
+        known = self.read_record()
+        if job not in known.jobs:
+            self.write_record(replace(known, jobs=(*known.jobs, job)))

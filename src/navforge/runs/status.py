@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
+from navforge.core.outside.records import record
+from navforge.core.outside.text import parse_json, read_json, read_text
 
 PHASES = ("starting", "rendezvous", "preflight", "smoke", "training", "validating", "finished", "stopped", "failed")
 """`stopped`: ended on a signal after a checkpoint; `failed`: see the rank's Failure."""
@@ -116,16 +118,17 @@ def append_attempt(path: Path, attempt: Attempt) -> None:
 
 
 def read(path: Path, kind: type[RecordT]) -> RecordT | None:
-    """A record, or None where there is none.
+    """A record, or None where there is none; what is not known of it is left out, for the run may be of newer code.
 
     Raises:
         DataError: the file is damaged.
     """
-    try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")), kind)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (ValueError, TypeError) as error:
+    values = read_json(path, "record")
+    try:
+        return record(kind, values, newer=True)
+    except ValueError as error:
         raise DataError(f"{path} is damaged: {error}") from error
 
 
@@ -144,23 +147,14 @@ def read_lines(path: Path, kind: type[RecordT]) -> list[RecordT]:
     Raises:
         DataError: a line before the last is damaged.
     """
-    if not path.is_file():
+    if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(path, "record", empty=True).splitlines()
     found = []
     for number, line in enumerate(lines):
         try:
-            found.append(_parse(json.loads(line), kind))
-        except (ValueError, TypeError) as error:
+            found.append(record(kind, parse_json(line), newer=True))
+        except ValueError as error:
             if number + 1 < len(lines):
                 raise DataError(f"{path}, line {number + 1} is damaged: {error}") from error
     return found
-
-
-def _parse(values: Any, kind: type[RecordT]) -> RecordT:
-    """The record; what it does not know is left out: a run may be of a newer navforge than its reader."""
-    if not isinstance(values, dict):
-        raise TypeError(f"expected an object, got {type(values).__name__}")
-    known = {f.name for f in fields(cast(Any, kind))}
-    kept = {name: value for name, value in values.items() if name in known}
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})

@@ -12,6 +12,7 @@ from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.errors import DataError
 from navforge.core.files import write_text
+from navforge.core.outside.text import read_yaml
 from navforge.data.paths import DataConfig
 from navforge.models.planner import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.training.config import TrainConfig
@@ -52,12 +53,7 @@ def read_run_config(path: Path) -> RunConfig:
         DataError: there is no such file, or it is no YAML mapping.
         ConfigError: an unknown key or a wrong value.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} not found; navforge train writes it before ranks start") from error
-    except yaml.YAMLError as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+    values = read_yaml(path, "run config", missing="navforge train writes it before ranks start")
     if not isinstance(values, dict) or not isinstance(values.get("planner"), dict):
         raise DataError(f"{path} is no run config: it has no planner; navforge train writes one")
     planner = planner_from_dict(values.pop("planner"))

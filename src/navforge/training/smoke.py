@@ -5,7 +5,6 @@ What would make the evaluation after training fail shows here, before the first 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import torch
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
+from navforge.core.outside.text import read_json
 from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
@@ -80,7 +80,7 @@ class Smoke:
 
     def _passed(self) -> dict[str, Any]:
         path = self.folder / FILE
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return read_json(path, "smoke evaluation") if path.is_file() else {}
 
 
 def smoke_evaluation(

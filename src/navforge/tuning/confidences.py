@@ -6,7 +6,6 @@ A file holds, per scene, only entries that no other beats over the whole box of 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from navforge.core.errors import NavforgeError
+from navforge.core.errors import DataError, NavforgeError
 from navforge.core.files import atomic_path
+from navforge.core.outside.arrays import read_npz
 from navforge.core.parallel import progress
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import read_scenes
@@ -124,9 +124,8 @@ def _collect_log(
 def _read(path: Path, tokens: Sequence[str], key: str) -> dict[str, NDArray[Any]] | None:
     """A finished part, or None if it is absent, damaged or of something else."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            part = {name: stored[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        part = read_npz(path, "confidences", ARRAYS)
+    except DataError:
         return None
     fits = str(part["key"]) == key and tuple(part["tokens"]) == tuple(tokens)
     return part if fits else None

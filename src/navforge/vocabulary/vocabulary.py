@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +12,11 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path, fingerprint, write_json
+from navforge.core.outside.arrays import read_npy
+from navforge.core.outside.text import read_json
 
 STEPS = 40
+_SIDECAR_REMEDY = "delete it or build the vocabulary again"
 INTERVAL_S = 0.1
 PLAN_STEPS = np.arange(4, STEPS, 5)
 """Indices of the 8 poses at 2 Hz (0.5 s .. 4.0 s) among the 40 at 10 Hz."""
@@ -79,17 +80,12 @@ class Vocabulary:
             DataError: missing, truncated, of another layout, or not the file its JSON describes.
         """
         path = Path(path)
-        if not path.is_file():
-            raise DataError(f"vocabulary {path} not found; build one with: navforge vocab split=... out={path}")
-        try:
-            poses = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-            raise DataError(
-                f"vocabulary {path} cannot be read: it is damaged or holds more than plain numbers; "
-                "it must be a plain .npy array of float32"
-            ) from error
-        if not isinstance(poses, np.ndarray):
-            raise DataError(f"vocabulary {path} is an archive; it must be one .npy array")
+        poses = read_npy(
+            path,
+            "vocabulary",
+            missing=f"build one with: navforge vocab split=... out={path}",
+            remedy="it must be a plain .npy array of float32",
+        )
         try:
             vocabulary = Vocabulary(poses)
         except DataError as error:
@@ -107,10 +103,9 @@ def _check_sidecar(path: Path, vocabulary: Vocabulary) -> None:
     sidecar = sidecar_path(path)
     if not sidecar.is_file():
         return
-    try:
-        stated = json.loads(sidecar.read_text())["fingerprint"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{sidecar} is damaged; delete it or build the vocabulary again") from error
+    stated = read_json(sidecar, "facts", remedy=_SIDECAR_REMEDY).get("fingerprint")
+    if not isinstance(stated, str):
+        raise DataError(f"facts {sidecar} are damaged: no fingerprint; {_SIDECAR_REMEDY}")
     if stated != vocabulary.fingerprint:
         raise DataError(
             f"{path} has fingerprint {vocabulary.fingerprint} but {sidecar.name} describes {stated}: one of the two "

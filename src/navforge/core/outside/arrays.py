@@ -66,7 +66,9 @@ def read_npy(path: Path | str, what: str, *, missing: str = "", remedy: str = ""
         except (*_DAMAGE, UnicodeError) as error:
             file.seek(0)
             words = f"; {remedy}" if remedy else ""
-            raise DataError(f"{what} {path} is damaged: {error}{but_is(file.read(16))}{words}") from error
+            head = file.read(16)
+            kind = "" if head.startswith(_MAGIC) else but_is(head)
+            raise DataError(f"{what} {path} is damaged: {error}{kind}{words}") from error
 
 
 def read_npz(
@@ -108,7 +110,8 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> NDAr
         with archive.open(entry) as member:
             return _array(member, entry.file_size)
     except _DAMAGE as error:
-        raise ValueError(f"array {name!r}: {error}") from error
+        # zipfile shows an object where a password is needed.
+        raise ValueError(f"array {name!r}: {'encrypted' if entry.flag_bits & 1 else error}") from error
 
 
 def _array(file: IO[bytes], size: int) -> NDArray[Any]:

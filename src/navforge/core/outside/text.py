@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from navforge.core.errors import DataError, NavforgeError
-from navforge.core.files import fingerprint, write_json
 from navforge.core.outside.files import but_is, read_bytes, shown
 
 LARGEST_TEXT = 1 << 28
@@ -19,9 +18,8 @@ DEEPEST = 48
 """Lists and mappings within each other."""
 _MOST_NODES = 5_000_000
 """Values of a YAML text once its aliases are put in."""
-CHECKSUM = "checksum"
-"""Key of the fingerprint of all other keys of a sealed file."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TEXT_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _INDENT = re.compile(r"^[ \t\-?:]*", re.MULTILINE)
 
 
@@ -91,27 +89,8 @@ def read_json(path: Path | str, what: str, *, missing: str = "", remedy: str = "
     return value
 
 
-def write_sealed(path: Path | str, value: dict[str, Any]) -> None:
-    """Write a JSON object with a checksum of all its keys, which `read_sealed` compares."""
-    write_json(path, {**value, CHECKSUM: _checksum(value)})
-
-
-def read_sealed(path: Path | str, what: str, *, missing: str = "", remedy: str = "") -> dict[str, Any]:
-    """The object that `write_sealed` wrote, without its checksum.
-
-    Raises:
-        DataError: as `read_json`, or a value is not the one that was written.
-    """
-    value = read_json(path, what, missing=missing, remedy=remedy)
-    stated = value.pop(CHECKSUM, None)
-    if stated != _checksum(value):
-        reason = "it has no checksum (an earlier version wrote it)" if stated is None else "its checksum does not match"
-        raise DataError(f"{what} {path} is damaged: {reason}{'; ' + remedy if remedy else ''}")
-    return value
-
-
-def parse_yaml(text: str) -> Any:
-    """A YAML value of plain types.
+def parse_yaml(text: str, *, as_written: bool = False) -> Any:
+    """A YAML value of plain types; `as_written` leaves scalars the texts they are.
 
     Raises:
         ValueError: not YAML, a key that occurs twice, nested deeper than `DEEPEST`, or aliases that multiply its size;
@@ -119,7 +98,7 @@ def parse_yaml(text: str) -> Any:
     """
     try:
         _check_depth(text)
-        loader = _LOADER(text)
+        loader = (_TEXT_LOADER if as_written else _LOADER)(text)
         try:
             node = loader.get_single_node()
             if node is None:
@@ -136,15 +115,22 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(str(failure).splitlines()[0] if str(failure) else type(failure).__name__) from failure
 
 
-def read_yaml(path: Path | str, what: str, *, missing: str = "", error: type[NavforgeError] = DataError) -> Any:
-    """The value in a YAML file; arguments as `open_regular`.
+def read_yaml(
+    path: Path | str,
+    what: str,
+    *,
+    missing: str = "",
+    error: type[NavforgeError] = DataError,
+    as_written: bool = False,
+) -> Any:
+    """The value in a YAML file; arguments as `open_regular` and `parse_yaml`.
 
     Raises:
         NavforgeError: of class `error`: as `read_text` and `parse_yaml`; names the file.
     """
     text = read_text(path, what, missing=missing, error=error)
     try:
-        return parse_yaml(text)
+        return parse_yaml(text, as_written=as_written)
     except ValueError as failure:
         raise error(f"{what} {path} is not valid YAML: {failure}") from failure
 
@@ -159,10 +145,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
-
-
-def _checksum(value: dict[str, Any]) -> str:
-    return fingerprint(json.dumps(value, sort_keys=True, allow_nan=False))
 
 
 def _check_depth(text: str) -> None:

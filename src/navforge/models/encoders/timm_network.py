@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from navforge.core.errors import ConfigError, DataError
+from navforge.core.outside.files import open_regular
+from navforge.models.plain_files import check_plain
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -87,14 +88,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: missing, damaged, or holding more than tensors.
     """
-    if not path.is_file():
-        raise DataError(f"planner.encoder.weights: {path} not found; download the timm weights file and name it here")
+    what, missing = "planner.encoder.weights:", "download the timm weights file and name it here"
+    if path.suffix == ".safetensors":
+        open_regular(path, what, missing=missing).close()
+    else:
+        check_plain(path, what=what, missing=missing)
     try:
         return load_state_dict(str(path), weights_only=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:  # whatever the readers of torch and safetensors stumble over
         raise DataError(
-            f"planner.encoder.weights: {path} is refused: it is damaged or holds more than tensors; "
+            f"{what} {path} is refused: it is damaged or holds more than tensors ({str(error).splitlines()[0][:100]}); "
             "use the .safetensors file of the model"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise DataError(f"planner.encoder.weights: {path} cannot be read as tensors: {error}") from error

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import psutil
-import yaml
 
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError, DataError
+from navforge.core.outside.text import read_yaml
 from navforge.core.screen import say
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
@@ -127,21 +127,19 @@ def _check(preflight: Preflight, config: RunConfig, rank_info: RankInfo, ranks: 
 
 def _peek(folder: RunFolder) -> dict[str, int]:
     """What has to be known before planners can be imported."""
+    if not folder.config.exists():
+        raise DataError(f"{folder.path} is no run folder: it lacks {folder.config.name}; navforge train makes one")
+    values = read_yaml(folder.config, "run config")
     try:
-        values = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
         train = configs.from_dict(TrainConfig, values["train"])
         return {
             "nodes": int(values["nodes"]),
             "devices": int(values["devices"]),
             "timeout": train.rendezvous_timeout_s,
         }
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{folder.path} is no run folder: it lacks {folder.config.name}; navforge train makes one"
-        ) from error
     except ConfigError:
         raise
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder.config} is damaged: {type(error).__name__}: {error}") from error
 
 
