@@ -78,7 +78,7 @@ def test_refused_input_leaves_an_earlier_table(score: Score, tokens: list[str], 
 @pytest.mark.parametrize(
     ("change", "words", "message"),
     [
-        (lambda t: ["f" * 16, *t], (), "1 of 39 tokens are no scenes of split real"),
+        (lambda t: ["f" * 16, *t], (), "1 of 39 tokens are not scenes of split real"),
         (lambda t: [*t, t[0]], (), "1 token(s) occur more than once"),
         (lambda t: t, ("protocol=epdms",), "protocol: expected one or several of"),
         (lambda t: t, ("human_filter=maybe",), "human_filter: expected one of auto, on, off"),

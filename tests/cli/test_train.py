@@ -59,7 +59,7 @@ def test_the_status_of_the_ranks_is_that_of_the_command(
 ) -> None:
     for ended, said in (
         (exits.FINISHED, "best checkpoint"),
-        (exits.REQUEUE_ME, "stopped before its first checkpoint; the same command begins anew"),
+        (exits.REQUEUE_ME, "stopped before its first checkpoint; the same command starts from the beginning"),
         (137, f"a rank ended with exit status 137 (SIGKILL); its log is in {folder.logs}"),
     ):
         monkeypatch.setattr(start, "start_here", lambda folder, attempt, ended=ended: ended)
@@ -150,7 +150,7 @@ def test_a_run_that_stopped_goes_on_from_its_checkpoint(
 
     monkeypatch.setattr(start, "start_here", stop)
     assert main(words(folder)) == exits.STOPPED
-    assert "stopped after a checkpoint; the same command goes on from it" in capsys.readouterr().err
+    assert "stopped after a checkpoint; run the same command again to resume from it" in capsys.readouterr().err
 
 
 def test_a_run_started_elsewhere_during_the_preflight_is_left_alone(

@@ -211,7 +211,7 @@ F8 = Dtype("f8", dtype_state())
     ids=lambda value: repr(value.state)[:40],
 )
 def test_states_of_arrays_that_do_not_fit(tmp_path: Path, value: Any) -> None:
-    with pytest.raises(DataError, match=r"evil\.pkl is no complete pickle"):
+    with pytest.raises(DataError, match=r"evil\.pkl is not a complete pickle"):
         pickles.load(save(tmp_path / "evil.pkl", {"a": value}))
 
 
@@ -223,7 +223,7 @@ def test_arrays_without_a_state_or_with_two(tmp_path: Path) -> None:
     assert pickles.load(path).shape == (0,)
     for content in (empty + b".", b"]" + empty + b"a.", empty + state + state + b"."):
         path.write_bytes(content)
-        with pytest.raises(DataError, match="no complete pickle"):
+        with pytest.raises(DataError, match="not a complete pickle"):
             pickles.load(path)
 
 
@@ -335,7 +335,7 @@ def test_guards_keep_no_state_between_files(tmp_path: Path, name: bytes) -> None
     path = tmp_path / "evil.pkl"
     for state in (b"(dS'_kind'\nI1\ns", b"(N(dS'_kind'\nI1\nst", b"(N(dS'__call__'\nI1\nst"):
         path.write_bytes(b"c" + name + b"\n" + state + b"b.")
-        with pytest.raises(DataError, match="no complete pickle"):
+        with pytest.raises(DataError, match="not a complete pickle"):
             pickles.load(path)
 
 

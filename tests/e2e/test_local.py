@@ -46,7 +46,7 @@ def test_stopped_and_killed_runs_go_on_by_the_same_command(
     assert f"is training as job {folder.read_record().jobs[0]}" in capfd.readouterr().err
     first.send_signal(signal.SIGINT)
     assert first.wait(WAIT_S) == exits.STOPPED
-    assert first.stdout is not None and "the same command goes on" in first.stdout.read()
+    assert first.stdout is not None and "run the same command again to resume" in first.stdout.read()
 
     second = begin(command)
     wait_for(lambda: len(read_attempts(folder.attempts)) == 2, "the second attempt", WAIT_S)

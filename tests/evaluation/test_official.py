@@ -59,7 +59,7 @@ def test_a_table_stands_beside_one_protocol(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n", "no result table"),
         (HEAD + ROWS.replace("average_all_frames", "cc"), "0 average rows"),
-        (HEAD + ROWS.replace("1,bb,True", "1,bb,False"), "devkit failed on"),
+        (HEAD + ROWS.replace("1,bb,True", "1,bb,False"), "holds scenes that failed"),
         ("", "not a readable CSV"),
     ],
 )

@@ -193,7 +193,7 @@ def test_part_of_a_split_says_so(evaluations: dict[str, Evaluation], split: Spli
 def test_strangers_are_refused(evaluations: dict[str, Evaluation], split: Split, cache: MetricCache) -> None:
     given = evaluations["human"].trajectories
     stranger = Trajectories(("f" * 16, *given.tokens[1:]), given.poses, 0.5)
-    with pytest.raises(DataError, match="1 of 38 tokens are no scenes of split real: ffffffffffffffff"):
+    with pytest.raises(DataError, match="1 of 38 tokens are not scenes of split real: ffffffffffffffff"):
         score_split(stranger, split, cache, ("epdms_v2",), workers=1)
 
 

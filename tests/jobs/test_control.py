@@ -59,7 +59,7 @@ def test_a_local_run_ends_and_its_checkpoint_is_told(supervised: RunFolder) -> N
 
 @pytest.mark.parametrize("supervised", ["ignores"], indirect=True)
 def test_that_no_checkpoint_was_written_is_told(supervised: RunFolder) -> None:
-    assert "There is no checkpoint" in control.cancel(supervised, wait_s=20, say=lambda _: None)
+    assert "No checkpoint exists" in control.cancel(supervised, wait_s=20, say=lambda _: None)
 
 
 @pytest.mark.parametrize("supervised", ["hangs"], indirect=True)
@@ -77,7 +77,7 @@ def test_a_run_elsewhere_and_one_without_supervisor_are_refused(tmp_path: Path) 
 
 def test_a_run_that_goes_on_or_is_finished_is_not_started_again(tmp_path: Path) -> None:
     running = make_run(tmp_path / "a", beats=(alive_beat(0),))
-    with pytest.raises(RefusedError, match=r"goes on \(training\); navforge jobs cancel"):
+    with pytest.raises(RefusedError, match=r"is still active \(training\); navforge jobs cancel"):
         control.requeue(running, wait_s=1, say=print)
     done = make_run(tmp_path / "b", beats=(beat(0, phase="finished"),), finished=True)
     with pytest.raises(RefusedError, match="is finished"):
@@ -184,7 +184,7 @@ def test_a_job_whose_ranks_do_not_obey_is_cancelled_outright(tmp_path: Path, mon
     folder = slurm_folder(tmp_path / "run")
     fake = FakeSlurm(monkeypatch, folder, "RUNNING", obeys=False)
     said: list[str] = []
-    assert "job 40 is cancelled. There is no checkpoint" in control.cancel(folder, wait_s=0.1, say=said.append)
+    assert "job 40 is cancelled. No checkpoint exists" in control.cancel(folder, wait_s=0.1, say=said.append)
     assert fake.calls == [("cancel", "40", "TERM"), ("cancel", "40", "")] and "outright" in said[-1]
 
 

@@ -478,7 +478,7 @@ def test_ranks_told_to_end_while_they_started(tmp_path: Path, status: int) -> No
     ends = tuple(RankExit(rank=r, attempt=0, pid=7 + r, status=status, time=NOW, asked=True) for r in range(2))
     folder = make_run(tmp_path / "run", record(), ends=ends)
     found = diagnose(assemble(folder, now=NOW + 60))
-    assert found.cause == "stopped" and "there is no checkpoint" in found.summary
+    assert found.cause == "stopped" and "no checkpoint exists" in found.summary
     assert "exits.jsonl:1: " in evidence(found) and "exits.jsonl:2: " in evidence(found)
     append_request(folder.requests, "cancel")
     found = diagnose(assemble(folder, now=NOW + 60))

@@ -129,7 +129,7 @@ def test_what_is_not_there_is_said(
     assert main(["jobs", "logs", str(tmp_path / "run"), *words]) == 2
     assert message in capsys.readouterr().err
     assert main(["jobs", "logs", str(tmp_path)]) == 2
-    assert "is no run folder" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:

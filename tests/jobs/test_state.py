@@ -37,7 +37,7 @@ def test_runs_are_found_three_levels_deep_and_not_inside_runs(tmp_path: Path) ->
         make_run(path)
     assert [folder.path for folder in find_runs(tmp_path)] == paths
     assert [folder.path for folder in find_runs(tmp_path / "a")] == [tmp_path / "a"], "the root itself may be a run"
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         find_runs(tmp_path / "nowhere")
 
 

@@ -95,7 +95,7 @@ def test_the_verb_prints_once_where_there_is_no_terminal(
     assert main(["jobs"]) == 0
     assert LONG in capsys.readouterr().out
     assert main(["jobs", f"root={root / 'nowhere'}"]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
 
 
 def test_memory_is_summed_per_node() -> None:

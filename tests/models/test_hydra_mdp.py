@@ -69,7 +69,7 @@ def test_the_overall_score_has_one_head_and_its_own_loss_factor() -> None:
 def test_an_overall_score_that_is_not_learned_or_not_used_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"planner\.head\.loss\.score"):
         replace(OVERALL, loss=replace(LossWeights(), score=0.0))
-    with pytest.raises(ConfigError, match="nothing to choose by"):
+    with pytest.raises(ConfigError, match="no entry can be chosen"):
         replace(OVERALL, inference=InferenceWeights(imitation=0.0, weighted=0.0))
 
 

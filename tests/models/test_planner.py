@@ -76,7 +76,7 @@ def test_untaught_sub_scores_have_no_head() -> None:
 
 
 def test_choosing_by_nothing_is_refused() -> None:
-    with pytest.raises(ConfigError, match="nothing to choose by"):
+    with pytest.raises(ConfigError, match="no entry can be chosen"):
         replace(SMALL_HEAD, inference=InferenceWeights(imitation=0.0))
 
 

@@ -120,7 +120,7 @@ def test_several_commands_are_refused_with_their_lines(tmp_path: Path) -> None:
 
 
 def test_a_bad_time_names_script_and_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"job\.sbatch line 2: --time: 'tomorrow' is no duration"):
+    with pytest.raises(DataError, match=r"job\.sbatch line 2: --time: 'tomorrow' is not a duration"):
         read(tmp_path, "#SBATCH -N 1\n#SBATCH --time=tomorrow\nnavforge train\n")
 
 

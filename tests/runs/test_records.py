@@ -52,7 +52,7 @@ def test_record_round_trip_and_jobs(folder: RunFolder) -> None:
 
 
 def test_a_folder_without_record_is_no_run(folder: RunFolder) -> None:
-    with pytest.raises(DataError, match=r"run is no run folder: it lacks run\.json"):
+    with pytest.raises(DataError, match=r"run is not a run folder: it has no run\.json"):
         folder.read_record()
 
 

@@ -28,7 +28,7 @@ def test_what_is_written_is_read_back(seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "2h", "1:2:3:4", "-5", "1-", "1.5", "NOT_SET"])
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="no duration"):
+    with pytest.raises(ConfigError, match="not a duration"):
         durations.parse(text)
 
 

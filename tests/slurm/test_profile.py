@@ -54,7 +54,7 @@ def test_shares_of_a_node(profile_file: Path) -> None:
         ("nodes: 2", "nodes: 0", ["nodes: expected int"]),
         ("nodes: 2", "nodes: [", ["is not valid YAML"]),
         ('"1-02:00:00"', "2:00:00", ["YAML reads 7200 as a number", "quotes"]),
-        ('"1-02:00:00"', '"2h"', ["'2h' is no duration"]),
+        ('"1-02:00:00"', '"2h"', ["'2h' is not a duration"]),
         ('"1-02:00:00"', '"00:05:00"', ["leaves nothing before the signal", "300 s"]),
         ("cpus_per_node: 32", "cpus_per_node: 2", ["2 CPUs cannot serve 3 GPUs"]),
         ("name: mine", "name: a b", ["name: expected letters"]),

@@ -123,9 +123,9 @@ LAST = f"{4:016x}"
         (edit(lambda t: t[LAST].pop("pdm_score")), f"scene {LAST}: has the columns .*, the first has .*score"),
         (edit(lambda t: t[LAST].update(lane_keeping=np.ones(36))), r"shape \(36,\), the vocabulary has 37 entries"),
         (edit(lambda t: t[LAST].update(lane_keeping=np.full(ENTRIES, 0.5))), "cannot keep the value .*0.5.* as flag"),
-        (edit(lambda t: t[LAST].update(lane_keeping=[1.0] * ENTRIES)), "lane_keeping is no array of numbers"),
+        (edit(lambda t: t[LAST].update(lane_keeping=[1.0] * ENTRIES)), "lane_keeping is not an array of numbers"),
         (edit(lambda t: t[LAST].update(ego_progress=np.full(ENTRIES, np.nan, np.float16))), "cannot keep the value"),
-        (edit(lambda t: t.update({"a b": t[LAST]})), "scene a b: is no token"),
+        (edit(lambda t: t.update({"a b": t[LAST]})), "scene a b: is not a token"),
         (edit(lambda t: t.update({LAST: np.ones(3)})), "holds a ndarray, not a dict of arrays"),  # type: ignore[dict-item]
         (table(HYDRA_MDP), r"missing .* \(are these layout=hydra_mdp\?\)"),
         ({}, "holds no scene"),

@@ -1,4 +1,4 @@
-"""`navforge demo`: the whole road on the embedded world, from logs to a trained, scored and reported planner."""
+"""`navforge demo`: end to end on a built-in synthetic world, from logs to a trained, scored and reported planner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`navforge jobs logs RUN`: what a run wrote, and goes on to write."""
+"""`navforge jobs logs RUN`: the logs of a run, finished or active."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from navforge.runs.folder import RunFolder
 
 POSITIONAL = ("run",)
 CHECK_EVERY_S = 5.0
-"""How often to look whether the run goes on."""
+"""How often to check whether the run is still active, s."""
 
 
 @dataclass(frozen=True, kw_only=True)

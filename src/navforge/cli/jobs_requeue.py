@@ -23,6 +23,6 @@ class Config:
 
 
 def run(config: Config) -> None:
-    """Start the run again and say from where it goes on."""
+    """Restart the run and print where it resumes."""
     done = control.requeue(RunFolder(config.run), wait_s=config.wait_s, say=lambda text: say(text, file=sys.stderr))
     say(f"{config.run}: {done}")

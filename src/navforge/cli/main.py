@@ -47,11 +47,11 @@ VERBS = {
     "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",
     "jobs": "every run under a folder, live: state, place in the queue, speed, memory, time left",
     "jobs show": "everything about one run: progress, curves, ranks, memory, starts, checkpoints, files",
-    "jobs logs": "logs of a run: the ends of all, or one rank's; --follow goes on until the run ends",
+    "jobs logs": "logs of a run: the ends of all, or one rank's; --follow prints until the run ends",
     "jobs cancel": "end a run: ranks that train write a checkpoint first",
     "jobs requeue": "start a run again from its last checkpoint: into the queue, submitted anew, or in the background",
     "diagnose": "what ended a run, the lines that show it, and the command that helps",
-    "demo": "the whole road on an embedded world: town, cache, teach, train, evaluate, report; resumes",
+    "demo": "end-to-end demo on a built-in synthetic world: town, cache, teach, train, evaluate, report; resumes",
 }
 """Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, `a-b` in `cli/a_b.py`."""
 HIDDEN = ("rank", "teach-task")

@@ -24,8 +24,8 @@ from navforge.slurm.profile import ClusterProfile, read_profile
 from navforge.training.run_config import RunConfig
 
 PURPOSE = "planner to train"
-AFTER_CHECKPOINT = "after a checkpoint; the same command goes on from it"
-BEFORE_CHECKPOINT = "before its first checkpoint; the same command begins anew"
+AFTER_CHECKPOINT = "after a checkpoint; run the same command again to resume from it"
+BEFORE_CHECKPOINT = "before its first checkpoint; the same command starts from the beginning"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,7 @@ class Config(RunConfig):
     launch: str = key("local", "where ranks run: on this machine, or by Slurm", choices=("local", "slurm"))
     cluster: Path | None = key(None, "cluster profile (YAML, see clusters/), for launch=slurm")
     time_limit: str | None = key(None, "time limit of the Slurm job instead of the profile's")
-    code: str = key(
-        "keep", "a run that goes on keeps its snapshot of the code or gets a new one", choices=("keep", "new")
-    )
+    code: str = key("keep", "when resuming: keep the code snapshot or take a new one", choices=("keep", "new"))
     preflight: bool = key(True, "check everything before the start; false where navforge preflight just did")
     force: tuple[str, ...] = key((), "checks of the preflight whose refusal is accepted, by name")
 

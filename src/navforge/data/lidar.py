@@ -112,7 +112,7 @@ def decode_lidar(content: bytes, source: Path | str = "LiDAR sweep") -> NDArray[
         )
     needed, there = count * record.itemsize, len(content) - start
     if count < 0 or there < needed:
-        raise DataError(f"{source}: truncated: {count} points need {needed} bytes, {there} are there")
+        raise DataError(f"{source}: truncated: {count} points need {needed} bytes, the file has {there}")
     records = np.frombuffer(content, record, count, start)
     points = np.empty((count, len(FIELDS)), np.float32)
     for column, name in enumerate(FIELDS):

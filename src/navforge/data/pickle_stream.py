@@ -224,7 +224,7 @@ def _setitems(reader: _Reader) -> None:
         return
     target = reader.stack[-1]
     if type(target) not in _DICTS or len(items) % 2:
-        raise pickle.UnpicklingError("items of something that is no dict")
+        raise pickle.UnpicklingError("items of an object that is not a dict")
     target.update(zip(items[::2], items[1::2], strict=True))
 
 
@@ -235,7 +235,7 @@ def _setitem(reader: _Reader) -> None:
         return
     target = reader.stack[-1]
     if type(target) not in _DICTS:
-        raise pickle.UnpicklingError("an item of something that is no dict")
+        raise pickle.UnpicklingError("an item of an object that is not a dict")
     target[key] = value
 
 
@@ -261,7 +261,7 @@ def _told(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except (*DAMAGE, struct.error) as error:
-        raise DataError(f"{path} is no complete pickle of plain values ({type(error).__name__}: {error})") from error
+        raise DataError(f"{path} is not a complete pickle of plain values ({type(error).__name__}: {error})") from error
 
 
 def _text(text: str) -> bytes:

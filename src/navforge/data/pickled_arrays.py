@@ -143,7 +143,7 @@ def _dtype(kind: Any) -> np.dtype[Any]:
 def _size(shape: Any) -> int:
     """Number of values of a shape, which must be a short tuple of whole numbers that are not negative."""
     if type(shape) is not tuple or len(shape) > _MOST_DIMENSIONS:
-        raise TypeError("an array shape that is no tuple of a few numbers")
+        raise TypeError("an array shape that is not a tuple of a few numbers")
     for length in shape:
         if type(length) is not int or length < 0:
             raise TypeError(f"an array of shape {str(shape)[:80]}")

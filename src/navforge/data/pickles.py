@@ -63,7 +63,7 @@ def load(path: Path | str, what: str = "log") -> Any:
         raise
     except DAMAGE as error:
         raise DataError(
-            f"{what} {path} is no complete pickle of plain values ({type(error).__name__}: {str(error)[:200]})"
+            f"{what} {path} is not a complete pickle of plain values ({type(error).__name__}: {str(error)[:200]})"
             f"{but_is(content[:16])}; copy or download it again"
         ) from error
 

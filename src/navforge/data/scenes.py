@@ -73,7 +73,7 @@ class Scene:
             DataError: the scene has fewer than n future frames.
         """
         if n > len(self.future):
-            raise DataError(f"scene {self.token}: {n} future poses asked for, {len(self.future)} frames are there")
+            raise DataError(f"scene {self.token}: {n} future poses requested, {len(self.future)} frames available")
         return self._local(self.future[:n])
 
     def history_poses(self) -> NDArray[np.float64]:

@@ -58,13 +58,13 @@ def read_official(path: Path | str) -> OfficialTable:
     except (PolarsError, OSError) as error:
         raise DataError(f"official={path} is not a readable CSV file: {error}") from error
     if not {"token", "valid", "score"} <= set(frame.columns):
-        raise DataError(f"official={path} is no result table of the devkit: it lacks token, valid or score")
+        raise DataError(f"official={path} is not a result table of the devkit: token, valid or score is missing")
     average = frame.filter(pl.col("token").is_in(_AVERAGES))
     rows = frame.filter(~pl.col("token").is_in(_AVERAGES))
     if average.height != 1:
         raise DataError(f"official={path} has {average.height} average rows, expected one")
     if not rows["valid"].cast(pl.String).str.to_lowercase().eq("true").all():
-        raise DataError(f"official={path} holds scenes the devkit failed on (valid = False); its average is no score")
+        raise DataError(f"official={path} holds scenes that failed (valid = False); its average is not a score")
     columns = [name for name in frame.columns if name not in ("", "token", "valid")]
     rows = rows.select("token", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in columns))
     return OfficialTable(rows, {name: float(average[name][0]) for name in columns if average[name][0] is not None})

@@ -88,7 +88,7 @@ def score_split(
     strangers = [token for token in trajectories.tokens if token not in log_of]
     if strangers:
         raise DataError(
-            f"{len(strangers)} of {len(trajectories.tokens)} tokens are no scenes of split {split.name}: "
+            f"{len(strangers)} of {len(trajectories.tokens)} tokens are not scenes of split {split.name}: "
             f"{listing(strangers)}"
         )
     planned = set(trajectories.tokens)

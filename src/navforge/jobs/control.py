@@ -106,7 +106,7 @@ def requeue(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> 
     that is over starts in the background.
 
     Raises:
-        RefusedError: it is finished, waits already, or goes on on this machine.
+        RefusedError: it is finished, already queued, or running on this machine.
     """
     before = look(folder)
     if before.state.name == "finished":
@@ -115,7 +115,7 @@ def requeue(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> 
         return _requeue_job(before, wait_s, say)
     if before.state.name in ACTIVE:
         raise RefusedError(
-            f"{folder.path} goes on ({before.state.name}); navforge jobs cancel {folder.path} ends it first"
+            f"{folder.path} is still active ({before.state.name}); navforge jobs cancel {folder.path} ends it first"
         )
     if before.state.name == "unknown":
         raise RefusedError(
@@ -128,7 +128,7 @@ def checkpoint_words(folder: RunFolder, since: float) -> str:
     """Whether a checkpoint was written since a time, and how far the newest one is."""
     states = [state for state in saved_states(folder) if state.name in (LAST, PREVIOUS)]
     if not states:
-        return "There is no checkpoint: a restart begins at step 0."
+        return "No checkpoint exists: a restart begins at step 0."
     newest = states[0]
     step = "" if newest.step is None else f" at step {newest.step}"
     if newest.written >= since:
@@ -150,7 +150,7 @@ def _cancel_job(before: Situation, wait_s: float, say: Callable[[str], None]) ->
         say("the ranks did not end in time; the job is cancelled outright")
     slurm.cancel(job)
     if not _until(lambda: _ended(job), wait_s):
-        return f"job {job} is told to end, and still ends. " + checkpoint_words(folder, before.time)
+        return f"cancellation of job {job} requested; still shutting down. " + checkpoint_words(folder, before.time)
     return f"job {job} is cancelled. " + checkpoint_words(folder, before.time)
 
 
@@ -191,7 +191,7 @@ def _local_supervisor(before: Situation) -> Supervisor:
 
 
 def _start_local(before: Situation, wait_s: float) -> str:
-    """The command the run was started with, in the background; it goes on from the checkpoint by itself."""
+    """The command the run was started with, in the background; it resumes from the checkpoint by itself."""
     folder = before.folder
     words, directory = read_command(folder)
     if "train" not in words:

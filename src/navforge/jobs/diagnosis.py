@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from navforge.jobs.evidence import Evidence, Line
 
 CAUSES = {
-    "running": "it goes on",
+    "running": "it is running",
     "queued": "it waits for nodes",
     "never_starts": "it waits for what it can never get",
     "finished": "training ended as planned",

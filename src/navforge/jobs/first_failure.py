@@ -49,7 +49,7 @@ class Death:
 
 
 def deaths(evidence: Evidence) -> list[Death]:
-    """Ends of ranks that nobody asked for and that are no proper end, first one first."""
+    """Unrequested, abnormal exits of ranks, the earliest first."""
     local = [
         Death(ranks=(end.rank,), status=end.status, line=_exit_line(evidence, end))
         for end in evidence.view.exits

@@ -1,4 +1,4 @@
-"""The logs of a run: their ends, and what is added to them while the run goes on."""
+"""The logs of a run: their ends, and what is added to them while the run is active."""
 
 from __future__ import annotations
 

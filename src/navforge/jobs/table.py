@@ -159,7 +159,7 @@ def _step(row: Row, _: float) -> str:
 
 
 def _lead_value(name: str, write: Callable[[float], str]) -> Callable[[Row, float], str]:
-    """A value of the lead's heartbeat; speeds only while the run goes on."""
+    """A value of the lead's heartbeat; speeds only while the run is active."""
 
     def cell(row: Row, _: float) -> str:
         lead = row.view.lead

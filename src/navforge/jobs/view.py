@@ -77,7 +77,7 @@ def find_runs(root: Path, depth: int = SEARCH_DEPTH) -> list[RunFolder]:
         DataError: the root is no folder.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; give the folder your runs lie in: navforge jobs root=FOLDER")
+        raise DataError(f"{root} is not a folder; give the folder your runs lie in: navforge jobs root=FOLDER")
     found: list[RunFolder] = []
     level = [root]
     for _ in range(depth + 1):

@@ -96,7 +96,7 @@ def prepare(
     profile: ClusterProfile | None = None,
     new_code: bool = False,
 ) -> None:
-    """Write everything ranks need into a run folder; a run that goes on keeps its jobs and, unless told, its code.
+    """Write everything ranks need into a run folder; a resumed run keeps its jobs and, unless told otherwise, its code.
 
     Args:
         folder: to make or to go on in; its path is absolute.

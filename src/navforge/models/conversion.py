@@ -140,7 +140,7 @@ def convert(found: Recognised, wanted: State) -> State:
     sources = {ours: source for ours in wanted if (source := conversion.source(ours)) is not None}
     foreign = [ours for ours in wanted if ours not in sources]
     if foreign:
-        raise DataError(f"the planner is no {conversion.name}; it has parameters of its own: {_named(foreign)}")
+        raise DataError(f"the planner is not a {conversion.name}; it has parameters of its own: {_named(foreign)}")
     needed = dict.fromkeys(key for source in sources.values() for key in source.keys)
     missing = [prefix + key for key in needed if key not in state]
     if missing:

@@ -51,7 +51,7 @@ class PerceptionConfig:
     box_factor: float = key(1.0, "factor of the box loss, in matching too", low=0.0)
     semantics_factor: float = key(10.0, "factor of the segmentation loss", low=0.0)
     view_angle: float = key(
-        math.pi, "vehicles whose bearing is farther from straight ahead are no targets", unit="rad", low=0.0
+        math.pi, "vehicles whose bearing is farther from straight ahead are not targets", unit="rad", low=0.0
     )
 
     @property

@@ -51,7 +51,7 @@ def check_time(
     Args:
         duration: seconds of the whole run, None if no step was measured.
         limit_s: of one job, None if there is none.
-        requeue: the job goes on in the queue when its limit comes.
+        requeue: the job returns to the queue at its time limit.
         measured_on: device of the measured step.
         target: device of the run.
         same: whether the two are alike, so that the duration means something.

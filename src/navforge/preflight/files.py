@@ -78,7 +78,7 @@ def check_paths(config: RunConfig) -> Iterator[Finding]:
             "give paths on a file system that every node mounts",
         )
     else:
-        yield ok(PATHS, f"{sum(path is not None for _, path in named)} files and folders are there")
+        yield ok(PATHS, f"{sum(path is not None for _, path in named)} files and folders exist")
 
 
 def open_files(config: RunConfig) -> Files:
@@ -248,7 +248,7 @@ def _resume(config: RunConfig, fingerprints: dict[str, str | None]) -> Iterator[
             "give another out=, or the files and numbers the run began with",
         )
     else:
-        yield ok(RESUME, f"goes on from {path.name}: same planner, same files")
+        yield ok(RESUME, f"resumes from {path.name}: same planner, same files")
 
 
 def _try(check: str, function: Callable[[], ValueT], findings: list[Finding]) -> ValueT | None:

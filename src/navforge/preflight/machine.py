@@ -42,7 +42,7 @@ class Machine:
     """Free space of /dev/shm, through which loader workers hand over batches."""
     time_limit_s: int | None = None
     requeue: bool = False
-    """Whether the job goes back into the queue at its time limit and goes on."""
+    """Whether the job returns to the queue at its time limit and resumes."""
 
 
 def this_machine() -> Machine:

@@ -115,7 +115,7 @@ def _limits(request: Request, partition: Partition) -> Iterator[Finding]:
             PARTITION,
             f"time limit {durations.write(request.time_limit_s)} is above {name}'s {durations.write(most)}: Slurm "
             "takes the job and never starts it (PartitionTimeLimit)",
-            f'time_limit: "{durations.write(most)}"; the run goes on after a requeue',
+            f'time_limit: "{durations.write(most)}"; the run resumes after a requeue',
         )
     nodes = min(partition.total_nodes, partition.max_nodes or partition.total_nodes)
     if request.nodes > nodes:

@@ -159,7 +159,7 @@ def check_cpus(workers: int, cpus_per_rank: float) -> Iterator[Finding]:
     if cpus_per_rank < 1:
         yield refused(
             CPUS,
-            f"{cpus_per_rank:.2g} CPUs per rank: ranks would take turns",
+            f"{cpus_per_rank:.2g} CPUs per rank: ranks would compete for CPUs",
             "fewer devices=, or #SBATCH --cpus-per-task=N with N of at least 1 + train.loader_workers",
         )
         return

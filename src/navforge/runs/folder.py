@@ -158,7 +158,7 @@ class RunFolder:
             DataError: not a run folder, or its record is damaged.
         """
         if not self.record_file.exists():
-            raise DataError(f"{self.path} is no run folder: it lacks run.json; navforge train makes one")
+            raise DataError(f"{self.path} is not a run folder: it has no run.json; navforge train writes one")
         values = read_json(self.record_file, "run record")
         try:
             return record(RunRecord, values)

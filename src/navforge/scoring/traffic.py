@@ -24,7 +24,7 @@ TRAFFIC = (LOG_REPLAY, REACTIVE)
 
 
 def check_traffic(traffic: str, protocols: Iterable[Protocol]) -> None:
-    """Refuse traffic that nobody knows or that a protocol's benchmark does not have.
+    """Refuse an unknown traffic mode, or one that a protocol's benchmark does not have.
 
     Raises:
         ConfigError: names the value or the protocol.

@@ -33,7 +33,7 @@ def parse(text: str) -> int | None:
     for pattern in _PATTERNS:
         if match := re.fullmatch(pattern, text):
             return sum(_UNITS_S[unit] * int(count) for unit, count in match.groupdict().items())
-    raise ConfigError(f"{text!r} is no duration Slurm understands; write [days-]hours:minutes:seconds, or minutes")
+    raise ConfigError(f"{text!r} is not a duration of Slurm; write [days-]hours:minutes:seconds, or minutes")
 
 
 def parse_elapsed(text: str) -> int:

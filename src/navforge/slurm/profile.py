@@ -33,7 +33,7 @@ class ClusterProfile:
     gpu_memory_gb: float | None = key(None, "memory of one GPU, for predictions made away from the node", unit="GiB")
     time_limit: str = key(help="time limit of a job, [days-]hours:minutes:seconds")
     signal_lead_s: int = key(300, "how long before the limit ranks are told to write a checkpoint", unit="s", low=1)
-    max_restarts: int = key(20, "how often a job may go back into the queue before a person has to look", low=0)
+    max_restarts: int = key(20, "how often a job may return to the queue before manual intervention", low=0)
     setup: tuple[str, ...] = key((), "shell lines of the batch script before the ranks start: modules, exports")
     sbatch_options: tuple[str, ...] = key((), "further options of the job, each one #SBATCH line: --constraint=a100")
     srun_options: tuple[str, ...] = key((), "further options of srun: --container-image=FILE, --cpu-bind=none")

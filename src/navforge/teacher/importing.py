@@ -124,7 +124,7 @@ class _Table:
         """Pack one scene."""
         where = f"{self._source}: scene {str(token)[:80]}"
         if not isinstance(token, str) or not _TOKEN.fullmatch(token) or token in self.tokens:
-            raise DataError(f"{where}: " + ("occurs twice" if token in self.tokens else "is no token"))
+            raise DataError(f"{where}: " + ("occurs twice" if token in self.tokens else "is not a token"))
         if not isinstance(scene, dict):
             raise DataError(f"{where}: holds a {type(scene).__name__}, not a dict of arrays")
         columns = self._keys.check(scene, where)
@@ -171,7 +171,7 @@ class _Table:
 
     def _array(self, values: Any, column: str, where: str) -> NDArray[Any]:
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
-            raise DataError(f"{where}: {self._keys.keys[column]} is no array of numbers")
+            raise DataError(f"{where}: {self._keys.keys[column]} is not an array of numbers")
         if values.shape != (self._entries,):
             raise DataError(
                 f"{where}: {self._keys.keys[column]} has shape {values.shape}, the vocabulary has {self._entries} "

@@ -134,7 +134,7 @@ def rounding(row: bytes, entries: Entries, rules: Protocol, rows: RowLayout) -> 
     """How far what is read of a row is from what the engine said: the largest difference of ego progress and of score.
 
     Raises:
-        DataError: a difference that the width of the progress column does not explain, so that the row would lie.
+        DataError: the row does not round-trip: a difference that the width of the progress column does not explain.
     """
     taught = unpack(np.frombuffer(row, np.uint8), rules, rows, (EGO_PROGRESS.name, SCORE))
     gates = aggregate.gate(entries.unfiltered, rules)

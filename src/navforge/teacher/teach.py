@@ -320,7 +320,7 @@ def naming(token: str) -> Iterator[None]:
 
 
 def packed(entries: Entries, rules: Protocol, layout: RowLayout) -> Row:
-    """The row of a scene, read back and compared; raises DataError if it would lie."""
+    """The row of a scene, read back and compared; raises DataError if it does not round-trip."""
     row = taught.pack(entries, rules, layout)
     lost = taught.rounding(row, entries, rules, layout)
     return Row(row=row, rounding=lost, best=float(entries.score.max()), mean=float(entries.score.mean()))

@@ -220,7 +220,7 @@ def pack_slice(raw: Raw, work: Work) -> dict[str, Row]:
     """Row of each scene.
 
     Raises:
-        DataError: a plan could not be simulated, or a row would lie; names the scene.
+        DataError: a plan could not be simulated, or a row does not round-trip; names the scene.
     """
     rules, layout, rows = work.rules, work.layout, {}
     for s, token in enumerate(raw.tokens):

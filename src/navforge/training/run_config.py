@@ -55,7 +55,7 @@ def read_run_config(path: Path) -> RunConfig:
     """
     values = read_yaml(path, "run config", missing="navforge train writes it before ranks start")
     if not isinstance(values, dict) or not isinstance(values.get("planner"), dict):
-        raise DataError(f"{path} is no run config: it has no planner; navforge train writes one")
+        raise DataError(f"{path} is not a run config: it has no planner; navforge train writes one")
     planner = planner_from_dict(values.pop("planner"))
     field = ("planner", PlannerConfig, key(lambda: planner))
     template = dataclasses.make_dataclass("RunConfig", [field], bases=(RunConfig,), frozen=True, kw_only=True)

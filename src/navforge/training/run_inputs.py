@@ -66,7 +66,8 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
     assert train_split is not None
     if val_split is not None and (shared := set(train_split.tokens) & set(val_split.tokens)):
         raise DataError(
-            f"split and val_split share {len(shared)} scenes, {min(shared)} for one; validation would be idle"
+            f"split and val_split share {len(shared)} scenes, {min(shared)} for one; "
+            "validation scores would be meaningless"
         )
     teachers = _teachers(config, vocabulary, train_split, val_split, cache)
     fingerprints = {
@@ -96,7 +97,7 @@ def facts(config: RunConfig, material: RunInputs, world_size: int) -> dict[str, 
 
 
 def check_same_run(found: Checkpoint, about: dict[str, Any], config: RunConfig) -> None:
-    """A run folder may be gone on with under the same config only: anything else is another run.
+    """A run folder is resumed with the same config only: anything else is another run.
 
     Raises:
         ConfigError: naming the keys that differ.

@@ -66,7 +66,7 @@ def check_apart(split: Split, trained_on: Split) -> None:
     if shared:
         raise ConfigError(
             f"split: {split.name} shares {len(shared)} scenes with the training split {trained_on.name}, {min(shared)} "
-            "for one; the planner knows them by heart. Tune on scenes it has not seen"
+            "for one; the planner was trained on them. Tune on scenes it has not seen"
         )
     logs = set(split.logs) & set(trained_on.logs)
     if logs:

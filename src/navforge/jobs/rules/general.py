@@ -166,7 +166,7 @@ def stopped_early(evidence: Evidence) -> Diagnosis | None:
     if evidence.state.name != "stopped" or not shown or deaths(evidence):
         return None
     if evidence.checkpoint is None:
-        saved = "there is no checkpoint, so that the same command begins anew"
+        saved = "no checkpoint exists, so the same command starts from the beginning"
     else:
         saved = f"the newest checkpoint is {evidence.checkpoint[0]}"
     wishes = [wish for wish in view.requests if wish.action == "cancel"]

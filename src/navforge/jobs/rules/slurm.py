@@ -41,7 +41,7 @@ def goes_on(evidence: Evidence) -> Diagnosis | None:
     if state.name not in ACTIVE:
         return None
     lead = view.lead
-    words = f"The run goes on: {state.name}"
+    words = f"The run continues: {state.name}"
     if lead is not None and lead.total_steps:
         words += f", step {lead.step} of {lead.total_steps}"
     words += f" ({state.note})." if state.note else "."
@@ -218,7 +218,7 @@ def _user(uid: int) -> str:
 
 def _checkpoint(evidence: Evidence) -> str:
     if evidence.checkpoint is None:
-        return "; there is no checkpoint yet, so it would begin again"
+        return "; no checkpoint exists yet, so it would start from the beginning"
     name, written = evidence.checkpoint
     return f"; the newest checkpoint, {name}, is {age(evidence.now - written)} old"
 

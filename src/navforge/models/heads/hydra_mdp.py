@@ -89,9 +89,7 @@ class HydraMdpConfig(HeadConfig):
         taught = [metric.name for metric in taught_metrics(self.protocol)]
         factors = [self.inference.imitation, *(getattr(self.inference, name) for name in taught)]
         if not any(factors):
-            raise ConfigError(
-                f"planner.head.inference: every factor of {self.protocol} is 0; there is nothing to choose by"
-            )
+            raise ConfigError(f"planner.head.inference: every factor of {self.protocol} is 0; no entry can be chosen")
         untaught = [name for name in taught if getattr(self.inference, name) > 0 and getattr(self.loss, name) == 0]
         if untaught:
             raise ConfigError(
@@ -105,7 +103,7 @@ class HydraMdpConfig(HeadConfig):
                 "planner.head.loss.score: target=score learns nothing else from the teacher; set it above 0"
             )
         if not (self.inference.imitation or self.inference.weighted):
-            raise ConfigError("planner.head.inference: imitation and weighted are 0; there is nothing to choose by")
+            raise ConfigError("planner.head.inference: imitation and weighted are 0; no entry can be chosen")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -56,7 +56,7 @@ def read_metrics(path: Path | str) -> list[Curve]:
         try:
             points = [(int(float(row[clock])), float(row[column])) for row in rows if row[column] not in (None, "")]
         except ValueError as error:
-            raise DataError(f"{path}: column {column!r} holds a cell that is no number ({error})") from error
+            raise DataError(f"{path}: column {column!r} holds a cell that is not a number ({error})") from error
         points = [(step, value) for step, value in points if math.isfinite(value)]
         if points:
             stage, name = _split(column)

@@ -21,7 +21,7 @@ class StepCurve:
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = [row for row in read_curves(path) if _is_whole(row) and int(row["step"]) <= resumed_step]
         write_text(path, to_csv(rows) if rows else ",".join(STEPS) + "\n")
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run goes on)
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run lasts)
 
     def add(self, step: int, epoch: int, loss: float, learning_rate: float, gradient_norm: float) -> None:
         """One row."""

@@ -50,7 +50,7 @@ class Loggers:
         for logger in list(self._loggers):
             try:
                 action(logger)
-            except Exception as error:  # third-party code at the boundary: said, and gone on without
+            except Exception as error:  # third-party code at the boundary: reported, training continues without it
                 name = type(logger).__name__
                 say(f"warning: {name} failed, going on without it: {error}", file=sys.stderr, flush=True)
                 self._loggers.remove(logger)
@@ -69,7 +69,7 @@ def make_loggers(names: Sequence[str], folder: Path, *, run: str, resumed_step: 
     """TensorBoard in the run folder and those of `train.loggers`.
 
     W&B and MLflow keep what they write in the run folder too, unless their own environment variables
-    (WANDB_API_KEY or WANDB_MODE, MLFLOW_TRACKING_URI) lead to a server; a resumed run goes on under the id it had.
+    (WANDB_API_KEY or WANDB_MODE, MLFLOW_TRACKING_URI) lead to a server; a resumed run keeps its id.
 
     Raises:
         ConfigError: the package of one of them is absent.

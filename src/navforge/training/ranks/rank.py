@@ -128,7 +128,7 @@ def _check(preflight: Preflight, config: RunConfig, rank_info: RankInfo, ranks: 
 def _peek(folder: RunFolder) -> dict[str, int]:
     """What has to be known before planners can be imported."""
     if not folder.config.exists():
-        raise DataError(f"{folder.path} is no run folder: it lacks {folder.config.name}; navforge train makes one")
+        raise DataError(f"{folder.path} is not a run folder: it lacks {folder.config.name}; navforge train makes one")
     values = read_yaml(folder.config, "run config")
     try:
         train = configs.from_dict(TrainConfig, values["train"])

@@ -105,7 +105,7 @@ def first_host(nodelist: str) -> str:
     """
     found = re.match(r"^([\w.-]+?)(?:\[(\w+)(?:[-,]\w+)*\]([\w.-]*))?(?:,|$)", nodelist)
     if not found:
-        raise ConfigError(f"{nodelist!r} is no Slurm node list; set MASTER_ADDR in the batch script")
+        raise ConfigError(f"{nodelist!r} is not a Slurm node list; set MASTER_ADDR in the batch script")
     prefix, number, suffix = found.groups()
     return f"{prefix}{number or ''}{suffix or ''}"
 
