@@ -354,7 +354,7 @@ def test_truncated_file_is_named_at_any_length(tmp_path: Path) -> None:
     path = tmp_path / "cut.pkl"
     for length in range(0, len(content) - 1, 37):
         path.write_bytes(content[:length])
-        with pytest.raises(DataError, match=r"cut\.pkl is (no complete pickle|empty)"):
+        with pytest.raises(DataError, match=r"cut\.pkl is (not a complete pickle|empty)"):
             pickles.load(path)
 
 
