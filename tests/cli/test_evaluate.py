@@ -10,6 +10,7 @@ import pytest
 
 from navforge.cli.main import main
 from navforge.core.files import file_fingerprint, sole_use
+from navforge.core.outside.sealed import read_sealed, write_sealed
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import pool, tables, trajectories
@@ -172,14 +173,14 @@ def test_missing_scenes_block_the_score_unless_allowed(
 def test_a_cache_that_lacks_scenes_blocks_the_score(
     evaluate: Evaluate, real_cache: Path, tmp_path: Path, capsys
 ) -> None:  # type: ignore[no-untyped-def]
-    manifest = json.loads((real_cache / "cache.json").read_text())
+    manifest = read_sealed(real_cache / "cache.json", "manifest")
     small = tmp_path / "small"
     small.mkdir()
     (small / "logs").symlink_to(real_cache / "logs")
     log = next(iter(manifest["logs"].values()))
     gone = log["tokens"].pop()
     log["failed"][gone] = "no lane near the ego"
-    (small / "cache.json").write_text(json.dumps(manifest))
+    write_sealed(small / "cache.json", manifest)
     assert evaluate("agent=human", cache=small) == 2
     error = capsys.readouterr().err
     assert f"1 of 38 scenes are not in the metric cache {small}: {gone} (no lane near the ego)" in error

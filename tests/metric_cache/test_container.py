@@ -70,7 +70,7 @@ def test_appended_bytes_are_found(tmp_path):
 
 
 def test_missing_and_foreign_files_are_named(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not found"):
         read_arrays(tmp_path / "nothing.nfc")
     (tmp_path / "log.pkl").write_bytes(b"\x80\x04N." * 100)
     with pytest.raises(DataError, match="not a metric cache file"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import random
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from navforge.core.errors import DataError
+from navforge.core.outside.sealed import read_sealed, write_sealed
 from navforge.scoring.protocols import protocol
 from navforge.teacher.store import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -67,14 +67,14 @@ def change(header: dict[str, Any], **values: Any) -> dict[str, Any]:
 )
 def test_a_header_that_cannot_be_is_refused(store: Path, damage: Callable[[Any], Any], message: str) -> None:
     file = store / "header.json"
-    file.write_text(json.dumps(damage(json.loads(file.read_text()))))
+    write_sealed(file, damage(read_sealed(file, "header")))
     with pytest.raises(DataError, match=message):
         opened(store)
 
 
 def test_missing_files_are_named(store: Path, tmp_path: Path) -> None:
     (store / "rows.bin").unlink()
-    with pytest.raises(DataError, match=r"rows\.bin cannot be read; teach again"):
+    with pytest.raises(DataError, match=r"rows\.bin not found; teach again"):
         opened(store)
     with pytest.raises(DataError, match="not found"):
         opened(tmp_path / "nothing")

@@ -99,6 +99,11 @@ def file_fingerprint(path: Path | str) -> str:
     return digest.hexdigest()[:16]
 
 
+def fingerprint_of(content: bytes) -> str:
+    """`file_fingerprint` of a file with this content."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def _feed(digest: Any, part: Any) -> None:
     if isinstance(part, np.ndarray):
         array = np.ascontiguousarray(part)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ import pyarrow as pa
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path
+from navforge.core.outside.files import check
+from navforge.core.outside.records import record
+from navforge.core.outside.text import parse_json
 
 TOKEN = "token"
 NO_THREADS = pa.ipc.IpcReadOptions(use_threads=False)
@@ -42,6 +46,14 @@ def write_shard(path: Path, parts: tuple[str, ...], made: str, scenes: Iterable[
             file.write_batch(pa.record_batch(rows, schema=schema))
 
 
+@dataclass(frozen=True)
+class _About:
+    """What a shard says of itself."""
+
+    made: str
+    parts: tuple[str, ...]
+
+
 class Shard:
     """An opened shard."""
 
@@ -52,13 +64,14 @@ class Shard:
             DataError: it is missing, truncated or no shard.
         """
         self.path = path
+        check(path, "shard")
         try:
             self._map = pa.memory_map(str(path))
             self._file = pa.ipc.open_file(self._map, options=NO_THREADS)
-            about = json.loads(self._file.schema.metadata[_MADE])
-            self.made: str = about["made"]
+            about = record(_About, parse_json(self._file.schema.metadata[_MADE].decode()))
+            self.made = about.made
             """Fingerprint of what the shard was made from."""
-            self.parts: tuple[str, ...] = tuple(about["parts"])
+            self.parts = about.parts
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise DataError(f"shard {path} is damaged: {str(error).splitlines()[0]}") from error
 

@@ -7,7 +7,6 @@ OUT/shards/LOG.arrow     stored scenes of one log (`shards`)
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json
+from navforge.core.files import atomic_path, file_fingerprint, fingerprint
+from navforge.core.outside.files import check, shown
+from navforge.core.outside.records import record
+from navforge.core.outside.sealed import unsealed, write_sealed
+from navforge.core.outside.text import read_json
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.shards import NO_THREADS, TOKEN, Shard
@@ -48,6 +51,17 @@ class Part:
         return {name: Part(config=spec.configs[name], code=spec.codes[name]) for name in spec.parts}
 
 
+@dataclass(frozen=True)
+class _Manifest:
+    format: int
+    split: dict[str, Any]
+    parts: dict[str, Part]
+    index: str
+    shards: dict[str, int]
+    """Bytes of each shard, by log."""
+    fingerprint: str
+
+
 def shard_path(folder: Path, log_name: str) -> Path:
     """Where the shard of a log lies."""
     return folder / SHARD_FOLDER / f"{log_name}.arrow"
@@ -72,7 +86,7 @@ def write_store(folder: Path, split: dict[str, Any], parts: dict[str, Part], log
     with atomic_path(folder / INDEX) as path, pa.ipc.new_file(str(path), index.schema) as file:
         file.write_batch(index)
     plain = {name: {"config": part.config, "code": part.code} for name, part in parts.items()}
-    write_json(
+    write_sealed(
         folder / MANIFEST,
         {
             "format": FORMAT,
@@ -88,16 +102,16 @@ def write_store(folder: Path, split: dict[str, Any], parts: dict[str, Part], log
 class InputStore:
     """An opened store. Pickling it keeps the path only, so that handing it to loader workers costs nothing."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any], index: pa.RecordBatch) -> None:
+    def __init__(self, path: Path, manifest: _Manifest, index: pa.RecordBatch) -> None:
         """Use `open`."""
         self.path = path
-        self.split: dict[str, Any] = manifest["split"]
+        self.split = manifest.split
         """The split the store was made of: `name`, `hash`, number of scenes and of `missing` ones."""
-        self.parts = {name: Part(**part) for name, part in manifest["parts"].items()}
+        self.parts = manifest.parts
         """How each part was made, by name."""
-        self.fingerprint: str = manifest["fingerprint"]
+        self.fingerprint = manifest.fingerprint
         """Fingerprint of code, configuration and scenes."""
-        self._sizes: dict[str, int] = manifest["shards"]
+        self._sizes = manifest.shards
         self._logs = tuple(self._sizes)
         self._index = index
         self._shard_of = index.column("shard").to_numpy()
@@ -115,23 +129,19 @@ class InputStore:
         if not (path / MANIFEST).is_file():
             what = "is not complete" if (path / SHARD_FOLDER).is_dir() else "does not exist"
             raise DataError(f"the input store {path} {what} (no {MANIFEST}); run navforge pack with the same out")
+        remedy = f"delete {path / MANIFEST} and run navforge pack again, which keeps whole shards"
+        content = read_json(path / MANIFEST, "input store manifest", remedy=remedy)
+        if (form := content.get("format")) != FORMAT:
+            raise DataError(f"the input store {path} has format {shown(form)}, this code reads {FORMAT}; pack it again")
         try:
-            manifest = json.loads((path / MANIFEST).read_text("utf-8"))
-            if manifest["format"] != FORMAT:
-                raise DataError(
-                    f"the input store {path} has format {manifest['format']}, this code reads {FORMAT}; pack it again"
-                )
-            if file_fingerprint(path / INDEX) != manifest["index"]:
+            manifest = record(_Manifest, unsealed(content))
+            check(path / INDEX, "index of input store")
+            if file_fingerprint(path / INDEX) != manifest.index:
                 raise ValueError(f"{INDEX} is not the one {MANIFEST} was written with")
             index = pa.ipc.open_file(pa.memory_map(str(path / INDEX)), options=NO_THREADS).get_batch(0)
             return cls(path, manifest, index)
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(
-                f"the input store {path} is damaged ({error}); delete {path / MANIFEST} and run navforge pack again, "
-                "which keeps whole shards"
-            ) from error
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise DataError(f"the input store {path} is damaged ({error}); {remedy}") from error
 
     def __reduce__(self) -> tuple[Any, tuple[Path, str]]:
         return _reopen, (self.path, self.fingerprint)

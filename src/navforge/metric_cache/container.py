@@ -7,8 +7,11 @@ and, per array, dtype, shape, offset, size and CRC-32 of its compressed bytes); 
 from __future__ import annotations
 
 import json
+import math
+import os
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,10 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path
+from navforge.core.outside.arrays import check_expansion
+from navforge.core.outside.files import open_regular
+from navforge.core.outside.records import record
+from navforge.core.outside.text import parse_json
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -25,6 +32,24 @@ MAGIC = b"navforge arrays 1\n"
 _PREFIX = struct.Struct("<QI")
 _KINDS = "biufS"
 _LEVEL = 12
+_WHAT = "metric cache file"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where an array lies, and what it is."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    size: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class _Header:
+    meta: dict[str, Any]
+    arrays: dict[str, _Entry]
 
 
 def write_arrays(path: Path | str, meta: dict[str, Any], arrays: Arrays) -> int:
@@ -66,7 +91,7 @@ def read_meta(path: Path | str) -> dict[str, Any]:
     Raises:
         DataError: no such file, not such a file, truncated, or a damaged header.
     """
-    return _read_header(Path(path))[0]["meta"]
+    return _read_header(Path(path))[0].meta
 
 
 def read_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
@@ -77,36 +102,52 @@ def read_arrays(path: Path | str) -> tuple[dict[str, Any], Arrays]:
     """
     path = Path(path)
     header, start = _read_header(path)
-    with open(path, "rb") as file:
+    with open_regular(path, _WHAT) as file:
         file.seek(start)
         payload = memoryview(file.read())
     arrays = {}
-    for name, entry in header["arrays"].items():
-        blob = payload[entry["offset"] : entry["offset"] + entry["size"]]
-        if zlib.crc32(blob) != entry["crc"]:
+    for name, entry in header.arrays.items():
+        blob = payload[entry.offset : entry.offset + entry.size]
+        if zlib.crc32(blob) != entry.crc:
             raise DataError(f"{path} is damaged: array {name!r} fails its checksum")
-        arrays[name] = _decompress(blob, np.dtype(entry["dtype"]), tuple(entry["shape"]))
-    return header["meta"], arrays
+        try:
+            arrays[name] = _decompress(blob, np.dtype(entry.dtype), entry.shape)
+        except (OSError, ValueError, pyarrow.ArrowException) as error:
+            raise DataError(f"{path} is damaged: array {name!r}: {error}") from error
+    return header.meta, arrays
 
 
-def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    try:
-        with open(path, "rb") as file:
-            prefix = file.read(len(MAGIC) + _PREFIX.size)
-            if not prefix.startswith(MAGIC) or len(prefix) < len(MAGIC) + _PREFIX.size:
-                raise DataError(f"{path} is not a metric cache file of this version, or is cut off at its start")
-            size, crc = _PREFIX.unpack(prefix[len(MAGIC) :])
-            text = file.read(min(size, path.stat().st_size))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+def _read_header(path: Path) -> tuple[_Header, int]:
+    with open_regular(path, _WHAT) as file:
+        stored = os.fstat(file.fileno()).st_size
+        prefix = file.read(len(MAGIC) + _PREFIX.size)
+        if not prefix.startswith(MAGIC) or len(prefix) < len(MAGIC) + _PREFIX.size:
+            raise DataError(f"{path} is not a metric cache file of this version, or is cut off at its start")
+        size, crc = _PREFIX.unpack(prefix[len(MAGIC) :])
+        text = file.read(min(size, stored))
     if len(text) != size or zlib.crc32(text) != crc:
         raise DataError(f"{path} is damaged or cut off in its header")
-    header = json.loads(text)
+    try:
+        header = record(_Header, parse_json(text.decode()))
+        _check_entries(header, stored)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged in its header: {error}") from error
     start = len(prefix) + size
-    expected = start + sum(entry["size"] for entry in header["arrays"].values())
-    if path.stat().st_size != expected:
-        raise DataError(f"{path} is cut off or damaged: {path.stat().st_size} bytes instead of {expected}")
+    expected = start + sum(entry.size for entry in header.arrays.values())
+    if stored != expected:
+        raise DataError(f"{path} is cut off or damaged: {stored} bytes instead of {expected}")
     return header, start
+
+
+def _check_entries(header: _Header, stored: int) -> None:
+    """Raise ValueError or TypeError for arrays that cannot be, or that would unpack to far more than the file."""
+    unpacked = 0
+    for name, entry in header.arrays.items():
+        dtype = np.dtype(entry.dtype)
+        if dtype.kind not in _KINDS or min((entry.offset, entry.size, *entry.shape)) < 0:
+            raise ValueError(f"array {name!r} of dtype {dtype}, shape {entry.shape}, {entry.size} bytes")
+        unpacked += math.prod(entry.shape) * dtype.itemsize
+    check_expansion(unpacked, stored)
 
 
 def _compress(array: NDArray[Any]) -> bytes:

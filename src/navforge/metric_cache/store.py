@@ -8,7 +8,6 @@ A log file says what it was made from (`Made`); the manifest repeats it, so that
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +17,11 @@ from typing import Any
 
 from navforge.core.code import describe_changes
 from navforge.core.errors import DataError
-from navforge.core.files import fingerprint, write_text
+from navforge.core.files import fingerprint
+from navforge.core.outside.files import shown
+from navforge.core.outside.records import record
+from navforge.core.outside.sealed import unsealed, write_sealed
+from navforge.core.outside.text import read_json
 from navforge.metric_cache.container import read_arrays, read_meta
 from navforge.metric_cache.fingerprint import FORMAT, builder_modules, code_fingerprint
 from navforge.metric_cache.log_file import LogFile
@@ -29,6 +32,7 @@ LOG_FOLDER = "logs"
 SUFFIX = ".nfc"
 
 _OPEN_LOGS = 4
+_WHAT = "metric cache manifest"
 _REMEDY = "run `navforge cache` with the same split and out again"
 
 
@@ -79,6 +83,15 @@ class CachedLog:
     """Scenes left out, with the cause."""
 
 
+@dataclass(frozen=True)
+class _Manifest:
+    format: int
+    code: str
+    modules: dict[str, str]
+    split: dict[str, Any]
+    logs: dict[str, CachedLog]
+
+
 def log_path(folder: Path | str, log_name: str) -> Path:
     """Where the file of a log lies."""
     return Path(folder) / LOG_FOLDER / f"{log_name}{SUFFIX}"
@@ -88,8 +101,8 @@ def made_of(path: Path) -> Made:
     """What a log file says it was made from; DataError if it cannot be read."""
     meta = read_meta(path)
     try:
-        return Made(**meta["made"])
-    except (KeyError, TypeError) as error:
+        return record(Made, meta["made"])
+    except (KeyError, ValueError) as error:
         raise DataError(f"{path} does not say what it was made from") from error
 
 
@@ -101,8 +114,8 @@ def check_whole(path: Path) -> dict[str, Any]:
 def split_name(folder: Path) -> str | None:
     """Name of the split that a complete cache was built for, of whatever format; None if it is not complete."""
     try:
-        return str(json.loads((folder / MANIFEST).read_text("utf-8"))["split"]["name"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_json(folder / MANIFEST, _WHAT)["split"]["name"])
+    except (DataError, KeyError, TypeError):
         return None
 
 
@@ -121,7 +134,7 @@ def write_manifest(folder: Path | str, split: Mapping[str, Any], logs: Mapping[s
         "split": dict(split),
         "logs": {name: asdict(logs[name]) for name in sorted(logs)},
     }
-    write_text(Path(folder) / MANIFEST, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_sealed(Path(folder) / MANIFEST, content)
 
 
 class MetricCache:
@@ -148,23 +161,20 @@ class MetricCache:
         if not path.is_file():
             state = "is not complete" if (folder / LOG_FOLDER).is_dir() else "does not exist"
             raise DataError(f"the metric cache {folder} {state} (no {MANIFEST}); {_REMEDY}")
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            form, code, split = content["format"], content["code"], content["split"]
-            logs = {
-                name: CachedLog(made=log["made"], tokens=tuple(log["tokens"]), failed=dict(log["failed"]))
-                for name, log in content["logs"].items()
-            }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path} is damaged ({error}); {_REMEDY}") from error
-        if form != FORMAT:
+        content = read_json(path, _WHAT, remedy=_REMEDY)
+        if (form := content.get("format")) != FORMAT:
             raise DataError(
-                f"the metric cache {folder} is stale: its format is {form}, this navforge reads {FORMAT}; {_REMEDY}"
+                f"the metric cache {folder} is stale: its format is {shown(form)}, this navforge reads {FORMAT}; "
+                f"{_REMEDY}"
             )
-        if code != code_fingerprint():
-            reason = describe_changes(content.get("modules"), builder_modules())
+        try:
+            manifest = record(_Manifest, unsealed(content))
+        except ValueError as error:
+            raise DataError(f"{_WHAT} {path} is damaged: {error}; {_REMEDY}") from error
+        if manifest.code != code_fingerprint():
+            reason = describe_changes(manifest.modules, builder_modules())
             raise DataError(f"the metric cache {folder} is stale: {reason}; {_REMEDY}")
-        return cls(folder, split, logs)
+        return cls(folder, manifest.split, manifest.logs)
 
     @property
     def tokens(self) -> tuple[str, ...]:

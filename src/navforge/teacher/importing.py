@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from navforge.core.code import code_fingerprint
 from navforge.core.errors import DataError
-from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json, write_text
+from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_text
+from navforge.core.outside.files import check
+from navforge.core.outside.sealed import write_sealed
 from navforge.core.parallel import progress
 from navforge.data.pickle_stream import read_items, write_items
 from navforge.scoring.protocols import Protocol
@@ -52,6 +54,7 @@ def import_table(
         DataError: `out` holds another store; a scene has missing or unexpected keys, another number of entries or a
             value that its column cannot have; names the scene.
     """
+    check(source, "teacher table")
     decided_by = {
         "format": FORMAT,
         "source": {"sha256": file_fingerprint(source), "layout": layout.name},
@@ -74,7 +77,7 @@ def import_table(
             raise DataError(f"{source}: the table holds no scene")
     write_text(out / TOKENS, "".join(f"{token}\n" for token in table.tokens))
     about = {**decided_by, "source": {**decided_by["source"], "file": source.name}}
-    write_json(out / HEADER, {"fingerprint": made, **about, **table.about(vocabulary, out)})
+    write_sealed(out / HEADER, {"fingerprint": made, **about, **table.about(vocabulary, out)})
     return TeacherStore.open(out, vocabulary)
 
 

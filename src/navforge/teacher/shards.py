@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from navforge.core.errors import DataError
-from navforge.core.files import atomic_path, file_fingerprint, write_json, write_text
+from navforge.core.files import atomic_path, file_fingerprint, write_text
+from navforge.core.outside.files import open_regular
+from navforge.core.outside.records import record
+from navforge.core.outside.sealed import sealed, unsealed, write_sealed
+from navforge.core.outside.text import parse_json
 from navforge.teacher.store import HEADER, ROWS, SHARDS, TOKENS
 
 _TAIL = struct.Struct("<I8s")
@@ -75,7 +79,7 @@ def write_shard(path: Path, key: str, scenes: Iterable[tuple[str, Row]]) -> None
             best=tuple(row.best for row in rows),
             mean=tuple(row.mean for row in rows),
         )
-        text = json.dumps(asdict(about), allow_nan=False).encode()
+        text = json.dumps(sealed(asdict(about)), allow_nan=False).encode()
         file.write(text + _TAIL.pack(len(text), _MAGIC))
 
 
@@ -86,19 +90,19 @@ def read_shard(path: Path, row_bytes: int) -> Shard:
         DataError: missing, cut or no shard.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, "shard") as file:
             size = file.seek(0, 2)
-            file.seek(size - _TAIL.size)
+            file.seek(max(0, size - _TAIL.size))
             length, magic = _TAIL.unpack(file.read())
-            if magic != _MAGIC:
+            if magic != _MAGIC or length > size - _TAIL.size:
                 raise ValueError("no shard")
             file.seek(size - _TAIL.size - length)
-            about: dict[str, Any] = json.loads(file.read(length))
-        sequences = {name: tuple(about[name]) for name in ("tokens", "best", "mean")}
-        shard = Shard(**{**about, **sequences})
+            shard = record(Shard, unsealed(parse_json(file.read(length).decode())))
         if len(shard.tokens) * row_bytes + length + _TAIL.size != size:
             raise ValueError("rows are missing")
-    except (OSError, ValueError, TypeError, KeyError, struct.error) as error:
+    except DataError:
+        raise
+    except (OSError, ValueError, struct.error) as error:
         raise DataError(f"shard {path} is damaged ({error}); delete it and run the same command again") from error
     return shard
 
@@ -133,7 +137,7 @@ def merge(out: Path, header: Mapping[str, Any], logs: Mapping[str, tuple[str, ..
             if not same or (shard.key, shard.tokens) != (header["fingerprint"], tokens):
                 raise DataError(f"shard {path} is damaged or of another store; run the same command again")
     write_text(out / TOKENS, "".join(f"{token}\n" for tokens in logs.values() for token in tokens))
-    write_json(out / HEADER, {**header, **_found(shards), "tokens": file_fingerprint(out / TOKENS)})
+    write_sealed(out / HEADER, {**header, **_found(shards), "tokens": file_fingerprint(out / TOKENS)})
     shutil.rmtree(out / SHARDS, ignore_errors=True)
 
 

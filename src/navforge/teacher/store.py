@@ -11,8 +11,8 @@ read, so that reading everything adds nothing to their memory.
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from navforge.core.errors import DataError, NavforgeError
-from navforge.core.files import file_fingerprint
+from navforge.core.errors import DataError
+from navforge.core.files import fingerprint_of
+from navforge.core.outside.files import open_regular, read_bytes, shown
+from navforge.core.outside.records import record
+from navforge.core.outside.sealed import unsealed
+from navforge.core.outside.text import read_json
 from navforge.scoring.protocols import protocol as protocol_of
 from navforge.teacher import rows as taught
 from navforge.teacher.packing import ENCODINGS, RowLayout
@@ -37,8 +41,30 @@ TOKENS = "tokens.txt"
 ROWS = "rows.bin"
 SHARDS = "shards"
 """Folder of what is finished of a store that is being made."""
+_REMEDY = "teach again"
 
-_NEEDED = ("fingerprint", "fingerprints", "entries", "scenes", "columns", "protocol", "taught", "shards", "tokens")
+
+@dataclass(frozen=True)
+class _Needed:
+    """What is read of a header."""
+
+    fingerprint: str
+    fingerprints: dict[str, str | None]
+    entries: int
+    scenes: int
+    columns: dict[str, dict[str, Any]]
+    protocol: str
+    taught: bool
+    shards: dict[str, _Rows]
+    tokens: str
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What a header says of the rows of a shard."""
+
+    scenes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -223,38 +249,36 @@ def read_header(path: Path) -> dict[str, Any]:
     if not file.is_file():
         state = "is unfinished; run the same navforge teach again" if (path / SHARDS).is_dir() else "not found"
         raise DataError(f"teacher store {path} {state}")
+    content = read_json(file, "teacher store header", remedy=_REMEDY)
+    if (form := content.get("format")) != FORMAT:
+        raise DataError(
+            f"teacher store {path} has format {shown(form)}, this version reads {FORMAT}; delete it and run "
+            "navforge teach again"
+        )
     try:
-        header = json.loads(file.read_text())
-        if header["format"] != FORMAT:
-            raise DataError(
-                f"teacher store {path} has format {header['format']}, this version reads {FORMAT}; delete it and run "
-                "navforge teach again"
-            )
-        for name in _NEEDED:
-            header[name]
+        header = unsealed(content)
+        needed = record(_Needed, header, newer=True)
+        if needed.entries < 1 or needed.scenes < 1 or "vocabulary" not in needed.fingerprints:
+            raise ValueError("it is of no entries, no scenes or no vocabulary")
         layout_of(header)
-        protocol_of(header["protocol"])
-    except DataError:
-        raise
-    except (json.JSONDecodeError, KeyError, TypeError, NavforgeError) as error:
-        raise DataError(f"teacher store {path}: {HEADER} is damaged ({error}); teach again") from error
+        protocol_of(needed.protocol)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"teacher store header {file} is damaged: {error}; {_REMEDY}") from error
     return header
 
 
 def _open(path: Path, header: dict[str, Any]) -> TeacherStore:
     layout = layout_of(header)
-    try:
-        if file_fingerprint(path / TOKENS) != header["tokens"]:
-            raise DataError(f"teacher store {path}: {TOKENS} is not the one {HEADER} was written with; teach again")
-        tokens = np.array((path / TOKENS).read_bytes().split(), np.bytes_)
-        size = (path / ROWS).stat().st_size
+    names = read_bytes(path / TOKENS, "tokens of teacher store", missing=_REMEDY)
+    if fingerprint_of(names) != header["tokens"]:
+        raise DataError(f"teacher store {path}: {TOKENS} is not the one {HEADER} was written with; {_REMEDY}")
+    tokens = np.array(names.split(), np.bytes_)
+    with open_regular(path / ROWS, "rows of teacher store", missing=_REMEDY) as file:
+        size = os.fstat(file.fileno()).st_size
         if size != len(tokens) * layout.row_bytes or len(tokens) != header["scenes"]:
             raise DataError(
                 f"teacher store {path}: {ROWS} holds {size} bytes, the header says {header['scenes']} rows of "
-                f"{layout.row_bytes}; teach again"
+                f"{layout.row_bytes}; {_REMEDY}"
             )
-        with open(path / ROWS, "rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise DataError(f"teacher store {path}: {error.filename or ROWS} cannot be read; teach again") from error
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return TeacherStore(path, header, layout, tokens, mapped)

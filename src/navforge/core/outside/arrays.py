@@ -89,12 +89,12 @@ def read_npz(
                 if absent:
                     listed = ", ".join(sorted(entries)[:8])
                     raise DataError(f"{what} {path} has no array {', '.join(absent)}; it holds {listed[:200]}{words}")
-                size = sum(entries[name].file_size for name in names)
-                if size > max(_UNSUSPICIOUS, _MOST_EXPANSION * os.fstat(file.fileno()).st_size):
+                try:
+                    check_expansion(sum(entries[name].file_size for name in names), os.fstat(file.fileno()).st_size)
+                except ValueError as error:
                     raise DataError(
-                        f"{what} {path} is refused: it would unpack to {size / (1 << 30):.1f} GiB, more than "
-                        f"{_MOST_EXPANSION} times its size; if it is yours, write it with numpy.savez (uncompressed)"
-                    )
+                        f"{what} {path} is refused: {error}; if it is yours, write it with numpy.savez (uncompressed)"
+                    ) from error
                 return {name: _member(archive, entries[name], name) for name in names}
         except DataError:
             raise
@@ -103,6 +103,14 @@ def read_npz(
             head = file.read(16)
             kind = "" if head.startswith(b"PK") else but_is(head)
             raise DataError(f"{what} {path} is damaged or not an npz file: {error}{kind}{words}") from error
+
+
+def check_expansion(unpacked: int, stored: int) -> None:
+    """Raise ValueError where bytes that are `stored` would unpack to a size out of proportion."""
+    if unpacked > max(_UNSUSPICIOUS, _MOST_EXPANSION * stored):
+        raise ValueError(
+            f"it would unpack to {unpacked / (1 << 30):.1f} GiB, more than {_MOST_EXPANSION} times its size"
+        )
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> NDArray[Any]:
