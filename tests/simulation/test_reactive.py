@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -292,6 +295,33 @@ def test_degenerate_lanes(lane: np.ndarray) -> None:
     reach = np.abs(lane[:, :2]).max() + 1e-9
     assert (np.abs(pose[:2, :, :2]) <= reach).all(), "nobody leaves the lane"
     assert tracks.valid.all()
+
+
+CASES = json.loads((Path(__file__).parents[1] / "official" / "free_road.json").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_the_end_of_a_lane_as_the_official_devkit_has_it(case: dict[str, Any]) -> None:
+    """Cars at and beyond the end of their lane, with one that comes up behind (`benchmarks/official_free_road.py`).
+
+    Where the devkit asserts that its area of the way to go meets the car, its numbers are those without the assertion.
+    """
+    plain = scene([(0, progress, speed) for progress, speed in case["cars"]], [np.array(case["lane"])])
+    followers, origin = plain.followers, np.array(case["ego"][:2])
+    made = replace(plain, lanes=lane_areas(followers.lane, followers.start, followers.half_width, origin))
+    states = np.zeros((41, STATE_SIZE))
+    states[:, : State.HEADING + 1] = case["ego"]
+    pose, speed, present = drive(made, states)
+    assert present.all()
+    np.testing.assert_allclose(speed, case["speed"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(pose[..., :2], case["xy"], rtol=0, atol=1e-9)
+
+
+def test_the_cases_at_the_end_of_a_lane_differ() -> None:
+    """A car that comes to the end brakes as on a free road, or is drawn on by the faster one whose area it is in."""
+    first_step = {case["case"]: case["speed"][1][1] for case in CASES}
+    assert first_step["no length is left"] == first_step["beyond the end"] == pytest.approx(0.3)
+    assert first_step["some nanometres are left"] == pytest.approx(0.579, abs=1e-3)
 
 
 def test_no_vehicles_at_all() -> None:

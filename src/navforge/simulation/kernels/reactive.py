@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from navforge.geometry.compiled import kernel
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
-from navforge.simulation.kernels.lane import MOST_TRIMMED, clamped, pose_along, principal, widen
+from navforge.simulation.kernels.lane import MOST_TRIMMED, clamped, pose_along, principal, vertex_after, widen
 from navforge.simulation.kernels.leader import NOBODY, find_leader
 from navforge.simulation.kernels.stretch import Areas, Lanes, add_stretch, empty_areas, set_single, set_way
 from navforge.simulation.tracker import STEP_S
@@ -169,7 +169,7 @@ def _faced_speed(a, step, progress, followers, lanes, areas, cut, ego, now, spee
     old = speed[a, step - 1]
     leader = NOBODY
     gap = math.inf
-    if first < last:
+    if first < last and not _used_up(a, progress, followers, now):
         segment, done = set_way(cut, lanes, arc, first, last, progress, followers.half_width[a])
         leader, gap = find_leader(a, segment, done, cut, followers, lanes, areas, there)
     if leader == NOBODY:  # the end of the lane is like a wall
@@ -182,6 +182,21 @@ def _faced_speed(a, step, progress, followers, lanes, areas, cut, ego, now, spee
         heading = now[leader, 2]
     lead_speed *= math.cos(principal(heading - now[a, 2]))
     return next_speed(old, followers.target[a], gap, lead_speed)
+
+
+@kernel
+def _used_up(a, progress, followers, now):
+    """Whether the rest of the lane has no length: its only two points are equal in the global frame.
+
+    The devkit's area about it is empty, so that nothing is ahead. From the end on, the last segment stands for the
+    rest (`set_way`).
+    """
+    arc = followers.arc
+    first = followers.start[a]
+    last = followers.start[a + 1] - 1
+    if vertex_after(arc, first, last, clamped(progress, arc, first, last)) != last:
+        return False
+    return now[a, X] == followers.lane[last, X] and now[a, Y] == followers.lane[last, Y]
 
 
 @kernel
