@@ -5,6 +5,8 @@ leaves assertions out; the devkit then goes on as on a free road. Some scenes of
 the leaderboard's numbers rest on it. The devkit is not changed, nothing of navforge is imported.
 """
 
+# pyright: reportMissingImports=false
+
 import json
 import math
 
