@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from navforge.data.paths import DataConfig
     from tests.slurm_cluster.cluster import Cluster
 
 pytest_plugins = ["tests.requirements"]
@@ -66,6 +67,37 @@ def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outcomes = list(generate(out, SCALES["tiny"], seed=0, sensors="all", sensor_frames="all", rig=rig, workers=1))
     assert all(outcome.ok for outcome in outcomes), [outcome.traceback for outcome in outcomes if not outcome.ok]
     return out
+
+
+@pytest.fixture(scope="session")
+def town_files(tiny_town: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Metric cache of tiny town's training split, a vocabulary of 8 entries, and its teacher store."""
+    from navforge.cache_builder.pool import cache_split  # noqa: PLC0415 (imports what most tests here do not need)
+    from navforge.cli import teach, vocab  # noqa: PLC0415
+    from navforge.data.splits import load_split  # noqa: PLC0415
+
+    out, data = tmp_path_factory.mktemp("town_files"), town_data(tiny_town)
+    cache_split(load_split("train", data), data, out / "cache", workers=1)
+    vocab.run(vocab.Config(split="train", out=out / "v8.npy", size=8, data=data, workers=1))
+    teach.run(
+        teach.Config(
+            vocabulary=out / "v8.npy",
+            split="train",
+            cache=out / "cache",
+            out=out / "teacher",
+            protocol="epdms_v2",
+            data=data,
+            workers=1,
+        )
+    )
+    return {"cache": out / "cache", "vocabulary": out / "v8.npy", "teacher": out / "teacher"}
+
+
+def town_data(town: Path) -> DataConfig:
+    """Where the logs, sensor files and maps of a town are."""
+    from navforge.data.paths import DataConfig  # noqa: PLC0415
+
+    return DataConfig(logs=town / "navsim_logs", sensors=town / "sensor_blobs", maps=town / "maps")
 
 
 @pytest.hookimpl(tryfirst=True)

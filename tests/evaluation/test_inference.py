@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from navforge.agents.contract import Agent
-from navforge.core.errors import NavforgeError
+from navforge.core.errors import DataError, NavforgeError
 from navforge.data.filters import SceneFilter
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
@@ -105,5 +105,30 @@ def test_one_cause_is_one_line(split: Split) -> None:
     with pytest.raises(ScenesFailedError) as raised:
         plan_split(Scripted(fail), split, DATA)
     lines = str(raised.value).splitlines()
-    assert len(lines) == 2
     assert lines[1].endswith(" and 3 more: OSError: disk")
+    assert lines[2].startswith("Traceback") and "in plan" in lines[3], "the traceback is that of the agent's own code"
+    assert lines[-1] == "OSError: disk" and sum(line.startswith("Traceback") for line in lines) == 1
+
+
+def test_plans_of_one_split_are_alike(split: Split) -> None:
+    def unlike(tokens: list[str]) -> Plans:
+        return (np.zeros((len(tokens), 40, 3)), 0.1) if "t4" in tokens else numbered(tokens)
+
+    with pytest.raises(DataError, match=r"changed from 8 poses of 0\.5 s to 40 of 0\.1 s"):
+        plan_split(Scripted(unlike), split, DATA)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ((np.zeros((1, 7, 3)), 0.5), r"7 poses of 0\.5 s reach 3\.5 s"),
+        ((np.zeros((1, 8, 3)), 0.3), r"interval_s=0\.3 s does not divide the 4 s"),
+        ((np.zeros((1, 8, 3)), -0.5), r"the interval between poses must be at least"),
+        (np.zeros((1, 8, 3)), r"returned a ndarray of shape \(1, 8, 3\), expected a pair"),
+        (None, r"returned a NoneType, expected a pair"),
+        (([[0.0]], 0.5), r"returned poses of shape \(1, 1\) for 1 scenes"),
+    ],
+)
+def test_what_is_no_plan_is_named(split: Split, returned: object, message: str) -> None:
+    with pytest.raises(ScenesFailedError, match=message):
+        plan_split(Scripted(lambda tokens: returned), split, DATA)  # type: ignore[arg-type, return-value]

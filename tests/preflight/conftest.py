@@ -1,4 +1,4 @@
-"""A run config that needs nothing on disk, and a real small town with caches for the tests that probe."""
+"""A run config that needs nothing on disk."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.planner import PlannerConfig
 from navforge.training.config import TrainConfig
 from navforge.training.run_config import RunConfig
+from tests.conftest import town_data
+
+__all__ = ["town_data"]
 
 BLIND = PlannerConfig(name="blind", encoder=EgoStatusConfig(), head=MlpHeadConfig(hidden=16, layers=1))
 
@@ -41,31 +44,3 @@ def make_config(tmp_path: Path) -> Callable[..., RunConfig]:
         return replace(base, **{k: v for k, v in changes.items() if k not in names})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def town_files(tiny_town: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Metric cache of tiny town's training split, a vocabulary of 8 entries, and its teacher store."""
-    from navforge.cache_builder.pool import cache_split  # noqa: PLC0415 (imports what most tests here do not need)
-    from navforge.cli import teach, vocab  # noqa: PLC0415
-    from navforge.data.splits import load_split  # noqa: PLC0415
-
-    out, data = tmp_path_factory.mktemp("town_files"), town_data(tiny_town)
-    cache_split(load_split("train", data), data, out / "cache", workers=1)
-    vocab.run(vocab.Config(split="train", out=out / "v8.npy", size=8, data=data, workers=1))
-    teach.run(
-        teach.Config(
-            vocabulary=out / "v8.npy",
-            split="train",
-            cache=out / "cache",
-            out=out / "teacher",
-            protocol="epdms_v2",
-            data=data,
-            workers=1,
-        )
-    )
-    return {"cache": out / "cache", "vocabulary": out / "v8.npy", "teacher": out / "teacher"}
-
-
-def town_data(town: Path) -> DataConfig:
-    return DataConfig(logs=town / "navsim_logs", sensors=town / "sensor_blobs", maps=town / "maps")

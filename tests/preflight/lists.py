@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,6 @@ from navforge.models.contract import (
 
 @dataclass(frozen=True, kw_only=True)
 class ListsConfig(EncoderConfig):
-    kind: ClassVar[str] = "lists"
-
     def build(self, *, pretrained: bool = True) -> ListsEncoder:
         return ListsEncoder()
 
@@ -41,8 +39,6 @@ class ListsEncoder(Encoder):
 
 @dataclass(frozen=True, kw_only=True)
 class ListsHeadConfig(HeadConfig):
-    kind: ClassVar[str] = "lists"
-
     def build(self, token_channels: int, vocabulary: Any, *, bev_channels: int = 0) -> ListsHead:
         return ListsHead()
 

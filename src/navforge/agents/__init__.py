@@ -1,36 +1,64 @@
-"""Agents by name: the two reference agents, and every planner with its checkpoint."""
+"""Agents by name: the two reference agents, every planner with its checkpoint, and classes of other packages."""
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
+from typing import Any
 
 from navforge.agents.constant_velocity import ConstantVelocity
 from navforge.agents.contract import Agent
 from navforge.agents.human import Human
-from navforge.agents.planner import PlannerAgent
-from navforge.core.errors import ConfigError
+from navforge.agents.planner import PlannerAgent, pick_device, require_name
+from navforge.core import extensions
+from navforge.core.config import did_you_mean
+from navforge.core.errors import ConfigError, NavforgeError
+from navforge.core.files import file_fingerprint
 from navforge.data.paths import DataConfig
-from navforge.training.recipes.catalog import RECIPES
+from navforge.models.checkpoints import read_checkpoint
+from navforge.training.recipes.catalog import RECIPES, recipe
+from navforge.training.recipes.recipe_file import SUFFIXES
 
 REFERENCE_AGENTS: tuple[type[Agent], ...] = (ConstantVelocity, Human)
 """Agents without weights."""
 
 
 def names() -> tuple[str, ...]:
-    """Every name `build` knows."""
+    """Every name of an agent of this package."""
     return (*(kind.name for kind in REFERENCE_AGENTS), *(recipe.name for recipe in RECIPES))
 
 
 def check_name(name: str, checkpoint: Path | None = None, *, blank_camera: bool = False) -> None:
-    """Raise ConfigError unless the name is known and has a checkpoint just where it needs one."""
-    if name not in names():
-        raise ConfigError(f"agent: expected one of {', '.join(names())}, got {name!r}")
-    reference = name in (kind.name for kind in REFERENCE_AGENTS)
-    if reference and checkpoint is not None:
-        raise ConfigError(f"checkpoint: agent {name} has no weights; drop checkpoint={checkpoint}")
-    if reference and blank_camera:
-        raise ConfigError(f"blank_camera: agent {name} reads no camera")
-    if not reference and checkpoint is None:
+    """Raise ConfigError unless `build` can make such an agent, as far as that is known without making it.
+
+    Args:
+        name: one of `names()`; the planner in `checkpoint`, where it is of a recipe file, or that file; or
+            `package.module:Class`, a subclass of `Agent`.
+        checkpoint: given just where the agent needs one.
+        blank_camera: only planners have cameras that can be blanked.
+    """
+    if ":" in name:
+        _arguments(_class(name), {"checkpoint": checkpoint})
+        if blank_camera:
+            raise ConfigError(
+                f"blank_camera: {name} reads its cameras itself; only planners of navforge can be shown black"
+            )
+        return
+    if name in (kind.name for kind in REFERENCE_AGENTS):
+        if checkpoint is not None:
+            raise ConfigError(f"checkpoint: agent {name} has no weights; drop checkpoint={checkpoint}")
+        if blank_camera:
+            raise ConfigError(f"blank_camera: agent {name} reads no camera")
+        return
+    if checkpoint is not None and name not in names() and not name.endswith(SUFFIXES):
+        require_name(read_checkpoint(checkpoint).planner["name"], name, checkpoint)
+        return
+    if name not in names() and not name.endswith(SUFFIXES):
+        raise ConfigError(
+            f"agent: expected one of {', '.join(names())}, a recipe (FILE.yaml) or a class (package.module:Class), got "
+            f"{name!r}{did_you_mean(name, names())}"
+        )
+    if checkpoint is None:
         raise ConfigError(f"checkpoint: agent {name} is a planner; give the file navforge train wrote")
 
 
@@ -46,7 +74,7 @@ def build(
     """The agent of this name.
 
     Args:
-        name: one of `names()`.
+        name: as `check_name`.
         checkpoint: trained weights, for planners.
         data: where sensor files are, for planners that read them; None takes the environment's.
         device: auto, cpu or cuda, for planners.
@@ -54,14 +82,72 @@ def build(
         blank_camera: show a planner black images.
 
     Raises:
-        ConfigError: unknown name, a checkpoint missing or too many, or one of another planner.
+        ConfigError: unknown name, a checkpoint missing or too many, one of another planner, or a class that cannot be
+            used or made (with its traceback).
         DataError: the checkpoint cannot be read.
     """
     check_name(name, checkpoint, blank_camera=blank_camera)
+    data = data or DataConfig()
     for kind in REFERENCE_AGENTS:
         if kind.name == name:
             return kind()
+    if ":" in name:
+        return _outside(name, checkpoint, data, device, batch_size)
     assert checkpoint is not None
-    return PlannerAgent(
-        name, checkpoint, data or DataConfig(), device=device, batch_size=batch_size, blank_camera=blank_camera
-    )
+    planner = recipe(name).name if name.endswith(SUFFIXES) else name
+    return PlannerAgent(planner, checkpoint, data, device=device, batch_size=batch_size, blank_camera=blank_camera)
+
+
+def _class(name: str) -> type[Agent]:
+    return extensions.load(name, Agent, "agent")  # type: ignore[type-abstract]
+
+
+def _outside(name: str, checkpoint: Path | None, data: DataConfig, device: str, batch_size: int) -> Agent:
+    """An agent of another package."""
+    cls = _class(name)
+    given = {"checkpoint": checkpoint, "data": data, "device": pick_device(device), "batch_size": batch_size}
+    if checkpoint is not None and not checkpoint.exists():
+        raise ConfigError(f"checkpoint: {checkpoint} does not exist")
+    try:
+        agent = cls(**_arguments(cls, given))
+    except NavforgeError:
+        raise
+    except Exception as error:  # the boundary to code of others
+        trace = extensions.users_traceback(error, cls.__module__) or f"{type(error).__name__}: {error}"
+        raise ConfigError(f"agent: {name} cannot be made\n{trace}") from error
+    if not isinstance(getattr(agent, "name", None), str):
+        raise ConfigError(f'agent: {name} has no name; give the class one: name = "{cls.__name__.lower()}"')
+    if checkpoint is not None and checkpoint.is_file() and agent.fingerprint is None:
+        agent.fingerprint = file_fingerprint(checkpoint)
+    return agent
+
+
+def _arguments(cls: type[Agent], given: dict[str, Any]) -> dict[str, Any]:
+    """Of what navforge can give, what the constructor of a class takes.
+
+    Raises:
+        ConfigError: it asks for more, or has no use for the checkpoint.
+    """
+    parameters = inspect.signature(cls).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return given
+    offered = ("checkpoint", "data", "device", "batch_size")
+    for parameter in parameters:
+        if (
+            parameter.name not in offered
+            and parameter.default is parameter.empty
+            and parameter.kind is not parameter.VAR_POSITIONAL
+        ):
+            raise ConfigError(
+                f"agent: the constructor of {extensions.name_of(cls)} asks for {parameter.name!r}; navforge gives "
+                f"{', '.join(offered)}; give others a default"
+            )
+        if parameter.name == "checkpoint" and parameter.default is parameter.empty and given["checkpoint"] is None:
+            raise ConfigError(f"checkpoint: {extensions.name_of(cls)} needs one; give checkpoint=FILE")
+    taken = {parameter.name for parameter in parameters}
+    if given["checkpoint"] is not None and "checkpoint" not in taken:
+        raise ConfigError(
+            f"checkpoint: the constructor of {extensions.name_of(cls)} has no parameter of that name; add it, or drop "
+            "checkpoint="
+        )
+    return {name: value for name, value in given.items() if name in taken}

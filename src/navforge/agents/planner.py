@@ -51,8 +51,7 @@ class PlannerAgent(Agent):
         self.fingerprint = None
         self.planner = load_planner(checkpoint, pick_device(device))
         held = self.planner.config
-        if held.name != name:
-            raise ConfigError(f"{checkpoint} holds planner {held.name}, not {name}; give agent={held.name}")
+        require_name(held.name, name, checkpoint)
         if blank_camera:
             if held.panorama is None:
                 raise ConfigError(f"blank_camera: {name} reads no camera")
@@ -62,9 +61,20 @@ class PlannerAgent(Agent):
         self._data = data
         self._batch_size = batch_size
 
+    @property
+    def classes(self) -> tuple[type, ...]:
+        """Those of encoder and head."""
+        return self.planner.config.classes
+
     def plan(self, scenes: Sequence[Scene]) -> tuple[NDArray[np.float64], float]:
         """See `Agent.plan`."""
         return plan_scenes(self.planner, scenes, self._data, batch_size=self._batch_size)
+
+
+def require_name(held: str, name: str, checkpoint: Path) -> None:
+    """Raise ConfigError unless the planner in a checkpoint has the name that was given."""
+    if held != name:
+        raise ConfigError(f"{checkpoint} holds planner {held}, not {name}; give agent={held}")
 
 
 def pick_device(name: str) -> str:

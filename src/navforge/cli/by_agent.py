@@ -1,4 +1,4 @@
-"""Configs whose defaults come from the recipe of the planner that `agent=NAME` names."""
+"""Configs whose defaults come from the recipe that `agent=` names: of navforge, or in a file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,24 @@ PARTS = {"planner": PlannerConfig, "train": TrainConfig}
 
 
 def configure(base: type[ConfigT], words: Sequence[str], purpose: str) -> ConfigT:
-    """A config of class `base`: the recipe of `agent=NAME` with the other words over it.
+    """A config of class `base`: the recipe of `agent=` with the other words over it.
+
+    Its `agent` is the planner's name, also where a file was given.
 
     Raises:
         ConfigError: no agent named, an unknown one, or a wrong key or value.
     """
     if _named(words) is None:
-        raise ConfigError(f"missing required key(s): agent=TEXT, one of {', '.join(known.name for known in RECIPES)}")
-    return configs.merge(template(base, words, purpose), words)
+        raise ConfigError(
+            f"missing required key(s): agent=TEXT, one of {', '.join(known.name for known in RECIPES)}, or a recipe in "
+            "FILE.yaml"
+        )
+    return configs.merge(template(base, words, purpose), by_name(words))
+
+
+def by_name(words: Sequence[str]) -> list[str]:
+    """The words, with the planner's name in the place of a recipe file: a run is called by its planner."""
+    return [f"agent={recipe(word[6:]).name}" if word.startswith("agent=") else word for word in words]
 
 
 def template(base: type[ConfigT], words: Sequence[str], purpose: str) -> type[ConfigT]:
@@ -41,7 +51,7 @@ def template(base: type[ConfigT], words: Sequence[str], purpose: str) -> type[Co
     chosen = RECIPES[0] if name is None else recipe(name)
     names = [known.name for known in RECIPES]
     own = {field.name for field in dataclasses.fields(base)}  # type: ignore[arg-type]
-    fields = [("agent", str, key(help=f"{purpose}: {', '.join(names)}", choices=names))]
+    fields = [("agent", str, key(help=f"{purpose}: a recipe in FILE.yaml, or one of {', '.join(names)}"))]
     fields += [
         (part, kind, key(lambda part=part: getattr(chosen, part))) for part, kind in PARTS.items() if part in own
     ]

@@ -137,7 +137,8 @@ def _vocabulary(config: Config, data: DataConfig) -> list[Stage]:
 
 
 def _teacher(config: Config, data: DataConfig, split: str) -> Stage:
-    protocol = recipe(PLANNER).planner.head.protocol  # type: ignore[attr-defined]
+    protocol = recipe(PLANNER).planner.head.teacher_protocol
+    assert protocol is not None, f"{PLANNER} learns from a teacher"
     out = config.out / "teacher" / split
     return Stage(
         name=f"teach {split}",

@@ -10,12 +10,13 @@ from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
-from navforge.core.files import file_fingerprint, sole_use, write_json
+from navforge.core.files import atomic_path, file_fingerprint, sole_use, write_json
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
+from navforge.evaluation.further_metrics import load_metrics, summarise
 from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official
 from navforge.evaluation.score import SWITCH, open_cache, parse_protocols
 from navforge.evaluation.tables import subscores
@@ -25,13 +26,16 @@ from navforge.scoring.traffic import LOG_REPLAY, TRAFFIC, check_traffic
 
 SELF_CHECK = True
 SCORES, PLANS, RESULT, FAILURES = "scores.parquet", "plans.npz", "summary.json", "failures.json"
+METRICS = "metrics.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Keys of `navforge evaluate`."""
 
-    agent: str = key(help=f"{', '.join(agents.names())}")
+    agent: str = key(
+        help=f"a class (package.module:Class), a recipe (FILE.yaml), or one of {', '.join(agents.names())}"
+    )
     checkpoint: Path | None = key(None, "trained weights of a planner (navforge train); none for reference agents")
     split: str = key(help="folder under data.logs or path of a scene-filter .yaml")
     cache: Path = key(help="metric cache of the split (navforge cache)")
@@ -44,6 +48,9 @@ class Config:
         choices=TRAFFIC,
     )
     blank_camera: bool = key(False, "show a planner black images: what does it get from its cameras?")
+    metrics: tuple[str, ...] = key(
+        (), f"what else to measure, into {METRICS}: classes (package.module:Class) or names of installed packages"
+    )
     official: Path | None = key(None, "result table (CSV) of the official devkit to print beside ours")
     data: DataConfig = key(DataConfig, "where logs and sensor files are")
     allow_missing: bool = key(False, "go on without scenes of the split that are not on disk; every result says so")
@@ -55,6 +62,7 @@ class Config:
         """Raise ConfigError for an unknown protocol or agent, or traffic the protocol does not have."""
         check_traffic(self.traffic, map(protocol, parse_protocols(self.protocol)))
         agents.check_name(self.agent, self.checkpoint, blank_camera=self.blank_camera)
+        load_metrics(self.metrics)
 
 
 def run(config: Config) -> None:
@@ -83,7 +91,8 @@ def execute(config: Config) -> Evaluation:
 
 def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Agent) -> Evaluation:
     _require_same(config, split, agent)
-    for name in (SCORES, PLANS, RESULT, FAILURES):
+    metrics = load_metrics(config.metrics)
+    for name in (SCORES, PLANS, METRICS, RESULT, FAILURES):
         (config.out / name).unlink(missing_ok=True)
     try:
         found = evaluate_agent(
@@ -95,12 +104,13 @@ def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Ag
             human_filter=config.human_filter,
             traffic=config.traffic,
             allow_missing=config.allow_missing,
+            metrics=metrics,
             workers=config.workers,
         )
     except ScenesFailedError as failed:
         failed.write(config.out / FAILURES)
         raise
-    publish(found, config)
+    publish(found, config, (*agent.classes, *map(type, metrics)))
     return found
 
 
@@ -128,13 +138,18 @@ def _require_same(config: Config, split: Split, agent: agents.Agent) -> None:
         )
 
 
-def publish(found: Evaluation, config: Config) -> None:
-    """Write plans, table and, last, the summary, which names the checksums of the other two."""
+def publish(found: Evaluation, config: Config, classes: tuple[type, ...] = ()) -> None:
+    """Write plans, tables and, last, the summary, which names the checksums of the others."""
     trajectories.write(config.out / PLANS, found.trajectories)
     tables.write(config.out / SCORES, found.table)
-    provenance.record(config.out, config, name="evaluate")
-    result = summary.to_json(found.table, summary.summarise(found.table), provenance.collect())
+    provenance.record(config.out, config, name="evaluate", classes=classes)
+    result = summary.to_json(found.table, summary.summarise(found.table), provenance.collect(classes=classes))
     result["files"] = {SCORES: tables.checksum(config.out / SCORES), PLANS: file_fingerprint(config.out / PLANS)}
+    if found.further is not None:
+        with atomic_path(config.out / METRICS) as partial:
+            found.further.write_parquet(partial)
+        result["files"][METRICS] = file_fingerprint(config.out / METRICS)
+        result["metrics"] = summary.columns_to_json(summarise(found.further))
     write_json(config.out / RESULT, result)
 
 
@@ -151,6 +166,8 @@ def _print(found: Evaluation, official: tuple[str, OfficialTable] | None) -> Non
             console.print(f"{name}: {cells.height} cells differ from the official table by more than 1e-4")
             for token, column, here, there in cells.head(20).rows():
                 console.print(f"  {token} {column}: {here} here, {there} official")
+    if found.further is not None:
+        console.print(summary.render_columns(summarise(found.further), f"{found.table.meta.agent}: further metrics"))
 
 
 def _official(config: Config) -> tuple[str, OfficialTable] | None:

@@ -20,7 +20,7 @@ class Config:
     """Keys of `navforge import-checkpoint`."""
 
     source: Path = key(help="published checkpoint: a Lightning .ckpt or a state dict")
-    agent: str = key(help=f"planner it holds: {', '.join(NAMES)}", choices=NAMES)
+    agent: str = key(help=f"planner it holds: a recipe in FILE.yaml, or one of {', '.join(NAMES)}")
     out: Path = key(help="checkpoint file to write")
     vocabulary: Path | None = key(None, "vocabulary (.npy) of a planner whose checkpoint holds none")
 
@@ -33,8 +33,9 @@ class Config:
 def run(config: Config) -> None:
     """Convert, write and say what it was."""
     vocabulary = None if config.vocabulary is None else Vocabulary.load(config.vocabulary)
-    done = import_checkpoint(config.source, recipe(config.agent).planner, config.out, vocabulary=vocabulary)
+    planner = recipe(config.agent).planner
+    done = import_checkpoint(config.source, planner, config.out, vocabulary=vocabulary)
     say(
-        f"{config.out}: {config.agent} from a checkpoint of {done.conversion} (keys under {done.prefix!r}), "
-        f"{done.parameters:,} parameters; navforge evaluate agent={config.agent} checkpoint={config.out} loads it"
+        f"{config.out}: {planner.name} from a checkpoint of {done.conversion} (keys under {done.prefix!r}), "
+        f"{done.parameters:,} parameters; navforge evaluate agent={planner.name} checkpoint={config.out} loads it"
     )

@@ -55,7 +55,7 @@ def run(config: Config) -> None:
     with claim(config.out, INPUTS):
         report = pack(splits, InputSpec.of(config.planner), config.data, config.out, workers=config.workers)
         if not report.failures:
-            provenance.record(config.out, config, name="pack")
+            provenance.record(config.out, config, name="pack", classes=config.planner.classes)
     if report.failures:
         raise DataError(
             f"{len(report.failures)} of {sum(map(len, splits))} scenes could not be packed "

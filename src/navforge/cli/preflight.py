@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from navforge.cli import train
+from navforge.cli import by_agent, train
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
@@ -52,7 +52,7 @@ def configure(words: Sequence[str]) -> Config:
     words = [*words, *later]
     if not any(word.startswith("agent=") for word in words):
         train.configure(words)  # says which agents there are
-    return configs.merge(template(words), words)
+    return configs.merge(template(words), by_agent.by_name(words))
 
 
 def _run_config_file(script: Path, run: str | None) -> Path:

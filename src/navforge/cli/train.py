@@ -141,7 +141,9 @@ def _say_finished(folder: RunFolder) -> int:
 
 
 def _say_code(folder: RunFolder, config: Config) -> None:
-    if config.code == "keep" and folder.code.is_dir() and not snapshot.is_current(folder.code):
+    if config.code != "keep" or not folder.code.is_dir():
+        return
+    if not snapshot.is_current(folder.code, classes=config.planner.classes):
         say(f"going on with the code the run began with ({folder.code}); code=new takes the present one")
 
 

@@ -180,6 +180,12 @@ def describe(config: Any) -> list[tuple[str, str, str, str]]:
     return rows
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name nearest to an unknown one, to follow it in an error: `; did you mean NAME?`, else a full stop."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else "."
+
+
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default is not MISSING:
         return field.default
@@ -286,8 +292,7 @@ def _bad_value(leaf: Leaf, given: Any) -> str:
 
 
 def _unknown_key(name: str, known: dict[str, Leaf]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
+    hint = did_you_mean(name, known)
     group = [k for k in known if k.startswith(name + ".")]
     if group:
         hint = f"; {name} is a group, set one of its keys."

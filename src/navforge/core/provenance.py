@@ -8,34 +8,36 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import navforge
 from navforge.core import config as configs
+from navforge.core import extensions
+from navforge.core.code import SNAPSHOT
 from navforge.core.files import write_json, write_text
 from navforge.core.outside.text import read_json
 from navforge.core.screen import say
 
 LIBRARIES = ("numpy", "numba", "scipy", "shapely", "polars", "torch", "torchvision", "timm", "lightning")
 
-SNAPSHOT = "snapshot.json"
-"""Beside a copied package: where it was taken from."""
-
 _STARTED = datetime.datetime.now(datetime.UTC)
 
 
-def collect(command: list[str] | None = None) -> dict[str, Any]:
+def collect(command: list[str] | None = None, *, classes: Iterable[type] = ()) -> dict[str, Any]:
     """Versions, git state, machine, times and command line of this process, as plain values.
 
-    `started` is when the process loaded this module, `written` is now.
+    `started` is when the process loaded this module, `written` is now; `extensions` says where those of `classes` that
+    are of other packages come from, and has a hash of their code.
     """
     return {
         "navforge": importlib.metadata.version("navforge"),
         "python": platform.python_version(),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
         "git": git_state(),
+        "extensions": extensions.describe(classes),
         "machine": {"platform": platform.platform(), "cpus": os.cpu_count()},
         "started": _STARTED.isoformat(timespec="seconds"),
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -110,10 +112,10 @@ def run_git(folder: Path, *words: str, statuses: tuple[int, ...] = (0,)) -> GitA
     return GitAnswer("", first_line)
 
 
-def record(out: Path | str, config: Any, *, name: str) -> None:
-    """Write `NAME.config.yaml` and `NAME.provenance.json` into the folder `out`."""
+def record(out: Path | str, config: Any, *, name: str, classes: Iterable[type] = ()) -> None:
+    """Write `NAME.config.yaml` and `NAME.provenance.json` (see `collect`) into the folder `out`."""
     out = Path(out)
-    facts = collect()
+    facts = collect(classes=classes)
     reason = facts["git"].get("reason")
     if reason not in (None, NO_CHECKOUT, UNTRACKED):
         say(f"navforge: warning: the commit of navforge is recorded as unknown: {reason}", file=sys.stderr)

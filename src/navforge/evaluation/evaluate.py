@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import polars as pl
 
 from navforge.agents.contract import Agent
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
+from navforge.evaluation.further_metrics import FurtherMetric, measure
 from navforge.evaluation.inference import plan_split
 from navforge.evaluation.score import score_split
 from navforge.evaluation.tables import ScoreTable
@@ -21,6 +25,8 @@ class Evaluation:
 
     table: ScoreTable
     trajectories: Trajectories
+    further: pl.DataFrame | None = None
+    """Further metrics of the plans (`further_metrics.measure`), if any were asked for."""
 
 
 def evaluate_agent(
@@ -33,6 +39,7 @@ def evaluate_agent(
     human_filter: str = "auto",
     traffic: str = LOG_REPLAY,
     allow_missing: bool = False,
+    metrics: Sequence[FurtherMetric] = (),
     workers: int = 0,
 ) -> Evaluation:
     """Plan for every scene of a split once, then score the plans under every protocol.
@@ -46,10 +53,11 @@ def evaluate_agent(
         human_filter: auto (each protocol's own rule), on or off.
         traffic: log_replay or reactive.
         allow_missing: leave out scenes the cache lacks; they count as missing in the table.
+        metrics: what else is measured of the plans (`further_metrics.load_metrics`).
         workers: processes that score; 0 means one per CPU.
 
     Raises:
-        ScenesFailedError: the agent or the scoring failed on some scenes.
+        ScenesFailedError: the agent, the scoring or a metric failed on some scenes.
     """
     trajectories = plan_split(agent, split, data)
     table = score_split(
@@ -63,4 +71,8 @@ def evaluate_agent(
         allow_missing=allow_missing,
         workers=workers,
     )
-    return Evaluation(table, trajectories)
+    if not metrics:
+        return Evaluation(table, trajectories)
+    logs = {token: log for log, tokens in split.logs.items() for token in tokens}
+    scored = trajectories.only(set(table.frame["token"]))
+    return Evaluation(table, trajectories, measure(metrics, scored, logs, cache))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,13 +10,18 @@ from navforge.core.errors import NavforgeError
 from navforge.core.failures import Failure, describe_failures, in_order, write_failures
 
 
+def failure_of(token: str, log_name: str, error: Exception) -> Failure:
+    """The record of an error in a scene."""
+    return Failure(token, log_name, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+
+
 class ScenesFailedError(NavforgeError):
     """Some scenes of a split failed, so no score may be published."""
 
-    def __init__(self, what: str, failures: Sequence[Failure], scenes: int) -> None:
+    def __init__(self, what: str, failures: Sequence[Failure], scenes: int, *, details: str = "") -> None:
         self.failures = in_order(failures)
         head = f"{what}: {len(self.failures)} of {scenes} scenes failed; no score is published"
-        super().__init__(f"{head}\n{describe_failures(self.failures)}")
+        super().__init__("\n".join(filter(None, (head, describe_failures(self.failures), details))))
 
     def write(self, path: Path) -> None:
         """Write every failure with its traceback."""

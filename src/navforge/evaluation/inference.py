@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from itertools import islice
 
@@ -10,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.agents.contract import Agent
+from navforge.core.errors import DataError
+from navforge.core.extensions import is_own, users_traceback
 from navforge.core.parallel import progress
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
-from navforge.evaluation.failures import Failure, ScenesFailedError
+from navforge.evaluation.failures import Failure, ScenesFailedError, failure_of
 from navforge.evaluation.trajectories import Trajectories
+from navforge.simulation.plans import horizon_interval
 
 CHUNK = 128
 """Scenes handed to an agent at once; a planner cuts them into its own batches."""
@@ -31,22 +33,27 @@ def plan_split(agent: Agent, split: Split, data: DataConfig) -> Trajectories:
     plans: list[NDArray[np.float64]] = []
     failures: list[Failure] = []
     interval_s: float | None = None
+    first_error: Exception | None = None
     scenes = _scenes(split, data)
     with progress(f"planning ({agent.name})", len(split)) as bar:
         while batch := list(islice(scenes, CHUNK)):
             for part, outcome in _plan_batch(agent, batch):
-                if isinstance(outcome, Failure):
-                    failures.append(outcome)
+                if isinstance(outcome, Exception):
+                    failures.append(failure_of(part[0].token, part[0].log_name, outcome))
+                    first_error = first_error or outcome
                     continue
                 poses, spacing_s = outcome
-                if interval_s not in (None, spacing_s):
-                    raise ValueError(f"agent {agent.name} changed its interval from {interval_s} s to {spacing_s} s")
+                if plans and (interval_s, plans[0].shape[1]) != (spacing_s, poses.shape[1]):
+                    raise DataError(
+                        f"agent {agent.name} changed from {plans[0].shape[1]} poses of {interval_s} s to "
+                        f"{poses.shape[1]} of {spacing_s} s; all plans of a split must be alike"
+                    )
                 interval_s = spacing_s
                 tokens += [scene.token for scene in part]
                 plans.append(poses)
             bar.advance(bar.task_ids[0], len(batch))
     if failures or interval_s is None:
-        raise ScenesFailedError(f"agent {agent.name}", failures, len(split))
+        raise ScenesFailedError(f"agent {agent.name}", failures, len(split), details=_details(agent, first_error))
     return Trajectories.make(np.array(tokens), np.concatenate(plans)[:, None], interval_s)
 
 
@@ -58,23 +65,26 @@ def _scenes(split: Split, data: DataConfig) -> Iterator[Scene]:
 Plans = tuple[NDArray[np.float64], float]
 
 
-def _plan_batch(agent: Agent, batch: list[Scene]) -> Iterator[tuple[list[Scene], Plans | Failure]]:
+def _plan_batch(agent: Agent, batch: list[Scene]) -> Iterator[tuple[list[Scene], Plans | Exception]]:
     """The batch at once; if that fails, scene by scene, so that the failing ones are named."""
     try:
         yield batch, _checked(agent.plan(batch), len(batch))
         return
     except Exception as error:  # the agent boundary: recorded with its scene, refused by the caller
         if len(batch) == 1:
-            yield batch, _failure(batch[0], error)
+            yield batch, error
             return
     for scene in batch:
         try:
             yield [scene], _checked(agent.plan([scene]), 1)
         except Exception as error:
-            yield [scene], _failure(scene, error)
+            yield [scene], error
 
 
-def _checked(plans: Plans, count: int) -> Plans:
+def _checked(plans: object, count: int) -> Plans:
+    """What an agent returned, if it is poses up to 4 s and the time between them (see `Agent.plan`)."""
+    if not isinstance(plans, tuple) or len(plans) != 2:
+        raise ValueError(f"the agent returned {_kind(plans)}, expected a pair of poses and the time between them")
     poses = np.asarray(plans[0], dtype=np.float64)
     if poses.ndim != 3 or poses.shape[0] != count or poses.shape[2] != 3:
         raise ValueError(
@@ -82,8 +92,15 @@ def _checked(plans: Plans, count: int) -> Plans:
         )
     if not np.isfinite(poses).all():
         raise ValueError("the agent returned NaN or infinity")
-    return poses, float(plans[1])
+    return poses, horizon_interval(float(plans[1]), poses.shape[1])
 
 
-def _failure(scene: Scene, error: Exception) -> Failure:
-    return Failure(scene.token, scene.log_name, f"{type(error).__name__}: {error}", traceback.format_exc())
+def _kind(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__}" + ("" if shape is None else f" of shape {tuple(shape)}")
+
+
+def _details(agent: Agent, error: Exception | None) -> str:
+    """The traceback of the first error, from the first line on that is of another package; empty where none is."""
+    modules = [cls.__module__ for cls in agent.classes if not is_own(cls)]
+    return "" if error is None else users_traceback(error, *modules)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,17 +85,8 @@ def _protocol_summary(table: ScoreTable, name: str, resamples: int) -> ProtocolS
     rows = table.of(name)
     columns = []
     for column in (*subscores(name), "progress_m", "score"):
-        defined = rows.filter(pl.col(column).is_not_null()).sort(ORDER)
-        if defined.height == 0:
-            continue
-        values, logs = defined[column].to_numpy(), defined["log_name"].to_numpy()
-        columns.append(
-            ColumnSummary(
-                column=column,
-                by_log=intervals.bootstrap(values, np.random.default_rng(SEED), clusters=logs, resamples=resamples),
-                by_scene=intervals.bootstrap(values, np.random.default_rng(SEED), resamples=resamples),
-            )
-        )
+        if rows[column].null_count() < rows.height:
+            columns.append(summarise_column(rows.sort(ORDER), column, resamples))
     filtered = bool(rows["human_filter"][0])
     return ProtocolSummary(
         protocol=name,
@@ -102,6 +94,17 @@ def _protocol_summary(table: ScoreTable, name: str, resamples: int) -> ProtocolS
         traffic=table.meta.traffic,
         doubts=table.meta.doubts,
         columns=tuple(columns),
+    )
+
+
+def summarise_column(rows: pl.DataFrame, column: str, resamples: int = intervals.RESAMPLES) -> ColumnSummary:
+    """Mean of a column over the rows where it is defined; there must be one. A bootstrap depends on their order."""
+    defined = rows.filter(pl.col(column).is_not_null())
+    values, logs = defined[column].to_numpy(), defined["log_name"].to_numpy()
+    return ColumnSummary(
+        column=column,
+        by_log=intervals.bootstrap(values, np.random.default_rng(SEED), clusters=logs, resamples=resamples),
+        by_scene=intervals.bootstrap(values, np.random.default_rng(SEED), resamples=resamples),
     )
 
 
@@ -160,15 +163,20 @@ def _plain(summary: ProtocolSummary) -> dict[str, Any]:
         "human_filter": summary.human_filter,
         "score": summary.score.mean,
         "logs": summary.score.by_log.clusters,
-        "columns": {
-            found.column: {
-                "mean": found.mean,
-                "scenes": found.scenes,
-                "interval_over_logs": _bounds(found.by_log),
-                "interval_over_scenes": _bounds(found.by_scene),
-            }
-            for found in summary.columns
-        },
+        "columns": columns_to_json(summary.columns),
+    }
+
+
+def columns_to_json(columns: Iterable[ColumnSummary]) -> dict[str, Any]:
+    """Plain values by column."""
+    return {
+        found.column: {
+            "mean": found.mean,
+            "scenes": found.scenes,
+            "interval_over_logs": _bounds(found.by_log),
+            "interval_over_scenes": _bounds(found.by_scene),
+        }
+        for found in columns
     }
 
 
@@ -180,31 +188,30 @@ def render(summaries: dict[str, ProtocolSummary], title: str, official: dict[str
     """One printed table per protocol; with `official`, its means and the differences beside ours."""
     tables = []
     for name, summary in summaries.items():
-        heads = ["column", "mean", "95 % over logs", "95 % over scenes", "scenes"]
-        heads += ["official", "difference"] if official is not None else []
         rules = "human filter on" if summary.human_filter else "human filter off"
         heading = f"{title}: {name}, {rules}, traffic {summary.traffic}"
-        table = Table(title=heading, title_justify="left", title_style="bold")
+        table = render_columns(summary.columns, heading, official)
         logs = summary.score.by_log.clusters
         notes = [f"only {logs} log(s): the intervals over logs are rough"] if logs < FEW_LOGS else []
         notes += [f"{count} of these scenes have {doubt}" for doubt, count in summary.doubts.items()]
         table.caption = "\n".join(notes) or None
-        for head in heads:
-            table.add_column(head, justify="left" if head == "column" else "right", no_wrap=True)
-        for found in summary.columns:
-            cells = [
-                found.column,
-                f"{found.mean:.4f}",
-                span(found.by_log),
-                span(found.by_scene),
-                str(found.scenes),
-            ]
-            if official is not None:
-                theirs = official.get(found.column)
-                cells += ["", ""] if theirs is None else [f"{theirs:.4f}", f"{found.mean - theirs:+.1e}"]
-            table.add_row(*cells, style="bold" if found.column == "score" else None)
         tables.append(table)
     return tables
+
+
+def render_columns(columns: Iterable[ColumnSummary], title: str, official: dict[str, float] | None = None) -> Table:
+    """A row per column: mean, intervals, scenes; with `official`, its means and the differences."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    heads = ["column", "mean", "95 % over logs", "95 % over scenes", "scenes"]
+    for head in [*heads, *(["official", "difference"] if official is not None else [])]:
+        table.add_column(head, justify="left" if head == "column" else "right", no_wrap=True)
+    for found in columns:
+        cells = [found.column, f"{found.mean:.4f}", span(found.by_log), span(found.by_scene), str(found.scenes)]
+        if official is not None:
+            theirs = official.get(found.column)
+            cells += ["", ""] if theirs is None else [f"{theirs:.4f}", f"{found.mean - theirs:+.1e}"]
+        table.add_row(*cells, style="bold" if found.column == "score" else None)
+    return table
 
 
 def span(interval: Interval, digits: int = 4) -> str:

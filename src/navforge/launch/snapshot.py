@@ -1,5 +1,7 @@
 """The code a run runs: a copy of the package in the run folder, taken at launch.
 
+Packages of other people that encoder or head are from lie beside it, and ranks import them from there.
+
 Compiled kernels come along, so that no rank compiles them again: a kernel carries the fingerprint of its sources
 (`geometry.compiled`), which does not depend on where these lie.
 """
@@ -10,9 +12,10 @@ import compileall
 import os
 import shutil
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
-from navforge.core import provenance
+from navforge.core import extensions, provenance
 from navforge.core.errors import DataError
 from navforge.core.files import fingerprint, write_json, write_text
 
@@ -20,14 +23,21 @@ MANIFEST = provenance.SNAPSHOT
 DIFF = "changes.diff"
 
 
-def take(code: Path, package: Path = provenance.PACKAGE) -> None:
+def take(code: Path, package: Path = provenance.PACKAGE, *, classes: Iterable[type] = ()) -> None:
     """Copy the package into the folder `code`, with its git state (`snapshot.json`) and what was not committed.
 
     An existing folder is replaced; a reader finds the old or the new one whole.
 
+    Args:
+        code: the folder.
+        package: what is copied.
+        classes: those of other packages, which are copied too, with what they import from where they lie.
+
     Raises:
         DataError: the package changed while it was copied.
+        ConfigError: the packages of `classes` are too large.
     """
+    others = extensions.files(classes)
     name = f".{code.name}.{uuid.uuid4().hex}"  # no other process writes there
     partial, old = code.with_name(f"{name}.partial"), code.with_name(f"{name}.old")
     try:
@@ -35,7 +45,10 @@ def take(code: Path, package: Path = provenance.PACKAGE) -> None:
         shutil.copytree(package, partial / package.name, ignore=shutil.ignore_patterns("*.tmp.*", "*.partial"))
         if sources_fingerprint(partial / package.name) != before:
             raise DataError(f"{package} changed while it was copied; run the same command again")
-        compileall.compile_dir(partial / package.name, quiet=1)  # once, not in every rank
+        for name, source in others.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, partial / name)
+        compileall.compile_dir(partial, quiet=1)  # once, not in every rank
         write_json(
             partial / MANIFEST, {"sources": before, "taken_from": str(package), "git": provenance.git_state(package)}
         )
@@ -48,8 +61,11 @@ def take(code: Path, package: Path = provenance.PACKAGE) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def is_current(code: Path, package: Path = provenance.PACKAGE) -> bool:
-    """Whether the snapshot holds the same sources as the package."""
+def is_current(code: Path, package: Path = provenance.PACKAGE, *, classes: Iterable[type] = ()) -> bool:
+    """Whether the snapshot holds the same sources as the package, and as those of `classes` (see `take`)."""
+    for name, source in extensions.files(classes).items():
+        if not (code / name).is_file() or (code / name).read_bytes() != source.read_bytes():
+            return False
     return sources_fingerprint(code / package.name) == sources_fingerprint(package)
 
 

@@ -124,9 +124,9 @@ def prepare(
         script = batch_script(facts, profile)
     folder.logs.mkdir(parents=True, exist_ok=True)
     if new_code or not has_checkpoint(folder) or not folder.code.is_dir():
-        snapshot.take(folder.code)
+        snapshot.take(folder.code, classes=config.planner.classes)
     write_run_config(folder.config, config)
-    write_json(folder.path / COMMAND, provenance.collect())
+    write_json(folder.path / COMMAND, provenance.collect(classes=config.planner.classes))
     if script is not None and profile is not None:
         write_text(folder.path / PROFILE, configs.to_yaml(profile))
         write_text(folder.script, script)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from navforge.core.extensions import is_own, name_of
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -115,11 +116,24 @@ class Head(nn.Module, ABC):
         """The plan of each scene."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncoderConfig(ABC):
-    """Base of encoder configs, each beside its encoder."""
+class PartConfig(ABC):
+    """Base of configs of encoders and heads."""
 
     kind: ClassVar[str]
+    """How configs and checkpoints name the class; `package.module:Class` for all that are not navforge's own."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if is_own(cls):
+            return
+        if cls.__dict__.get("kind", name_of(cls)) != name_of(cls):
+            raise TypeError(f"{cls.__name__}.kind: leave it out; navforge calls this class {name_of(cls)}")
+        cls.kind = name_of(cls)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(PartConfig):
+    """Base of encoder configs, each beside its encoder."""
 
     @property
     def cameras(self) -> PanoramaConfig | None:
@@ -137,16 +151,21 @@ class EncoderConfig(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadConfig(ABC):
+class HeadConfig(PartConfig):
     """Base of head configs, each beside its head."""
 
-    kind: ClassVar[str]
     needs_vocabulary: ClassVar[bool] = False
+    """Whether the head chooses from a vocabulary, which it then registers as its buffer `vocabulary`."""
 
     @property
     def teacher_columns(self) -> tuple[str, ...]:
         """Teacher sub-scores the loss reads; empty for heads without a teacher."""
         return ()
+
+    @property
+    def teacher_protocol(self) -> str | None:
+        """Protocol of these sub-scores, under which plans are also tried out; None for heads without a teacher."""
+        return None
 
     @property
     def auxiliary_targets(self) -> tuple[str, ...]:

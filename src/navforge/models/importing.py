@@ -68,7 +68,7 @@ def import_checkpoint(
             "prefix": found.prefix,
         },
         "fingerprints": {"vocabulary": None if vocabulary is None else vocabulary.fingerprint},
-        "provenance": json.loads(json.dumps(provenance.collect())),
+        "provenance": json.loads(json.dumps(provenance.collect(classes=config.classes))),
     }
     values: dict[str, Any] = {
         STATE_KEY: {checkpoints.PREFIX + name: value for name, value in state.items()},

@@ -7,6 +7,7 @@ one by one. So types and shapes are looked at before, with the batch and with a 
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,9 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from navforge.core.errors import DataError
+from navforge.core.extensions import is_own, users_traceback
+from navforge.core.screen import say
 from navforge.models.contract import Features, HeadOutput, Inputs, PlannerOutput
-from navforge.models.planner import Planner
+from navforge.models.planner import Planner, PlannerConfig
 from navforge.preflight.finding import Finding, ok, refused
+from navforge.simulation.plans import horizon_interval
 from navforge.training.loop.module import Batch, targets_of
 
 PLANNER = "planner"
@@ -83,24 +88,31 @@ def _run(planner: Planner, batch: Batch, scenes: int) -> list[str]:
     hook = planner.encoder.register_forward_hook(lambda _module, _inputs, features: seen.update(features=features))
     try:
         with torch.no_grad():
-            found, output = _stage("the forward pass", scenes, lambda: planner(batch["inputs"]))
+            found, output = _stage(planner, "the forward pass", scenes, lambda: planner(batch["inputs"]))
             problems = [*_features(seen.get("features"), scenes, planner.encoder.channels), *found]
             if problems:
                 return problems
             problems = list(_fields("output", output, scenes))
-            found, losses = _stage("the loss", scenes, lambda: planner.loss(output, targets_of(batch)))
+            found, losses = _stage(planner, "the loss", scenes, lambda: planner.loss(output, targets_of(batch)))
             problems += found or list(_losses(losses))
-            found, plan = _stage("the plan", scenes, lambda: planner.head.plan(output))
+            found, plan = _stage(planner, "the plan", scenes, lambda: planner.head.plan(output))
             return problems + (found or list(_plan(plan, scenes)))
     finally:
         hook.remove()
 
 
-def _stage(what: str, scenes: int, function: Callable[[], Any]) -> tuple[list[str], Any]:
+def _stage(planner: Planner, what: str, scenes: int, function: Callable[[], Any]) -> tuple[list[str], Any]:
     try:
         return [], function()
     except Exception as error:  # the boundary to the planner under test: its error is the finding
+        show_users_traceback(error, planner.config)
         return [f"{what} of {scenes} scene{'s' * (scenes > 1)} fails: {type(error).__name__}: {error}"], None
+
+
+def show_users_traceback(error: BaseException, planner: PlannerConfig) -> None:
+    """Print the traceback of an error in an encoder or head of another package; a finding has one line."""
+    if trace := users_traceback(error, *(cls.__module__ for cls in planner.classes if not is_own(cls))):
+        say(trace, file=sys.stderr)
 
 
 def _features(features: Any, scenes: int, channels: int) -> Iterator[str]:
@@ -158,8 +170,11 @@ def _plan(plan: Any, scenes: int) -> Iterator[str]:
         yield f"the plan's trajectories are {_shape(poses)}, expected ({scenes}, T, 3)"
     elif not poses.isfinite().all():
         yield "the plan's trajectories are not finite"
-    elif not plan.interval_s > 0:
-        yield f"the plan's poses are {plan.interval_s} s apart"
+    else:
+        try:
+            horizon_interval(plan.interval_s, poses.shape[1])
+        except DataError as error:
+            yield f"the plan cannot be scored: {error}"
 
 
 def _kind(value: Any) -> str:

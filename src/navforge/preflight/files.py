@@ -192,8 +192,8 @@ def _teacher(
 
     def opened() -> TeacherStore:
         store = TeacherStore.open(path, vocabulary)
-        protocol = getattr(head, "protocol", store.protocol)
         tokens = () if split is None else split.tokens
+        protocol = head.teacher_protocol or store.protocol
         store.require(tokens=tokens, columns=head.teacher_columns, protocol=protocol, cache=cache)
         return store
 

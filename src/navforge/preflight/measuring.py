@@ -26,7 +26,7 @@ from navforge.teacher.store import TeacherStore
 from navforge.training.loop.loaders import dataset_of
 from navforge.training.loop.module import Batch
 from navforge.training.run_config import RunConfig
-from navforge.training.smoke import smoke_evaluation
+from navforge.training.smoke import PROTOCOL, smoke_evaluation
 from navforge.vocabulary.vocabulary import Vocabulary
 
 Send = Callable[[str, Any], None]
@@ -101,7 +101,7 @@ def _dataset(config: RunConfig, part: Split, vocabulary: Vocabulary | None) -> S
 
 
 def _evaluate(planner: Planner, config: RunConfig, part: Split, count: int, send: Send) -> None:
-    protocol = getattr(config.planner.head, "protocol", "epdms_v2")
+    protocol = config.planner.head.teacher_protocol or PROTOCOL
     scores = smoke_evaluation(planner, part, config.data, config.cache, protocol=protocol, count=count)
     mean = sum(scores.values()) / len(scores)
     send(

@@ -115,7 +115,7 @@ def _measure(request: Request, connection: Connection) -> None:
     """The process: says what it begins, sends what it finds."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # if memory runs out, this process goes, not another
-    from navforge.preflight import measuring  # noqa: PLC0415 (imports torch, here only)
+    from navforge.preflight import contract, measuring  # noqa: PLC0415 (imports torch, here only)
 
     deadline = time.monotonic() + 0.8 * request.seconds
     stage = ["reading"]
@@ -132,6 +132,7 @@ def _measure(request: Request, connection: Connection) -> None:
         send("finding", refused(STAGES[stage[0]], message or str(error), remedy if message else "see the message"))
     except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
         # The boundary to code under test: whatever it raises is what the run would raise.
+        contract.show_users_traceback(error, request.config.planner)
         send(
             "finding",
             refused(

@@ -36,7 +36,7 @@ from navforge.training.ranks.rank_info import RankInfo, alone
 from navforge.training.ranks.strategy import fabric_of, wrap
 from navforge.training.run_config import RunConfig, write_run_config
 from navforge.training.run_inputs import RunInputs
-from navforge.training.smoke import TRAINED, UNTRAINED, Smoke
+from navforge.training.smoke import PROTOCOL, TRAINED, UNTRAINED, Smoke
 
 TRIAL = ".untrained.ckpt"
 
@@ -184,7 +184,7 @@ class _Setup:
             self.material.train_split,
             self.config.data,
             self.config.cache,
-            getattr(self.config.planner.head, "protocol", "epdms_v2"),
+            self.config.planner.head.teacher_protocol or PROTOCOL,
             self.config.train.smoke_scenes,
             fabric.device,
         )
@@ -216,7 +216,7 @@ def _newest(config: RunConfig, folder: RunFolder, ranks: Ranks) -> dict[str, Any
 def _describe(config: RunConfig, folder: RunFolder, about: dict[str, Any]) -> None:
     """What the run is and where it runs, for people and for `navforge jobs`."""
     write_run_config(folder.config, config)
-    write_json(folder.path / "train.provenance.json", provenance.collect())
+    write_json(folder.path / "train.provenance.json", provenance.collect(classes=config.planner.classes))
     write_json(folder.path / "environment.json", describe_environment())
     write_json(folder.path / "facts.json", {name: value for name, value in about.items() if name != "provenance"})
 

@@ -92,7 +92,7 @@ def facts(config: RunConfig, material: RunInputs, world_size: int) -> dict[str, 
         "scenes": len(material.train_split),
         "missing_scenes": len(material.train_split.missing),
         "fingerprints": material.fingerprints,
-        "provenance": json.loads(json.dumps(provenance.collect())),
+        "provenance": json.loads(json.dumps(provenance.collect(classes=config.planner.classes))),
     }
 
 
@@ -142,7 +142,7 @@ def _teachers(
         store.require(
             tokens=split.tokens,
             columns=head.teacher_columns,
-            protocol=head.protocol,  # type: ignore[attr-defined]
+            protocol=head.teacher_protocol or store.protocol,
             cache=made_from,
         )
         teachers.append(store)

@@ -28,6 +28,8 @@ from navforge.training.inference import plan_scenes
 from navforge.training.ranks.failures import TrainingError
 
 FILE = "smoke.json"
+PROTOCOL = "epdms_v2"
+"""Under which heads without a teacher are tried out."""
 UNTRAINED, TRAINED = "untrained", "trained"
 
 

@@ -130,6 +130,11 @@ class HydraMdpConfig(HeadConfig):
         return tuple(metric.name for metric in self.metrics)
 
     @property
+    def teacher_protocol(self) -> str:
+        """The protocol distilled."""
+        return self.protocol
+
+    @property
     def auxiliary_targets(self) -> tuple[str, ...]:
         """Those of the perception auxiliaries."""
         return self.perception.targets

@@ -1,7 +1,10 @@
-"""Named planners and how each is trained: what `agent=NAME` stands for. To add one, add it to `RECIPES`."""
+"""Planners and how each is trained: what `agent=` stands for, a name of `RECIPES` or a file (`recipe_file`)."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from navforge.core.config import did_you_mean
 from navforge.core.errors import ConfigError
 from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.encoders.transfuser import TransfuserConfig
@@ -14,6 +17,7 @@ from navforge.models.planner import PlannerConfig
 from navforge.training.config import TrainConfig
 from navforge.training.recipes.hydra import HYDRA_RECIPES
 from navforge.training.recipes.recipe import Recipe
+from navforge.training.recipes.recipe_file import SUFFIXES, read_recipe
 
 EGO_MLP = Recipe(
     summary="ego status to 8 poses, no sensors: what can be had without looking",
@@ -69,12 +73,25 @@ RECIPES: tuple[Recipe, ...] = (EGO_MLP, *HYDRA_RECIPES, TRANSFUSER_TINY, TRANSFU
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of this name.
+    """The recipe of this name, or in the YAML file of this path.
 
     Raises:
-        ConfigError: none has it.
+        ConfigError: no recipe has the name, or the file is not a recipe (see `recipe_file.read_recipe`).
     """
-    for known in RECIPES:
-        if known.name == name:
-            return known
-    raise ConfigError(f"agent: no planner is called {name!r}; trainable: {', '.join(r.name for r in RECIPES)}")
+    own = {known.name: known for known in RECIPES}
+    if name in own:
+        return own[name]
+    if name.endswith(SUFFIXES):
+        read = read_recipe(Path(name))
+        if read.name in own:
+            raise ConfigError(f"recipe {name}: {read.name} is a planner of navforge; give the recipe another name")
+        return read
+    if ":" in name:
+        raise ConfigError(
+            f"agent: {name} is a class, and a class can be evaluated only; to train, give a recipe (FILE.yaml) that "
+            "names an encoder and a head"
+        )
+    raise ConfigError(
+        f"agent: no planner is called {name!r}{did_you_mean(name, own)} Trainable: {', '.join(own)}; a recipe of your "
+        "own is FILE.yaml"
+    )
