@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.geometry.compiled import kernel
+from navforge.simulation.kernels.idm import Driver, idm_acceleration
 
 Float = NDArray[np.float64]
 
@@ -16,10 +16,7 @@ SPEED_FRACTIONS = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Target speeds as fractions of the speed limit."""
 
 _FALLBACK_SPEED_MPS = 15.0
-_MIN_GAP_M = 1.0
-_HEADWAY_S = 1.5
-_MAX_ACCELERATION = 1.5
-_MAX_DECELERATION = 3.0
+_DRIVER = Driver(min_gap_m=1.0, headway_s=1.5, max_acceleration=1.5, max_deceleration=3.0)
 _EXPONENT = 10
 
 
@@ -45,10 +42,7 @@ def target_speeds(speed_limit_mps: float | None) -> Float:
 
 
 def advance(motion: Float, leader: Float, target_mps: Float, step_s: float) -> Float:
-    """One step of the model.
-
-    dv/dt = a (1 - (v / v0)^10 - (s* / s)^2), s* = s0 + v T + v (v - v_lead) / (2 sqrt(a b)); the acceleration is
-    limited to [-b, a], the gap s to at least s0.
+    """One step of the model (`simulation.kernels.idm`), the exponent being 10.
 
     Args:
         motion: (N, 2) `Motion` now.
@@ -72,15 +66,6 @@ def _advance(motion, leader, effort, step_s, moved):
     for n in range(len(motion)):
         progress = motion[n, 0]
         speed = motion[n, 1]
-        approach = speed * (speed - leader[n, 1]) / (2 * math.sqrt(_MAX_ACCELERATION * _MAX_DECELERATION))
-        wanted_gap = _MIN_GAP_M + speed * _HEADWAY_S + approach
         gap = leader[n, 0] - progress - leader[n, 2]
-        gap = max(gap, _MIN_GAP_M)
-        share = wanted_gap / gap
-        acceleration = _MAX_ACCELERATION * (1 - effort[n] - share * share)
-        if acceleration < -_MAX_DECELERATION:
-            acceleration = -_MAX_DECELERATION
-        elif acceleration > _MAX_ACCELERATION:
-            acceleration = _MAX_ACCELERATION
         moved[n, 0] = progress + step_s * speed
-        moved[n, 1] = speed + step_s * acceleration
+        moved[n, 1] = speed + step_s * idm_acceleration(_DRIVER, speed, effort[n], gap, leader[n, 1])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from navforge.geometry.compiled import kernel
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M
+from navforge.simulation.kernels.idm import Driver, idm_acceleration
 from navforge.simulation.kernels.lane import MOST_TRIMMED, clamped, pose_along, principal, vertex_after, widen
 from navforge.simulation.kernels.leader import NOBODY, find_leader
 from navforge.simulation.kernels.stretch import Areas, Lanes, add_stretch, empty_areas, set_single, set_way
@@ -22,14 +23,9 @@ from navforge.simulation.tracker import STEP_S
 Float = NDArray[np.float64]
 
 # Parameters of NAVSIM v2.2's `navsim_IDM_traffic_agents`.
-MIN_GAP_M = 1.0
-"""m; `min_gap_to_lead_agent`."""
-HEADWAY_S = 1.5
-"""s; `headway_time`."""
-MAX_ACCELERATION = 1.0
-"""m/s2; `accel_max`."""
-MAX_DECELERATION = 2.0
-"""m/s2; `decel_max`."""
+DRIVER = Driver(min_gap_m=1.0, headway_s=1.5, max_acceleration=1.0, max_deceleration=2.0)
+"""`min_gap_to_lead_agent`, `headway_time`, `accel_max`, `decel_max`."""
+HEADWAY_S = DRIVER.headway_s
 EXPONENT = 4
 """Of speed over target speed in the intelligent driver model."""
 RADIUS_M = 100.0
@@ -60,16 +56,8 @@ class Followers(NamedTuple):
 
 @kernel
 def next_speed(speed, target, gap, lead_speed):
-    """Speed after one step of the intelligent driver model.
-
-    dv/dt = a (1 - (v / v0)^4 - (s* / s)^2), s* = s0 + v T + v (v - v_lead) / (2 sqrt(a b)); the acceleration is limited
-    to [-b, a], the gap s to at least s0, the speed to at least 0.
-    """
-    wanted = MIN_GAP_M + speed * HEADWAY_S
-    wanted += speed * (speed - lead_speed) / (2.0 * math.sqrt(MAX_ACCELERATION * MAX_DECELERATION))
-    gap = max(gap, MIN_GAP_M)
-    acceleration = MAX_ACCELERATION * (1.0 - (speed / target) ** EXPONENT - (wanted / gap) ** 2)
-    acceleration = min(max(-MAX_DECELERATION, acceleration), MAX_ACCELERATION)
+    """Speed, at least 0, after one step of the intelligent driver model."""
+    acceleration = idm_acceleration(DRIVER, speed, (speed / target) ** EXPONENT, gap, lead_speed)
     return max(speed + STEP_S * acceleration, 0.0)
 
 

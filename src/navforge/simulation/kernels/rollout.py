@@ -72,6 +72,18 @@ SPEED_GAIN = LONGITUDINAL_WEIGHT * HORIZON_S / (LONGITUDINAL_WEIGHT * HORIZON_S 
 ACCELERATION_SHARE = STEP_S / (STEP_S + ACCELERATION_TIME_CONSTANT_S)
 STEERING_SHARE = STEP_S / (STEP_S + STEERING_TIME_CONSTANT_S)
 
+# Sums over the steps i of the window, and over its pairs i > j, that `steering_rate_command` needs.
+_PAIRS = [(i, j) for i in range(TRACKING_STEPS) for j in range(i)]
+WINDOW = float(TRACKING_STEPS)
+SUM_I = float(sum(range(TRACKING_STEPS)))
+SUM_II = float(sum(i * i for i in range(TRACKING_STEPS)))
+PAIRS = float(len(_PAIRS))
+PAIRS_I_J = float(sum(i + j for i, j in _PAIRS))
+PAIRS_IJ = float(sum(i * j for i, j in _PAIRS))
+PAIRS_J = float(sum(j for _, j in _PAIRS))
+PAIRS_IJ_JJ = float(sum(i * j + j * j for i, j in _PAIRS))
+PAIRS_IJJ = float(sum(i * j * j for i, j in _PAIRS))
+
 
 @kernel
 def fit_speeds(factors, work, n):
@@ -139,12 +151,13 @@ def fit_curvatures(work, n):
 
 @kernel
 def steering_rate_command(lateral_error, heading_error, slope, v, acceleration, work, k, n):
-    """Steering rate (rad/s) of the one-step LQR over the ten-step linearised lateral dynamics, in closed form.
+    """Steering rate (rad/s) of the one-step LQR over the linearised lateral dynamics, in closed form.
 
-    The dynamics are those of step sizes s_i = p + q i (i = 0..9): heading error psi += s_i (slope - kappa_i), lateral
-    error e += s_i psi, `slope` being the steering angle over the wheel base. What kappa contributes is a sum over
-    the window with weights that are polynomials in i, made of the repeated partial sums `sum_0 .. sum_3`; what the
-    steering angle and the input contribute are polynomials in p and q.
+    The dynamics are those of step sizes s_i = p + q i (i = 0, 1, ...): heading error psi += s_i (slope - kappa_i),
+    lateral error e += s_i psi, `slope` being the steering angle over the wheel base. What kappa contributes is a sum
+    over the window with weights that are polynomials in i, made of the repeated partial sums `sum_0 .. sum_3` (sum of
+    kappa_i, of (i + 1) kappa_i, of (i + 1)(i + 2) / 2 kappa_i, ...); what the steering angle and the input contribute
+    are polynomials in p and q.
     """
     p = v * STEP_S
     q = acceleration * (STEP_S * STEP_S)
@@ -160,17 +173,17 @@ def steering_rate_command(lateral_error, heading_error, slope, v, acceleration, 
     pp = p * p
     pq = p * q
     qq = q * q
-    travelled = 10.0 * p + 45.0 * q
+    travelled = WINDOW * p + SUM_I * q
     turn = slope * travelled - (p * sum_0 + q * (sum_1 - sum_0))
-    shift = slope * (45.0 * pp + 405.0 * pq + 870.0 * qq) - (
-        pp * (10.0 * sum_0 - sum_1)
-        + pq * (35.0 * sum_0 + 13.0 * sum_1 - 3.0 * sum_2)
-        + qq * (43.0 * sum_1 - 45.0 * sum_0 + 5.0 * sum_2 - 3.0 * sum_3)
+    shift = slope * (PAIRS * pp + PAIRS_I_J * pq + PAIRS_IJ * qq) - (
+        pp * (WINDOW * sum_0 - sum_1)
+        + pq * ((PAIRS - WINDOW) * sum_0 + (WINDOW + 3.0) * sum_1 - 3.0 * sum_2)
+        + qq * ((PAIRS - 2.0) * sum_1 - PAIRS * sum_0 + 5.0 * sum_2 - 3.0 * sum_3)
     )
     psi = wrap(heading_error + turn)
     e = lateral_error + heading_error * travelled + shift
-    input_psi = TURN_PER_RATE * (45.0 * p + 285.0 * q)
-    input_e = TURN_PER_RATE * (120.0 * pp + 1410.0 * pq + 4146.0 * qq)
+    input_psi = TURN_PER_RATE * (SUM_I * p + SUM_II * q)
+    input_e = TURN_PER_RATE * (PAIRS_J * pp + PAIRS_IJ_JJ * pq + PAIRS_IJJ * qq)
     gain_e = LATERAL_ERROR_WEIGHT * input_e
     gain_psi = HEADING_ERROR_WEIGHT * input_psi
     return -(gain_e * e + gain_psi * psi) / (gain_e * input_e + gain_psi * input_psi + INPUT_WEIGHT)
