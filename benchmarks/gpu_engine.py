@@ -66,7 +66,7 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def runner(batch: SceneBatch, entries: np.ndarray) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+def runner(batch: SceneBatch, entries: np.ndarray) -> Callable[[], tuple[Any, Any]]:
     """Scoring of every entry in every scene of a batch, on the GPU or else the CPU; results on the device."""
     if not torch.cuda.is_available():
         return lambda: score_batch_on_cpu(batch.arrays, batch.devkit, entries, INTERVAL_S, shared=True)
@@ -141,9 +141,7 @@ def agreement(scenes: Sequence[Any], entries: np.ndarray) -> dict[str, float]:
     expected, steps = score_batch_on_cpu(batch.arrays, Devkit.V2, entries, INTERVAL_S, shared=True)
     results, events = runner(batch, entries)()
     if isinstance(results, torch.Tensor):
-        shape = len(scenes), len(entries), -1
-        results = results.T.reshape(shape).cpu().numpy()
-        events = events.T.reshape(shape).cpu().numpy()
+        results, events = (raw.reshape(len(raw), len(scenes), -1).cpu().numpy() for raw in (results, events))
     return {
         "results": expected.size,
         "results that differ": int((results != expected).sum()),

@@ -117,7 +117,7 @@ def preparation_figures(folder: Path, build_s: float) -> list[Figure]:
     def prepared(raster: bool) -> float:
         def work() -> None:
             for scene in read_all(folder):
-                prepare(scene, devkits=[Devkit.V2], raster=raster)
+                prepare(scene, raster=raster)
 
         return best_s(work) / count
 

@@ -37,7 +37,6 @@ from navforge.data.splits import load_split
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene
 from navforge.scoring.batch.scenes import prepare_batch
-from navforge.scoring.engine import score_plans
 from navforge.scoring.library import score
 from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
@@ -67,7 +66,7 @@ class Target:
 def one_scene(scene: CachedScene, poses: np.ndarray, name: str) -> dict[str, float]:
     """Trajectories per CPU second of one prepared scene, by the engine and by the plain implementation."""
     rules = protocol(name)
-    plans, prepared = prepare_plans(poses, INTERVAL_S), prepare(scene)
+    plans, batch = prepare_plans(poses, INTERVAL_S), prepare_batch([scene], rules)
     inputs = to_reference_poses(scene, poses[:REFERENCE_PLANS], INTERVAL_S)
     reference = Reference(scene, Devkit(rules.devkit))
 
@@ -76,9 +75,9 @@ def one_scene(scene: CachedScene, poses: np.ndarray, name: str) -> dict[str, flo
             reference.score(simulate_one(scene.ego_state, one))
 
     return {
-        "engine": len(poses) / best_s(lambda: score_plans(scene, plans, INTERVAL_S, [rules], prepared=prepared)),
+        "engine": len(poses) / best_s(lambda: score(batch, plans, rules, threads=1)),
         "plain": len(inputs) / best_s(reference_work, 1),
-        "prepare ms": 1e3 * best_s(lambda: prepare(scene), 20),
+        "prepare ms": 1e3 * best_s(lambda: prepare(scene, rules.devkit), 20),
     }
 
 
@@ -130,6 +129,7 @@ def copied_logs(name: str, data: DataConfig, folder: Path, copies: int) -> tuple
     split = load_split(name, data, workers=1)
     target = folder / "navsim_logs" / "copies"
     target.mkdir(parents=True)
+    assert data.logs is not None  # the split was read from there
     for log in split.logs:
         with open(data.logs / name / f"{log}{LOG_ENDING}", "rb") as file:
             frames: list[dict[str, Any]] = pickle.load(file)  # its own data: real logs beside the checkout, or a town

@@ -13,7 +13,8 @@ from navforge.core.files import file_fingerprint, sole_use
 from navforge.core.outside.sealed import read_sealed, write_sealed
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
-from navforge.evaluation import pool, tables, trajectories
+from navforge.evaluation import score as score_module
+from navforge.evaluation import tables, trajectories
 
 pytestmark = pytest.mark.xdist_group("real_cache")
 Evaluate = Callable[..., int]
@@ -112,7 +113,7 @@ def test_a_failed_scene_blocks_the_score(
     evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:  # type: ignore[no-untyped-def]
     assert evaluate("agent=constant_velocity") == 0
-    original = pool.score_plans
+    original = score_module.score_plans
     seen: list[str] = []
 
     def first_fails(scene, *rest, **more):  # type: ignore[no-untyped-def]
@@ -121,7 +122,7 @@ def test_a_failed_scene_blocks_the_score(
             raise RuntimeError("broken polygon")
         return original(scene, *rest, **more)
 
-    monkeypatch.setattr(pool, "score_plans", first_fails)
+    monkeypatch.setattr(score_module, "score_plans", first_fails)
     assert evaluate("agent=constant_velocity") == 2
     error = capsys.readouterr().err
     assert "1 of 38 scenes failed; no score is published" in error

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import navforge
 from navforge.cli.main import main
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
-from navforge.evaluation import pool, tables
+from navforge.evaluation import score as score_module
+from navforge.evaluation import tables
+from navforge.scoring import engine
+from navforge.scoring.kernels import block
 
 pytestmark = pytest.mark.xdist_group("real_cache")
 Score = Callable[..., int]
@@ -54,6 +59,25 @@ def test_one_row_per_token_and_index(score: Score, tokens: list[str], tmp_path: 
     assert "38 scenes of split real" in capsys.readouterr().out
     assert (tmp_path / "out" / "t.score.config.yaml").exists()
     assert (tmp_path / "out" / "t.score.provenance.json").exists()
+
+
+def test_a_trajectory_passes_the_files_that_the_architecture_names(
+    score: Score, tokens: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = Path(navforge.__file__).parent
+    passed: list[str] = []
+
+    def kernel(*arguments: object) -> None:
+        frames = [Path(frame.filename) for frame in traceback.extract_stack()[:-1]]
+        files = [str(path.relative_to(package)) for path in frames if path.is_relative_to(package)]
+        passed[:] = dict.fromkeys([*files, "scoring/kernels/block.py"])
+        block.score_states(*arguments)
+
+    monkeypatch.setattr(engine, "score_states", kernel)
+    assert score(tokens[:1], "allow_missing=true") == 0
+    text = (package.parents[1] / "docs" / "architecture.md").read_text()
+    listed = text.split("passes six files")[1].split("\n\n")[1]
+    assert passed == [line.split()[0] for line in listed.splitlines()] and len(passed) == 6
 
 
 def test_part_of_a_split_is_scored_if_asked_for_and_with_a_warning(
@@ -101,14 +125,14 @@ def test_a_failed_scene_leaves_no_table(
 ) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "out" / "t.parquet"
     assert score(tokens) == 0
-    original = pool.score_plans
+    original = score_module.score_plans
 
     def sometimes(scene, *rest, **more):  # type: ignore[no-untyped-def]
         if scene.token == tokens[7]:
             raise RuntimeError("broken polygon")
         return original(scene, *rest, **more)
 
-    monkeypatch.setattr(pool, "score_plans", sometimes)
+    monkeypatch.setattr(score_module, "score_plans", sometimes)
     assert score(tokens) == 2
     assert f"{tokens[7]} (av2." in capsys.readouterr().err
     assert not out.exists(), "the table of the run before must not pass for this one's"

@@ -12,7 +12,8 @@ from navforge import agents
 from navforge.core.errors import ConfigError, DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
-from navforge.evaluation import pool, summary, tables
+from navforge.evaluation import score as score_module
+from navforge.evaluation import summary, tables
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.official import disagreements, read_official
@@ -200,7 +201,7 @@ def test_strangers_are_refused(evaluations: dict[str, Evaluation], split: Split,
 def test_failed_scenes_are_all_named_and_nothing_is_returned(
     evaluations: dict[str, Evaluation], split: Split, cache: MetricCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = pool.score_plans
+    original = score_module.score_plans
     broken = {split.tokens[3], split.tokens[25]}
 
     def sometimes(scene, *rest, **more):  # type: ignore[no-untyped-def]
@@ -208,7 +209,7 @@ def test_failed_scenes_are_all_named_and_nothing_is_returned(
             raise ZeroDivisionError("no area")
         return original(scene, *rest, **more)
 
-    monkeypatch.setattr(pool, "score_plans", sometimes)
+    monkeypatch.setattr(score_module, "score_plans", sometimes)
     with pytest.raises(ScenesFailedError, match="2 of 38 scenes failed") as raised:
         score_split(evaluations["human"].trajectories, split, cache, ("epdms_v2",), workers=1)
     assert {failure.token for failure in raised.value.failures} == broken

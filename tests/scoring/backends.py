@@ -11,7 +11,6 @@ import pytest
 from navforge.scoring.batch import cuda as batch_cuda
 from navforge.scoring.batch.cpu import score_batch_on_cpu
 from navforge.scoring.batch.scenes import SceneBatch
-from navforge.scoring.metrics import Column
 from tests.scoring.simulated import run_simulated
 
 Raw = tuple[np.ndarray, np.ndarray]
@@ -26,7 +25,7 @@ def on_cpu(threads: int) -> Backend:
         results, events = score_batch_on_cpu(
             batch.arrays, batch.devkit, poses, INTERVAL_S, shared=shared, threads=threads
         )
-        return results.reshape(-1, len(Column)).T, events.reshape(-1, 2).T
+        return results.reshape(len(results), -1), events.reshape(2, -1)
 
     return run
 

@@ -12,6 +12,7 @@ from navforge.geometry.vehicle import REAR_AXLE_TO_CENTER_M
 from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.arrays import AreaArrays, TrafficArrays
+from navforge.scoring.batch.arrays import SceneArrays
 from navforge.scoring.kernels.area import INTERSECTION, box_leaves_drivable, in_area, in_multiple_lanes
 from navforge.scoring.kernels.lookup import SEEN_ROWS, look_one
 from navforge.scoring.kernels.motion import (
@@ -26,7 +27,6 @@ from navforge.scoring.kernels.motion import (
     SIN,
     SPEED,
 )
-from navforge.scoring.prepare.scene import PreparedScene
 
 EGO_STEPS = 41
 LOOKS = (0, 3, 6, 9)
@@ -100,7 +100,7 @@ def tracks_of(
     )
 
 
-def look(prepared: PreparedScene, motion: np.ndarray) -> np.ndarray:
+def look(prepared: SceneArrays, motion: np.ndarray) -> np.ndarray:
     """(9, N) what the raster knows of the areas under each proposal."""
     count = motion.shape[2]
     seen = np.empty((SEEN_ROWS, count), dtype=np.int64)

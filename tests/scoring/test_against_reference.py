@@ -30,7 +30,7 @@ def test_agrees_with_the_plain_reference(seed: int, name: str) -> None:
     reference = Reference(scene, Devkit.V1 if name == "pdms_v1" else Devkit.V2)
     expected = [reference.score(one) for one in states]
     for raster in (True, False):
-        found = score_proposals(prepare(scene, raster=raster), states, rules)
+        found = score_proposals(prepare(scene, rules.devkit, raster=raster), states, rules)
         for metric in rules.metrics:
             if metric.name != "ego_progress":
                 np.testing.assert_array_equal(
@@ -49,7 +49,7 @@ def test_random_scenes_exercise_every_sub_score() -> None:
         scene = random_scene(rng)
         states = simulate(scene.ego_state, to_reference_poses(scene, random_plans(rng, 60), 0.1))
         for name in ("pdms_v1", "epdms_v2"):
-            for column, values in score_proposals(prepare(scene), states, name).values.items():
+            for column, values in score_proposals(prepare(scene, protocol(name).devkit), states, name).values.items():
                 seen.setdefault(column, set()).update(values.tolist())
     for column in ("no_at_fault_collisions", "driving_direction_compliance"):
         assert seen[column] == {0.0, 0.5, 1.0}, column

@@ -9,13 +9,15 @@ import pytest
 import shapely
 
 from navforge.core.errors import ConfigError, DataError
+from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.scene import CachedScene, MapLayer
-from navforge.scoring.engine import ProposalScores, human_scores, score_plans, score_proposals
+from navforge.scoring.engine import ProposalScores, score_plans, score_proposals
 from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import to_reference_poses
 from navforge.simulation.rollout import simulate
+from tests.scoring.human import human_scores
 from tests.scoring.scenes import (
     Sketch,
     Thing,
@@ -32,7 +34,7 @@ BOTH = ("pdms_v1", "epdms_v2")
 
 def run(scene: CachedScene, plans: np.ndarray, name: str = "epdms_v2", interval: float = 0.5) -> ProposalScores:
     states = simulate(scene.ego_state, to_reference_poses(scene, plans, interval))
-    return score_proposals(prepare(scene), states, name)
+    return score_proposals(prepare(scene, protocol(name).devkit), states, name)
 
 
 def one(scene: CachedScene, plan: np.ndarray, name: str = "epdms_v2") -> dict[str, float]:
@@ -116,7 +118,7 @@ def test_objects_overlapping_the_ego_at_the_start() -> None:
     assert one(scene, CRUISE)["no_at_fault_collisions"] == 1.0, "v2 drops it"
     assert one(scene, CRUISE, "pdms_v1")["no_at_fault_collisions"] == 0.0, "v1.1 does not"
     states = simulate(scene.ego_state, to_reference_poses(scene, CRUISE[None], 0.5))
-    ignoring = score_proposals(prepare(scene, drop_overlapping=True), states, "pdms_v1")
+    ignoring = score_proposals(prepare(scene, Devkit.V1, drop_overlapping=True), states, "pdms_v1")
     assert ignoring.values["no_at_fault_collisions"][0] == 1.0
 
 
@@ -196,7 +198,7 @@ def test_progress_is_compared_with_pdm_closed_alone_in_score_plans() -> None:
     scene = Sketch(polygons=ROAD, reference_speed=8.0).scene()
     scores = score_plans(scene, plans, 0.5, BOTH)
     for name in BOTH:
-        progress = scores[name].progress_m / scores[name].reference_progress_m
+        progress = scores[name].progress_m / scores[name].terms.reference_gated_m
         np.testing.assert_allclose(scores[name].values["ego_progress"], np.minimum(progress, 1.0), rtol=1e-12)
 
 
@@ -230,8 +232,10 @@ def test_human_filter() -> None:
 
 def test_gates_are_those_before_the_human_filter() -> None:
     scores = score_plans(Sketch(polygons=[]).scene(), CRUISE[None], 0.5, ["epdms_v2"])["epdms_v2"]
-    assert scores.gates[0] == 0.0 and scores.values["drivable_area_compliance"][0] == 1.0
-    assert scores.reference_gated_m == 0.0 < scores.reference_progress_m
+    assert (
+        scores.unfiltered["drivable_area_compliance"][0] == 0.0 and scores.values["drivable_area_compliance"][0] == 1.0
+    )
+    assert scores.terms.reference_gated_m == 0.0 < scores.progress_m[0]
 
 
 def test_human_filter_forgives_zero_only() -> None:
@@ -239,7 +243,7 @@ def test_human_filter_forgives_zero_only() -> None:
     slow = straight(8, 0.5, 4.0)
     scene = Sketch(polygons=wrong, speed=4.0, human=slow).scene()
     rules = protocol("epdms_v2")
-    human = human_scores(scene, prepare(scene), rules)
+    human = human_scores(scene)
     assert human is not None
     assert human["driving_direction_compliance"] == 0.5
     assert score_plans(scene, slow[None], 0.5, [rules])["epdms_v2"].values["driving_direction_compliance"][0] == 0.5
@@ -247,7 +251,7 @@ def test_human_filter_forgives_zero_only() -> None:
 
 def test_synthetic_scenes_are_not_filtered() -> None:
     scene = Sketch(polygons=[], token="0123456789abcdef0").scene()
-    assert human_scores(scene, prepare(scene), protocol("epdms_v2")) is None
+    assert human_scores(scene) is None
     assert score_plans(scene, CRUISE[None], 0.5, ["epdms_v2"])["epdms_v2"].score[0] == 0.0
 
 

@@ -17,13 +17,18 @@ import pytest
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import aggregate
-from navforge.scoring.engine import PlanScores, ProposalScores, human_scores, score_plans, score_proposals
+from navforge.scoring.against_reference import Scores
+from navforge.scoring.batch.arrays import SceneArrays
+from navforge.scoring.batch.scenes import prepare_batch
+from navforge.scoring.engine import ProposalScores, score_plans, score_proposals
 from navforge.scoring.extended_comfort import previous_scenes, two_frame_extended_comfort
-from navforge.scoring.prepare.scene import PreparedScene, prepare
+from navforge.scoring.metrics import Column
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
-from navforge.simulation.plans import to_reference_poses
-from navforge.simulation.rollout import simulate
+from navforge.simulation.plans import prepare_plans, to_reference_poses
+from navforge.simulation.rollout import drive, simulate
 from tests.scoring.golden import golden_files, load, scene_from_golden
+from tests.scoring.human import human_scores
 
 SCENES = 38
 EXACT = 1e-6
@@ -39,12 +44,12 @@ V1_WEIGHTED = ("ego_progress", "time_to_collision_within_bound", "comfort", "dri
 
 
 @cache
-def case(realdata: Path, index: int) -> tuple[CachedScene, PreparedScene, dict, dict]:
+def case(realdata: Path, index: int) -> tuple[CachedScene, dict[Devkit, SceneArrays], dict, dict]:
     path = golden_files(realdata)[index]
     v2 = load(path)
     v1 = load(realdata / "golden" / "v1" / path.parent.name / path.name)
     scene = scene_from_golden(realdata, path.stem)
-    return scene, prepare(scene), v2, v1
+    return scene, {devkit: prepare(scene, devkit) for devkit in Devkit}, v2, v1
 
 
 @cache
@@ -75,7 +80,7 @@ def test_vocabulary_v2(realdata: Path, navsim_files: Path, index: int) -> None:
     np.testing.assert_allclose(scene.pdm_reference_input[1], v2["pdm_reference_states"][:, :3], atol=2e-9)
     states = batch(scene, Devkit.V2, plans)
     np.testing.assert_allclose(states[:65], v2["vocab_states"], atol=EXACT)
-    scores = score_proposals(prepared, states, "epdms_v2")
+    scores = score_proposals(prepared[Devkit.V2], states, "epdms_v2")
     stored = dict(zip(V2_GATES, v2["vocab_multi"], strict=True))
     stored |= dict(zip(V2_WEIGHTED[1:], v2["vocab_weighted"][1:4], strict=True))
     assert_discrete(scores, stored)
@@ -91,7 +96,7 @@ def test_vocabulary_v1(realdata: Path, navsim_files: Path, index: int) -> None:
     scene, prepared, _, v1 = case(realdata, index)
     states = batch(scene, Devkit.V1, vocabulary(navsim_files)[v1["vocab_ids"]])
     np.testing.assert_allclose(states[:65], v1["vocab_states"], atol=EXACT)
-    scores = score_proposals(prepared, states, "pdms_v1")
+    scores = score_proposals(prepared[Devkit.V1], states, "pdms_v1")
     stored = dict(zip(V1_GATES, v1["vocab_multi"], strict=True))
     stored |= dict(zip(V1_WEIGHTED[1:], v1["vocab_weighted"][1:], strict=True))
     assert_discrete(scores, stored)
@@ -105,10 +110,10 @@ def test_vocabulary_v1(realdata: Path, navsim_files: Path, index: int) -> None:
 @pytest.mark.parametrize("index", range(SCENES))
 def test_plans_scored_alone(realdata: Path, navsim_files: Path, index: int) -> None:
     """The first 16 vocabulary entries, each through `pdm_score`, human filter included."""
-    scene, prepared, v2, v1 = case(realdata, index)
+    scene, _, v2, v1 = case(realdata, index)
     for stored, name in ((v2, "epdms_v2"), (v1, "pdms_v1")):
         plans = vocabulary(navsim_files)[stored["vocab_ids"][:16]]
-        scores = score_plans(scene, plans, 0.1, [name], prepared=prepared)[name]
+        scores = score_plans(scene, plans, 0.1, [name])[name]
         for column, values in zip(stored["row_fields"], stored["single_rows"].T, strict=True):
             if column in scores.values:
                 np.testing.assert_allclose(scores.values[str(column)], values, atol=EXACT, err_msg=str(column))
@@ -121,27 +126,29 @@ def test_plans_scored_alone(realdata: Path, navsim_files: Path, index: int) -> N
             weighted = stored["single_row_weighted"][:, :4] @ [5, 5, 2, 2] / 14.0
             np.testing.assert_allclose(scores.score, gates * weighted, atol=EXACT)
             np.testing.assert_allclose(scores.progress_m, stored["single_progress_raw"][:, 1], atol=EXACT)
-            np.testing.assert_allclose(scores.reference_progress_m, stored["single_progress_raw"][0, 0], atol=EXACT)
+            reference_m = prepare_batch([scene], name).reference_results[Column.PROGRESS]
+            np.testing.assert_allclose(reference_m, stored["single_progress_raw"][0, 0], atol=EXACT)
 
 
-def agent_scores(realdata: Path, index: int, agent: str, name: str) -> PlanScores:
-    scene, prepared, v2, _ = case(realdata, index)
-    return score_plans(scene, v2[f"{agent}_poses"][None], 0.5, [name], prepared=prepared, with_states=True)[name]
+def agent_scores(realdata: Path, index: int, agent: str, name: str) -> tuple[Scores[np.ndarray], np.ndarray]:
+    """Scores and states."""
+    scene, _, v2, _ = case(realdata, index)
+    plans = prepare_plans(v2[f"{agent}_poses"][None], 0.5)
+    return score_plans(scene, plans, 0.5, [name])[name], drive(scene.ego_state, scene.time_us, plans)
 
 
 @pytest.mark.parametrize("agent", ["cv", "human"])
 @pytest.mark.parametrize("index", range(SCENES))
 def test_agent_rows(realdata: Path, index: int, agent: str) -> None:
     _, _, v2, v1 = case(realdata, index)
-    scores = agent_scores(realdata, index, agent, "epdms_v2")
-    assert scores.states is not None
-    np.testing.assert_allclose(scores.states[0], v2[f"{agent}_replay_states"][1], atol=EXACT)
+    scores, states = agent_scores(realdata, index, agent, "epdms_v2")
+    np.testing.assert_allclose(states[0], v2[f"{agent}_replay_states"][1], atol=EXACT)
     row = dict(zip(v2["row_fields"], v2[f"{agent}_replay_row"], strict=True))
     for column, values in scores.values.items():
         np.testing.assert_allclose(values, row[column], atol=EXACT, err_msg=column)
     assert steps(scores.collision_step) == v2[f"{agent}_replay_collision_idx"][1]
     assert steps(scores.ttc_step) == v2[f"{agent}_replay_ttc_idx"][1]
-    scores = agent_scores(realdata, index, agent, "pdms_v1")
+    scores, _ = agent_scores(realdata, index, agent, "pdms_v1")
     row = dict(zip(v1["row_fields"], v1[f"{agent}_row"], strict=True))
     for column, values in scores.values.items():
         np.testing.assert_allclose(values, row[column], atol=EXACT, err_msg=column)
@@ -150,8 +157,8 @@ def test_agent_rows(realdata: Path, index: int, agent: str) -> None:
 
 @pytest.mark.parametrize("index", range(SCENES))
 def test_human_filter_run(realdata: Path, index: int) -> None:
-    scene, prepared, v2, _ = case(realdata, index)
-    human = human_scores(scene, prepared, protocol("epdms_v2"))
+    scene, _, v2, _ = case(realdata, index)
+    human = human_scores(scene)
     assert human is not None
     stored = dict(zip(V2_GATES, v2["human_replay_filter_multi"][:, 0], strict=True))
     stored |= dict(zip(V2_WEIGHTED, v2["human_replay_filter_weighted"][:4, 0], strict=True))
@@ -172,14 +179,12 @@ def test_official_tables(realdata: Path, agent: str, title: str) -> None:
     table = official(realdata / "golden" / "v2" / f"official_{title}_non_reactive.csv")
     previous = previous_scenes([s.log_name for s in scenes], [s.time_us for s in scenes])
     finals = []
-    for scene, row, before in zip(scenes, rows, previous, strict=True):
+    for scene, (row, states), before in zip(scenes, rows, previous, strict=True):
         stored = table[scene.token]
         extended = None
         if before >= 0:
             gap = (scene.time_us - scenes[before].time_us) * 1e-6
-            now, then = row.states, rows[before].states
-            assert now is not None and then is not None
-            extended = two_frame_extended_comfort(now, then, gap)
+            extended = two_frame_extended_comfort(states, rows[before][1], gap)
             assert extended[0] == float(stored["two_frame_extended_comfort"])
         else:
             assert stored["two_frame_extended_comfort"] == ""
@@ -190,7 +195,7 @@ def test_official_tables(realdata: Path, agent: str, title: str) -> None:
     mean = next(row for token, row in table.items() if token.startswith("average"))
     assert np.mean(finals) == pytest.approx(float(mean["score"]), abs=EXACT)
     table = official(realdata / "golden" / "v1" / f"official_{title}.csv")
-    finals = [agent_scores(realdata, i, agent, "pdms_v1").score[0] for i in range(SCENES)]
+    finals = [agent_scores(realdata, i, agent, "pdms_v1")[0].score[0] for i in range(SCENES)]
     for scene, final in zip(scenes, finals, strict=True):
         assert final == pytest.approx(float(table[scene.token]["score"]), abs=EXACT)
 

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from navforge.core.errors import DataError
-from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
-from navforge.scoring.engine import PlanScores, human_scores, score_plans, score_proposals
+from navforge.scoring.against_reference import Scores, Terms
+from navforge.scoring.batch.scenes import prepare_batch
+from navforge.scoring.engine import score_plans
+from navforge.scoring.library import score
 from navforge.scoring.prepare.scene import prepare
-from navforge.scoring.protocols import protocol
-from navforge.scoring.surroundings import lies_within, surroundings
+from navforge.scoring.surroundings import surroundings
 from navforge.simulation.plans import to_reference_poses
 from navforge.simulation.rollout import simulate
 from tests.scoring.scenes import random_plans, random_scene
@@ -21,25 +21,28 @@ from tests.scoring.scenes import random_plans, random_scene
 PROTOCOLS = ("pdms_v1", "epdms_v2")
 
 
-def assert_same(left: PlanScores, right: PlanScores) -> None:
-    for field in fields(PlanScores):
-        one, other = getattr(left, field.name), getattr(right, field.name)
-        if isinstance(one, dict):
-            assert one.keys() == other.keys()
-            for name in one:
-                np.testing.assert_array_equal(one[name], other[name], err_msg=f"{field.name} {name}")
-        else:
-            np.testing.assert_array_equal(one, other, err_msg=field.name)
-
-
 def check(scene: CachedScene, plans: np.ndarray, interval_s: float) -> None:
     """Few plans are scored from their surroundings alone; a scene prepared whole gives the same scores."""
     protocols = [name for name in PROTOCOLS if name == "epdms_v2" or scene.objects_v1 is not None]
     near = score_plans(scene, plans, interval_s, protocols)
     for raster in (True, False):
-        whole = score_plans(scene, plans, interval_s, protocols, prepared=prepare(scene, raster=raster))
         for name in protocols:
-            assert_same(near[name], whole[name])
+            whole = score(prepare_batch([scene], name, raster=raster), plans[None], name, interval_s=interval_s)
+            assert_same(near[name], whole.map(lambda array: array[0]))
+
+
+def assert_same(left: Scores[np.ndarray], right: Scores[np.ndarray]) -> None:
+    for field in fields(Scores):
+        one, other = getattr(left, field.name), getattr(right, field.name)
+        if isinstance(one, dict):
+            assert one.keys() == other.keys()
+            for name in one:
+                np.testing.assert_array_equal(one[name], other[name], err_msg=f"{field.name} {name}")
+        elif isinstance(one, Terms):
+            np.testing.assert_array_equal(one.reference_gated_m, other.reference_gated_m.item())
+            assert one.forgiven.keys() == other.forgiven.keys()
+        else:
+            np.testing.assert_array_equal(one, other, err_msg=field.name)
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -62,44 +65,7 @@ def test_most_of_a_real_scene_lies_beyond(real_cache: Path):
     scene = cache.load(cache.tokens[0])
     assert scene.human_poses is not None
     states = simulate(scene.ego_state, to_reference_poses(scene, scene.human_poses[None], 0.5))
-    near = prepare(scene, devkits=[Devkit.V2], raster=False, around=surroundings(states))
-    whole = prepare(scene, devkits=[Devkit.V2], raster=False)
+    near = prepare(scene, raster=False, around=surroundings(states))
+    whole = prepare(scene, raster=False)
     assert 0 < len(near.areas.polygons.bounds) < 0.7 * len(whole.areas.polygons.bounds)
-    assert 0 < len(near.traffic[Devkit.V2].track) <= len(whole.traffic[Devkit.V2].track)
-
-
-def test_states_beyond_what_was_prepared_are_refused():
-    rng = np.random.default_rng(3)
-    scene = random_scene(rng)
-    slow, fast = np.zeros((1, 8, 3)), np.zeros((1, 8, 3))
-    fast[0, :, 0] = 30.0 * 0.5 * np.arange(1, 9)
-    slow_states, fast_states = (
-        simulate(scene.ego_state, to_reference_poses(scene, plan, 0.5)) for plan in (slow, fast)
-    )
-    prepared = prepare(scene, raster=False, around=surroundings(slow_states))
-    score_proposals(prepared, slow_states, "epdms_v2")
-    with pytest.raises(DataError, match="prepared for other states"):
-        score_proposals(prepared, fast_states, "epdms_v2")
-
-
-def test_a_human_driver_beyond_what_was_prepared_is_refused():
-    rng = np.random.default_rng(3)
-    poses = np.zeros((8, 3))
-    poses[:, 0] = 30.0 * 0.5 * np.arange(1, 9)
-    scene = replace(random_scene(rng), human_poses=poses)
-    human = simulate(scene.ego_state, to_reference_poses(scene, poses[None], 0.5))
-    standing = simulate(scene.ego_state, to_reference_poses(scene, np.zeros((1, 8, 3)), 0.5))
-    rules = protocol("epdms_v2")
-    near = prepare(scene, raster=False, around=surroundings(human))
-    assert human_scores(scene, near, rules) == human_scores(scene, prepare(scene), rules)
-    with pytest.raises(DataError, match="prepared for other states"):
-        human_scores(scene, prepare(scene, raster=False, around=surroundings(standing)), rules)
-
-
-def test_bounds_within_bounds():
-    outer = np.array([0.0, 0.0, 10.0, 10.0])
-    assert lies_within(outer, outer)
-    for side, off in ((0, -1.0), (1, -1.0), (2, 1.0), (3, 1.0)):
-        inner = outer.copy()
-        inner[side] += off
-        assert not lies_within(inner, outer)
+    assert 0 < len(near.traffic.track) <= len(whole.traffic.track)

@@ -11,14 +11,14 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.metric_cache.tracks import ObjectTracks
-from navforge.scoring.engine import human_scores, score_plans
-from navforge.scoring.prepare.scene import prepare
+from navforge.scoring.engine import score_plans
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import check_traffic
 from navforge.simulation.plans import to_reference_poses
 from navforge.simulation.reactive import prepare_reactive, simulate_traffic
 from navforge.simulation.rollout import simulate
 from tests.scoring.golden import golden_files, load, tracks
+from tests.scoring.human import human_scores
 from tests.scoring.scenes import Sketch, straight
 
 pytestmark = pytest.mark.xdist_group("real_cache")
@@ -69,9 +69,9 @@ def test_vehicles_and_rows_are_the_official_ones(
     apart[:, 2] = np.angle(np.exp(1j * apart[:, 2]))
     np.testing.assert_allclose(apart, 0.0, atol=VEHICLES_M)
 
-    scored = score_plans(scene, plan, 0.5, ["epdms_v2"], traffic="reactive", with_states=True)
+    scored = score_plans(scene, plan, 0.5, ["epdms_v2"], traffic="reactive")
     scores = scored["epdms_v2"]
-    np.testing.assert_allclose(scores.states[0], stored[f"{agent}_idm_states"][1], atol=EXACT)
+    np.testing.assert_allclose(states[0], stored[f"{agent}_idm_states"][1], atol=EXACT)
     row = dict(zip(stored["row_fields"], stored[f"{agent}_idm_row"], strict=True))
     for column, values in scores.values.items():
         np.testing.assert_allclose(values, row[column], atol=EXACT, err_msg=column)
@@ -79,7 +79,7 @@ def test_vehicles_and_rows_are_the_official_ones(
     assert steps(scores.ttc_step) == stored[f"{agent}_idm_ttc_idx"][1]
     np.testing.assert_allclose(scores.progress_m, stored[f"{agent}_idm_progress_raw"][1], atol=EXACT)
     gated = stored[f"{agent}_idm_progress_raw"][0] * stored[f"{agent}_idm_multi"][:, 0].prod()
-    assert scores.reference_gated_m == pytest.approx(gated, abs=EXACT)
+    assert scores.terms.reference_gated_m == pytest.approx(gated, abs=EXACT)
     weighted = stored[f"{agent}_idm_row_weighted"][:4] @ [5, 5, 2, 2] / 14.0
     np.testing.assert_allclose(scores.score, row["multiplicative_metrics_prod"] * weighted, atol=EXACT)
 
@@ -88,7 +88,7 @@ def test_vehicles_and_rows_are_the_official_ones(
 def test_human_filter_run_has_traffic_of_its_own(realdata: Path, scenes: dict[str, CachedScene], index: int) -> None:
     stored = load(golden_files(realdata)[index])
     scene = scenes[str(stored["token"])]
-    human = human_scores(scene, prepare(scene), protocol("epdms_v2"), prepare_reactive(scene))
+    human = human_scores(scene, reactive=True)
     wanted = dict(zip(GATES, stored["human_idm_filter_multi"][:, 0], strict=True))
     wanted |= dict(zip(WEIGHTED, stored["human_idm_filter_weighted"][:4, 0], strict=True))
     assert human == pytest.approx(wanted, abs=EXACT)

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.scoring import aggregate
+from navforge.scoring.against_reference import Scores, Terms
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import Protocol
 from navforge.teacher import rows as taught
 from navforge.teacher.packing import UNIT16, RowLayout
-from navforge.teacher.rows import HALVES, Entries
+from navforge.teacher.rows import HALVES
 from navforge.teacher.shards import Row, merge, shard_path, write_shard
 from navforge.teacher.store import FORMAT
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -27,27 +28,30 @@ def entries_of(
     reference_m: float,
     rules: Protocol,
     forgiven: tuple[str, ...] = (),
-) -> Entries:
+) -> Scores[Any]:
     """What the engine would say of these sub-scores and this progress; its score by `scoring.aggregate` alone."""
     gates = aggregate.gate(unfiltered, rules)
     best = np.maximum(progress_m * gates, reference_m)
     values = {**unfiltered, EGO_PROGRESS.name: aggregate.normalised_progress(progress_m, gates, best, rules)}
-    if rules.filter_enters_score or not rules.human_filter:
-        scored = {name: np.ones_like(value) if name in forgiven else value for name, value in values.items()}
-    else:
-        scored = values
-    return Entries(
-        unfiltered=values,
-        forgiven=forgiven,
-        progress_m=progress_m,
-        reference_gated_m=reference_m,
+    filtered = {name: np.ones_like(value) if name in forgiven else value for name, value in values.items()}
+    scored = filtered if rules.filter_enters_score or not rules.human_filter else values
+    never = np.full(len(progress_m), -1, np.int16)
+    return Scores(
+        protocol=rules.name,
+        values=filtered,
         score=aggregate.score(scored, rules),
+        progress_m=progress_m,
+        collision_step=never,
+        ttc_step=never,
+        scored=scored,
+        unfiltered=values,
+        terms=Terms(reference_m, dict.fromkeys(forgiven, True)),
     )
 
 
 def random_entries(
     rules: Protocol, count: int, seed: object, *, reference_m: float = 20.0, forgiven: tuple[str, ...] = ()
-) -> Entries:
+) -> Scores[Any]:
     """Entries drawn at random."""
     generator = np.random.default_rng(list(str(seed).encode()))
     unfiltered = {}
@@ -73,7 +77,7 @@ def repeated_store(out: Path, vocabulary: Vocabulary, scenes: int, rules: Protoc
     merge(out, _header(vocabulary, scenes, rules, layout), logs, layout.row_bytes)
 
 
-def store_of(out: Path, vocabulary: Vocabulary, rules: Protocol, scenes: dict[str, Entries]) -> None:
+def store_of(out: Path, vocabulary: Vocabulary, rules: Protocol, scenes: dict[str, Scores[Any]]) -> None:
     """A store of these scenes, by token."""
     layout = taught.layout(rules, vocabulary.size, UNIT16)
     rows = []

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from navforge.core.errors import DataError
 from navforge.scoring import aggregate
+from navforge.scoring.against_reference import Scores
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import PROTOCOLS, Protocol
 from navforge.teacher import rows as taught
 from navforge.teacher.packing import UNIT8, UNIT16
-from navforge.teacher.rows import HALVES, Entries
+from navforge.teacher.rows import HALVES
 from tests.teacher.made import entries_of
 
 FLOAT = 1e-6
 
 
-def every_combination(rules: Protocol, reference_m: float, forgiven: tuple[str, ...]) -> Entries:
+def every_combination(rules: Protocol, reference_m: float, forgiven: tuple[str, ...]) -> Scores[Any]:
     """Entries with every combination of sub-scores, each at several distances."""
     discrete = [metric.name for metric in rules.metrics if metric.name != EGO_PROGRESS.name]
     steps = [(0.0, 0.5, 1.0) if name in HALVES else (0.0, 1.0) for name in discrete]

@@ -6,7 +6,7 @@ import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from navforge.core.errors import DataError
 from navforge.data.filters import SceneFilter
 from navforge.data.splits import Split
 from navforge.scoring import aggregate
+from navforge.scoring.against_reference import Scores
 from navforge.scoring.engine import score_plans
 from navforge.scoring.protocols import PROTOCOLS, Protocol, protocol
 from navforge.simulation.plans import prepare_plans
@@ -22,7 +23,6 @@ from navforge.teacher import rows as taught
 from navforge.teacher import shards
 from navforge.teacher import teach as module
 from navforge.teacher.packing import UNIT16
-from navforge.teacher.rows import Entries
 from navforge.teacher.store import TeacherStore
 from navforge.teacher.teach import require_own, score_entries, teach
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -57,7 +57,7 @@ class FakeCache:
         return [FakeScene(token) for token in reversed(LOGS[log_name])]
 
 
-def fake_scores(scene: FakeScene, poses: np.ndarray, *_: object, **__: object) -> Entries:
+def fake_scores(scene: FakeScene, poses: np.ndarray, *_: object, **__: object) -> Scores[Any]:
     forgiven = ("drivable_area_compliance",) if scene.token == "b1" else ()
     return random_entries(RULES, len(poses), scene.token, forgiven=forgiven)
 
@@ -93,10 +93,10 @@ def test_rows_hold_what_was_scored(tmp_path: Path) -> None:
         assert all(values.dtype == np.float32 and values.shape == (7,) for values in row.values())
         for name in RULES.columns:
             if name != "ego_progress":
-                expected = 1.0 if name in truth.forgiven else truth.unfiltered[name]
+                expected = 1.0 if name in truth.terms.forgiven else truth.unfiltered[name]
                 np.testing.assert_array_equal(row[name], np.broadcast_to(expected, 7))
         gates = aggregate.gate(truth.unfiltered, RULES)
-        progress = aggregate.gated_progress(truth.progress_m, gates, truth.reference_gated_m)
+        progress = aggregate.gated_progress(truth.progress_m, gates, truth.terms.reference_gated_m)
         assert np.abs(row["ego_progress"] - progress).max() < 1e-5
         assert np.abs(row["score"] - truth.score).max() < 1e-5
     assert not (tmp_path / "shards").exists()
@@ -127,7 +127,7 @@ def test_an_interrupted_store_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
     whole = build(tmp_path / "whole")
     FakeCache.read = []
 
-    def fails_late(scene: FakeScene, poses: np.ndarray, *a: object, **k: object) -> Entries:
+    def fails_late(scene: FakeScene, poses: np.ndarray, *a: object, **k: object) -> Scores[Any]:
         if scene.token == "c2":
             raise RuntimeError("power cut")
         return fake_scores(scene, poses)
@@ -215,11 +215,11 @@ def test_values_are_the_engine_s_under_every_protocol(rules: Protocol, human_fil
         forgiven = human_filter and (rules.filter_enters_score or not rules.human_filter)
         assert (row["score"] > 0.0).any() == forgiven
     else:
-        reference = truth.reference_gated_m
+        reference = truth.terms.reference_gated_m
         assert np.allclose(row["ego_progress"], np.minimum(truth.progress_m / max(reference, 5.0), 1.0), atol=1e-5)
 
 
-def read(entries: Entries, rules: Protocol) -> dict[str, np.ndarray]:
+def read(entries: Scores[Any], rules: Protocol) -> dict[str, np.ndarray]:
     """What a row of a store gives of these entries."""
     layout = taught.layout(rules, len(entries.score), UNIT16)
     row = taught.pack(entries, rules, layout)
@@ -257,7 +257,7 @@ def test_teacher_scores_are_the_engine_s(realdata: Path, navsim_files: Path) -> 
             gates = np.prod([raw[metric.name] for metric in rules.multiplicative], axis=0)
             whole = gates == 1
             assert np.allclose(row["ego_progress"][whole], truth.values["ego_progress"][whole], atol=1e-5)
-            ruled_out = (gates == 0) & (truth.reference_gated_m > 5.0)
+            ruled_out = (gates == 0) & (truth.terms.reference_gated_m > 5.0)
             partial += ruled_out.sum()
             assert (row["ego_progress"][ruled_out] == 0.0).all()
     assert partial > 0

@@ -14,7 +14,7 @@ from navforge.scoring.batch.scenes import SceneBatch, prepare_batch
 from navforge.scoring.protocols import PROTOCOLS, Protocol
 from navforge.simulation.plans import prepare_plans
 from navforge.teacher.teach import Work, packed, score_entries, vocabulary_of
-from navforge.teacher.teach_batched import Raw, Scorer, by_scene, pack_slice, scorer_on_cpu
+from navforge.teacher.teach_batched import Raw, Scorer, pack_slice, scorer_on_cpu
 from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
 from tests.scoring.backends import on_simulator
 from tests.scoring.scenes import Sketch, random_plans, random_scene, straight, two_lane_road
@@ -50,9 +50,9 @@ def raw(given: list[CachedScene], made: Work, scorer: Scorer | None = None) -> R
     for number, scene in enumerate(given):
         object.__setattr__(scene, "token", f"scene{number}")
     batch = prepare_batch(given, made.rules)
-    reference_m, fails = batch.yardsticks(made.rules)
-    results = (scorer or scorer_on_cpu(made, threads=2))(batch)
-    return Raw(batch.tokens, results, reference_m[:, 0], {name: column[:, 0] for name, column in fails.items()})
+    return Raw(
+        batch.tokens, *(scorer or scorer_on_cpu(made, threads=2))(batch), batch.terms(made.rules, made.human_filter)
+    )
 
 
 @pytest.mark.parametrize("human_filter", [True, False])
@@ -65,7 +65,7 @@ def test_rows_are_those_made_scene_by_scene(rules: Protocol, human_filter: bool,
     for scene in given:
         entries = score_entries(scene, plans, rules, human_filter=human_filter)
         assert rows[scene.token] == packed(entries, rules, made.layout)
-        forgiven |= set(entries.forgiven)
+        forgiven |= set(entries.terms.forgiven)
     assert bool(forgiven) == human_filter
     assert len({row.row for row in rows.values()}) > 3
 
@@ -74,8 +74,9 @@ def test_the_order_of_results_is_that_of_a_gpu(tmp_path: Path) -> None:
     made, given = work(tmp_path, PROTOCOLS[0], True), scenes()[2:4]
     few = np.ascontiguousarray(vocabulary_of(made).poses[::6], np.float64)
 
-    def on_device(batch: SceneBatch) -> np.ndarray:
-        return by_scene(on_simulator(batch_cuda.CHUNK)(batch, few, True, tmp_path)[0], batch)
+    def on_device(batch: SceneBatch) -> tuple[np.ndarray, np.ndarray]:
+        results, events = on_simulator(batch_cuda.CHUNK)(batch, few, True, tmp_path)
+        return results.reshape(len(results), len(batch), -1), events.reshape(2, len(batch), -1)
 
     np.testing.assert_array_equal(raw(given, made, on_device).results, raw(given, made).results[:, :, ::6])
 

@@ -21,8 +21,8 @@ from navforge.models.encoders.timm_camera import TimmCameraConfig
 from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
+from navforge.scoring.against_reference import Scores
 from navforge.teacher import teach
-from navforge.teacher.rows import Entries
 from navforge.training import run_inputs as material
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.run_config import RunConfig
@@ -90,7 +90,7 @@ def broken_images(reasons: dict[str, str]) -> None:
     read.read_camera = read_camera
 
 
-def fake_scores(scene: FakeScene, plans: Any, rules: Any, **_: Any) -> Entries:
+def fake_scores(scene: FakeScene, plans: Any, rules: Any, **_: Any) -> Scores[Any]:
     speed = np.linspace(0, 12, ENTRIES)
     good = (np.abs(speed - scene.speed) < 2).astype(float)
     return entries_of(dict.fromkeys(rules.columns, good), 4 * speed, 48.0, rules)

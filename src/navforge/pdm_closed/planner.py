@@ -71,8 +71,10 @@ def plan(
         objects_v2=around.tracks(Devkit.V2.observation_steps),
         red_lights=lights,
     )
-    prepared = prepare(expected, drop_overlapping=False)
-    scores = {devkit: score_proposals(prepared, states, PROTOCOL[devkit]) for devkit in Devkit}
+    arrays, scores = None, {}
+    for devkit in Devkit:
+        arrays = prepare(expected, devkit, drop_overlapping=False, like=arrays)
+        scores[devkit] = score_proposals(arrays, states, PROTOCOL[devkit])
     chosen = {devkit: int(np.argmax(scores[devkit].score)) for devkit in Devkit}
     driven = {proposal: ego.rear_axle(proposals.complete(proposal)) for proposal in set(chosen.values())}
     trajectory = np.stack([driven[chosen[devkit]] for devkit in Devkit])

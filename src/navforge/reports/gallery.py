@@ -22,7 +22,8 @@ from navforge.reports.choose import Choice, choose_scenes, facts_of
 from navforge.reports.figures import BEST, CHOSEN, HUMAN
 from navforge.reports.page import ScenePicture
 from navforge.reports.pictures import Plan, scene_picture
-from navforge.scoring.engine import HUMAN_INTERVAL_S, score_plans
+from navforge.scoring.drivers import HUMAN_INTERVAL_S
+from navforge.scoring.engine import score_plans
 from navforge.scoring.traffic import LOG_REPLAY
 from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
 

@@ -89,7 +89,7 @@ def score(
     """(N,) final score: gates times weighted mean.
 
     Args:
-        values: sub-scores (N,) by column name that enter the score (`PlanScores.scored`).
+        values: sub-scores (N,) by column name that enter the score (`Scores.scored`).
         protocol: the rules.
         extended: (N,) two-frame extended comfort; None where no plan has one.
         defined: (N,) where extended comfort is defined; elsewhere its weight is dropped. None: everywhere.

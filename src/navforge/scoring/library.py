@@ -8,22 +8,25 @@ tensors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.geometry.writable import writable
 from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import aggregate
 from navforge.scoring import protocols as protocols_module
-from navforge.scoring.against_reference import compare
-from navforge.scoring.batch.cpu import score_batch_on_cpu
+from navforge.scoring.against_reference import Scores, Terms, compare
+from navforge.scoring.batch.cpu import score_batch_on_cpu, score_plans_on_cpu
 from navforge.scoring.batch.scenes import SceneBatch, prepare_batch
 from navforge.scoring.metrics import Column
 from navforge.scoring.protocols import Protocol
-from navforge.simulation.plans import HORIZON_S, horizon_interval
+from navforge.simulation.plans import HORIZON_S, Plans, horizon_interval
+
+if TYPE_CHECKING:
+    import torch
 
 Array = Any
 """A NumPy array or a torch tensor."""
@@ -31,32 +34,39 @@ Array = Any
 USUAL_STEPS = (8, 40)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scores:
-    """Scores of N trajectories in each of S scenes; arrays of the kind and on the device of the trajectories."""
+@overload
+def score(
+    scenes: SceneBatch | Sequence[CachedScene],
+    trajectories: NDArray[Any] | Plans,
+    protocol: Protocol | str = ...,
+    *,
+    interval_s: float | None = ...,
+    human_filter: bool | None = ...,
+    threads: int | None = ...,
+) -> Scores[NDArray[Any]]: ...
 
-    protocol: str
-    values: dict[str, Array]
-    """(S, N) float64 sub-scores by column name, after the human filter where it applies."""
-    score: Array
-    """(S, N) float64, without extended comfort, which needs two scenes."""
-    progress_m: Array
-    """(S, N) float64 raw progress along the centreline, m."""
-    collision_step: Array
-    """(S, N) int16 first step of an at-fault collision, -1 if none."""
-    ttc_step: Array
-    """(S, N) int16 first step that violates time to collision, -1 if none."""
+
+@overload
+def score(
+    scenes: SceneBatch | Sequence[CachedScene],
+    trajectories: torch.Tensor,
+    protocol: Protocol | str = ...,
+    *,
+    interval_s: float | None = ...,
+    human_filter: bool | None = ...,
+    threads: int | None = ...,
+) -> Scores[torch.Tensor]: ...
 
 
 def score(
     scenes: SceneBatch | Sequence[CachedScene],
-    trajectories: Array,
+    trajectories: NDArray[Any] | torch.Tensor | Plans,
     protocol: Protocol | str = "epdms_v2",
     *,
     interval_s: float | None = None,
     human_filter: bool | None = None,
     threads: int | None = None,
-) -> Scores:
+) -> Scores[Any]:
     """Simulate and score trajectories, each compared with its scene's PDM-Closed reference alone.
 
     A trajectory's score does not depend on the others it is scored with, and equals that of `engine.score_plans` and
@@ -66,8 +76,10 @@ def score(
         scenes: S scenes; prepared once by `prepare_batch` if they are scored more than once.
         trajectories: (S, N, T, 3) x, y, heading in the ego frame of each scene, m and rad, the current pose left out.
             NumPy array or torch tensor on CPU or a CUDA device (other CUDA arrays become tensors); taken as float64.
+            Or N plans that `simulation.plans.prepare_plans` has prepared, the same in every scene, scored on the CPU.
         protocol: the rules, or their name.
         interval_s: time between poses; None: 4 s / T, for which T must be 8 or 40. Poses beyond 4 s are left aside.
+            Prepared plans have their own.
         human_filter: forgive what the human driver also fails; None: where the protocol's benchmark does.
         threads: CPU threads; None: all this process may use. Scores do not depend on it. No meaning on a GPU.
 
@@ -79,44 +91,32 @@ def score(
         raise ConfigError(f"human_filter must be True, False or None (as the benchmark does), got {human_filter!r}")
     if threads is not None and threads < 1:
         raise ConfigError(f"threads must be at least 1, got {threads}")
-    rules = protocols_module.protocol(protocol) if isinstance(protocol, str) else protocol
+    rules = protocols_module.protocol(protocol)
     batch = scenes if isinstance(scenes, SceneBatch) else prepare_batch(scenes, rules)
     if batch.devkit is not rules.devkit:
         raise DataError(
             f"these scenes were prepared for the rules of release {batch.devkit.name.lower()}, protocol {rules.name} "
             f"follows {rules.devkit.name.lower()}; prepare them with prepare_batch(scenes, {rules.name!r})"
         )
+    if isinstance(trajectories, Plans):
+        raw = score_plans_on_cpu(batch.arrays, batch.devkit, trajectories, threads=threads)
+        return _compared(*raw, batch, batch.terms(rules, human_filter), rules)
     poses, as_given = _poses(trajectories)
     _check(poses, batch)
-    interval = _interval(poses.shape[2], interval_s)
-    on_gpu = not isinstance(poses, np.ndarray)
-    if on_gpu:
+    interval_s = _interval(poses.shape[2], interval_s)
+    if not isinstance(poses, np.ndarray):
         from navforge.scoring.batch.cuda import score_batch_on_gpu  # noqa: PLC0415 (a machine without a GPU needs none)
 
-        results, events, reference_m, forgiven = score_batch_on_gpu(batch, rules, poses, interval)
-    else:
-        results, events = _on_cpu(batch, poses, interval, threads)
-        reference_m, forgiven = batch.yardsticks(rules)
+        results, events, terms = score_batch_on_gpu(batch, rules, human_filter, poses, interval_s)
+        return _compared(results, events, batch, terms, rules)
+    each = poses.reshape(-1, *poses.shape[2:])
+    raw = score_batch_on_cpu(batch.arrays, batch.devkit, each, interval_s, threads=threads)
+    return _compared(*raw, batch, batch.terms(rules, human_filter), rules).map(as_given)
+
+
+def _compared(results: Array, events: Array, batch: SceneBatch, terms: Terms, rules: Protocol) -> Scores[Any]:
     _check_driven(results[int(Column.PROGRESS)], batch)
-    with_filter = rules.human_filter if human_filter is None else human_filter
-    compared = compare(results, reference_m, forgiven if with_filter else {}, rules)
-    return Scores(
-        protocol=rules.name,
-        values={name: as_given(value) for name, value in compared.values.items()},
-        score=as_given(compared.score),
-        progress_m=as_given(results[int(Column.PROGRESS)]),
-        collision_step=as_given(events[0]),
-        ttc_step=as_given(events[1]),
-    )
-
-
-def _on_cpu(batch: SceneBatch, poses: Array, interval_s: float, threads: int | None) -> tuple[Array, Array]:
-    """Raw results (`Column`, S, N) and events (2, S, N)."""
-    scenes, count, steps, _ = poses.shape
-    results, events = score_batch_on_cpu(
-        batch.arrays, batch.devkit, poses.reshape(scenes * count, steps, 3), interval_s, threads=threads
-    )
-    return np.ascontiguousarray(np.moveaxis(results, -1, 0)), np.ascontiguousarray(np.moveaxis(events, -1, 0))
+    return compare(results, events, terms, rules)
 
 
 def _poses(trajectories: Array) -> tuple[Array, Callable[[Array], Array]]:

@@ -83,12 +83,14 @@ PROTOCOLS = (
 )
 
 
-def protocol(name: str) -> Protocol:
-    """The protocol of this name.
+def protocol(name: Protocol | str) -> Protocol:
+    """The protocol of this name; a protocol itself is given back.
 
     Raises:
         ConfigError: no protocol has it.
     """
+    if isinstance(name, Protocol):
+        return name
     for known in PROTOCOLS:
         if known.name == name:
             return known

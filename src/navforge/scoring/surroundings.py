@@ -28,8 +28,3 @@ def surroundings(states: Float) -> Float:
     reach = REAR_AXLE_TO_CENTER_M + EGO_RADIUS_M + LOOK_AHEADS * LOOK_AHEAD_S * speed + _SLACK_M
     low, high = x.min(initial=np.inf), x.max(initial=-np.inf)
     return np.array([low - reach, y.min(initial=np.inf) - reach, high + reach, y.max(initial=-np.inf) + reach])
-
-
-def lies_within(inner: Float, outer: Float) -> bool:
-    """Whether bounds (4,) lie within others."""
-    return bool((inner[:2] >= outer[:2]).all() and (inner[2:] <= outer[2:]).all())

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.geometry.columns import State
-from navforge.metric_cache.devkit import Devkit
-from navforge.scoring.prepare.scene import PreparedScene
+from navforge.scoring.batch.arrays import SceneArrays
 from navforge.scoring.prepare.traffic import prepare_traffic
 from navforge.scoring.protocols import Protocol
 from navforge.simulation.reactive import ReactiveScene, simulate_traffic
@@ -39,13 +37,13 @@ def check_traffic(traffic: str, protocols: Iterable[Protocol]) -> None:
         )
 
 
-def react_to(prepared: PreparedScene, reactive: ReactiveScene, states: NDArray[np.float64]) -> PreparedScene:
+def react_to(arrays: SceneArrays, reactive: ReactiveScene, states: NDArray[np.float64]) -> SceneArrays:
     """The scene with the traffic as it reacts to one plan.
 
     Objects that overlap the ego at the current step are kept, as in the devkit (its log replay drops them).
 
     Args:
-        prepared: the scene, whatever its traffic.
+        arrays: the scene, whatever its traffic.
         reactive: `prepare_reactive` of the scene.
         states: (1, 41, 11) simulated states of the plan, global frame.
 
@@ -54,9 +52,9 @@ def react_to(prepared: PreparedScene, reactive: ReactiveScene, states: NDArray[n
     """
     if len(states) != 1:
         raise DataError(
-            f"scene {prepared.token}: {len(states)} plans were given, but reactive traffic answers one plan; score "
+            f"scene {reactive.token}: {len(states)} plans were given, but reactive traffic answers one plan; score "
             "plans one by one, or with traffic=log_replay"
         )
     tracks = simulate_traffic(reactive, states[0])
-    origin = prepared.ego_state[: State.HEADING + 1]
-    return replace(prepared, traffic={Devkit.V2: prepare_traffic(tracks, origin, drop_overlapping=False)})
+    origin = arrays.ego_state[: State.HEADING + 1]
+    return arrays._replace(traffic=prepare_traffic(tracks, origin, drop_overlapping=False))

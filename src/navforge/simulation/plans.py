@@ -102,12 +102,12 @@ class Plans:
         """Number of plans."""
         return self.count
 
-    def as_given(self, results: Array) -> Array:
-        """Results (N, ...) of the plans of `knots`, one after the other, in the order in which the plans were given."""
+    def as_given(self, results: Array, axis: int = 0) -> Array:
+        """Results of the plans of `knots`, one after the other along an axis, in the order the plans were given in."""
         if self.count <= WIDTH:
             return results
         ordered = np.empty_like(results)
-        ordered[self.order] = results
+        ordered[(slice(None),) * axis + (self.order,)] = results
         return ordered
 
 

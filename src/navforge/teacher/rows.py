@@ -13,8 +13,6 @@ teacher's in v1. Where R <= 5 m both are 1, but 0 in v1's benchmark for g = 0. S
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from navforge.core.errors import DataError
 from navforge.metric_cache.devkit import Devkit
 from navforge.scoring import aggregate
+from navforge.scoring.against_reference import Scores
 from navforge.scoring.metrics import EGO_PROGRESS, METRICS_V1, METRICS_V2
 from navforge.scoring.protocols import Protocol
 from navforge.teacher.packing import FLAG, LEVEL, Codes, Encoding, Head, RowLayout, encode
@@ -41,22 +40,6 @@ HALVES = tuple(dict.fromkeys(metric.name for metric in (*METRICS_V1, *METRICS_V2
 """Sub-scores that may be 0.5; the others but ego progress are 0 or 1."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entries:
-    """What the engine says of all entries on one scene."""
-
-    unfiltered: Mapping[str, NDArray[Any]]
-    """(N,) sub-scores before the human filter by column; those of ego progress are not used."""
-    forgiven: tuple[str, ...]
-    """Columns that the human filter sets to 1."""
-    progress_m: Float
-    """(N,) raw progress."""
-    reference_gated_m: float
-    """Progress of the PDM-Closed reference times its gates."""
-    score: Float
-    """(N,) score after the human filter, without extended comfort."""
-
-
 def layout(rules: Protocol, entries: int, progress: Encoding) -> RowLayout:
     """Rows of a store that was taught: the protocol's sub-scores, ego progress last."""
     discrete = [metric.name for metric in rules.metrics if metric.name != EGO_PROGRESS.name]
@@ -69,8 +52,8 @@ def columns(rules: Protocol) -> tuple[str, ...]:
     return (*rules.columns, SCORE)
 
 
-def pack(entries: Entries, rules: Protocol, rows: RowLayout) -> bytes:
-    """The row of a scene.
+def pack(scores: Scores[Float], rules: Protocol, rows: RowLayout) -> bytes:
+    """The row of a scene from the scores (N,) of all entries.
 
     Raises:
         DataError: a sub-score is not one that its column keeps, or progress is negative or not finite.
@@ -78,12 +61,12 @@ def pack(entries: Entries, rules: Protocol, rows: RowLayout) -> bytes:
     codes: dict[str, Codes] = {}
     for name, encoding in rows.columns:
         if name != EGO_PROGRESS.name:
-            codes[name] = encode(entries.unfiltered[name], encoding, name)
-    gates = aggregate.gate(entries.unfiltered, rules)
-    kept = kept_progress(entries.progress_m, gates, entries.reference_gated_m)
+            codes[name] = encode(scores.unfiltered[name], encoding, name)
+    gates, reference_gated_m = aggregate.gate(scores.unfiltered, rules), float(scores.terms.reference_gated_m)
+    kept = kept_progress(scores.progress_m, gates, reference_gated_m)
     codes[EGO_PROGRESS.name] = encode(kept, dict(rows.columns)[EGO_PROGRESS.name], EGO_PROGRESS.name)
-    forgiven = sum(1 << place for place, name in enumerate(rows.names) if name in entries.forgiven)
-    return rows.pack(codes, Head(forgiven=forgiven, reference_gated_m=entries.reference_gated_m))
+    forgiven = sum(1 << place for place, name in enumerate(rows.names) if scores.terms.forgiven.get(name, False))
+    return rows.pack(codes, Head(forgiven=forgiven, reference_gated_m=reference_gated_m))
 
 
 def kept_progress(progress_m: Float, gates: Float, reference_gated_m: float) -> Float:
@@ -130,17 +113,17 @@ def _score(raw: Values, gates: Float, far: bool, forgiven: set[str], rules: Prot
     return aggregate.score(scored, rules)
 
 
-def rounding(row: bytes, entries: Entries, rules: Protocol, rows: RowLayout) -> dict[str, float]:
+def rounding(row: bytes, scores: Scores[Float], rules: Protocol, rows: RowLayout) -> dict[str, float]:
     """How far what is read of a row is from what the engine said: the largest difference of ego progress and of score.
 
     Raises:
         DataError: the row does not round-trip: a difference that the width of the progress column does not explain.
     """
     taught = unpack(np.frombuffer(row, np.uint8), rules, rows, (EGO_PROGRESS.name, SCORE))
-    gates = aggregate.gate(entries.unfiltered, rules)
+    gates, reference_gated_m = aggregate.gate(scores.unfiltered, rules), float(scores.terms.reference_gated_m)
     truth = {
-        EGO_PROGRESS.name: aggregate.gated_progress(entries.progress_m, gates, entries.reference_gated_m),
-        SCORE: entries.score,
+        EGO_PROGRESS.name: aggregate.gated_progress(scores.progress_m, gates, reference_gated_m),
+        SCORE: scores.score,
     }
     found = {name: float(np.abs(taught[name] - value).max()) for name, value in truth.items()}
     allowed = 0.5 / dict(rows.columns)[EGO_PROGRESS.name].largest + _FLOAT32

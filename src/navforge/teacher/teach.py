@@ -28,12 +28,12 @@ from navforge.core.parallel import Outcome
 from navforge.data.splits import Split
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
+from navforge.scoring.against_reference import Scores
 from navforge.scoring.engine import score_plans
 from navforge.scoring.protocols import Protocol, protocol
 from navforge.simulation.plans import Plans, prepare_plans
 from navforge.teacher import rows as taught
 from navforge.teacher.packing import UNIT8, UNIT16, RowLayout
-from navforge.teacher.rows import Entries
 from navforge.teacher.shards import Row, is_finished, merge, shard_path, write_shard
 from navforge.teacher.store import FORMAT, HEADER, SHARDS, TeacherStore, layout_of
 from navforge.vocabulary.vocabulary import INTERVAL_S, Vocabulary
@@ -258,7 +258,7 @@ def teach_log(item: Item, work: Work, pool: Executor | None = None) -> None:
     check_code(work)
     wanted = set(tokens)
     scenes = {s.token: s for s in cache_of(work).load_log(log_name) if s.token in wanted}
-    row = partial(_row, plans=_plans(work), work=work, layout=layout)
+    row = partial(_row, plans=plans_of(work), work=work, layout=layout)
     ordered = [scenes[token] for token in tokens]
     write_shard(path, work.key, pool.map(row, ordered) if pool is not None else map(row, ordered))
 
@@ -298,16 +298,9 @@ def finish(made: Plan) -> None:
     merge(made.out, made.header, made.logs, made.work.layout.row_bytes)
 
 
-def score_entries(scene: CachedScene, plans: Plans, rules: Protocol, *, human_filter: bool) -> Entries:
-    """What the engine says of plans on one scene: the one place where teaching meets the engine."""
-    found = score_plans(scene, plans, plans.interval_s, (rules,), human_filter)[rules.name]
-    return Entries(
-        unfiltered=found.unfiltered,
-        forgiven=found.forgiven,
-        progress_m=found.progress_m,
-        reference_gated_m=found.reference_gated_m,
-        score=found.score,
-    )
+def score_entries(scene: CachedScene, plans: Plans, rules: Protocol, *, human_filter: bool) -> Scores[Any]:
+    """What the engine says of plans on one scene."""
+    return score_plans(scene, plans, plans.interval_s, (rules,), human_filter)[rules.name]
 
 
 @contextmanager
@@ -319,11 +312,11 @@ def naming(token: str) -> Iterator[None]:
         raise DataError(f"scene {token}: {type(error).__name__}: {error}") from error
 
 
-def packed(entries: Entries, rules: Protocol, layout: RowLayout) -> Row:
+def packed(scores: Scores[Any], rules: Protocol, layout: RowLayout) -> Row:
     """The row of a scene, read back and compared; raises DataError if it does not round-trip."""
-    row = taught.pack(entries, rules, layout)
-    lost = taught.rounding(row, entries, rules, layout)
-    return Row(row=row, rounding=lost, best=float(entries.score.max()), mean=float(entries.score.mean()))
+    row = taught.pack(scores, rules, layout)
+    lost = taught.rounding(row, scores, rules, layout)
+    return Row(row=row, rounding=lost, best=float(scores.score.max()), mean=float(scores.score.mean()))
 
 
 def vocabulary_of(work: Work) -> Vocabulary:
@@ -358,7 +351,7 @@ def _vocabulary_path(work: Work) -> Path:
 
 
 @cache
-def _plans(work: Work) -> Plans:
+def plans_of(work: Work) -> Plans:
     """The entries as the engine takes them, kept for the process; threads that ask at once may make them twice."""
     return prepare_plans(vocabulary_of(work).poses.astype(np.float64), INTERVAL_S)
 

@@ -18,22 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core import parallel
-from navforge.core.errors import DataError
 from navforge.core.parallel import Outcome, available_cpus
-from navforge.scoring.against_reference import compare
-from navforge.scoring.batch.cpu import score_batch_on_cpu
+from navforge.scoring.against_reference import Terms, compare
+from navforge.scoring.batch.cpu import score_plans_on_cpu
 from navforge.scoring.batch.scenes import SceneBatch, prepare_batch
-from navforge.scoring.metrics import Column
-from navforge.scoring.prepare.scene import prepare
-from navforge.teacher.rows import Entries
+from navforge.scoring.engine import PLAN, check_simulated
 from navforge.teacher.shards import Row, shard_path, write_shard
-from navforge.teacher.teach import Item, Work, cache_of, check_code, naming, packed, vocabulary_of
+from navforge.teacher.teach import Item, Work, cache_of, check_code, naming, packed, plans_of, vocabulary_of
 from navforge.vocabulary.vocabulary import INTERVAL_S
 
 Float = NDArray[np.float64]
 
-Scorer = Callable[[SceneBatch], Float]
-"""Gives raw results (`Column`, S, N), in C order and on the host, of all entries in every scene of a batch."""
+Scorer = Callable[[SceneBatch], tuple[Float, NDArray[np.int16]]]
+"""Gives raw results (`Column`, S, N) and events (2, S, N), on the host, of all entries in every scene of a batch."""
 
 SCENES = 32
 """Most scenes of a slice; with 8192 entries what a GPU has work space for at a time."""
@@ -43,11 +40,10 @@ AHEAD = 2
 
 def scorer_on_cpu(work: Work, *, threads: int | None = None) -> Scorer:
     """Score on threads of this process; None: all it may use."""
-    poses = _poses(work)
+    plans = plans_of(work)
 
-    def score(batch: SceneBatch) -> Float:
-        results, _ = score_batch_on_cpu(batch.arrays, batch.devkit, poses, INTERVAL_S, shared=True, threads=threads)
-        return np.ascontiguousarray(np.moveaxis(results, -1, 0))
+    def score(batch: SceneBatch) -> tuple[Float, NDArray[np.int16]]:
+        return score_plans_on_cpu(batch.arrays, batch.devkit, plans, threads=threads)
 
     return score
 
@@ -65,19 +61,15 @@ def scorer_on_gpu(work: Work) -> Scorer:
 
     compiler_version()
     device = TorchDevice(torch.device("cuda", torch.cuda.current_device()))
-    poses = device.upload(_poses(work))
+    poses = device.upload(vocabulary_of(work).poses.astype(np.float64))
 
-    def score(batch: SceneBatch) -> Float:
+    def score(batch: SceneBatch) -> tuple[Float, NDArray[np.int16]]:
         resident = make_resident(device, batch.arrays, batch.layout, batch.memory)
-        results, _ = score_batch_on_device(device, resident, batch.devkit, poses, INTERVAL_S, shared=True)
-        return by_scene(results.cpu().numpy(), batch)
+        raw = score_batch_on_device(device, resident, batch.devkit, poses, INTERVAL_S, shared=True)
+        results, events = (array.cpu().numpy().reshape(len(array), len(batch), -1) for array in raw)
+        return results, events
 
     return score
-
-
-def by_scene(results: Float, batch: SceneBatch) -> Float:
-    """Results (`Column`, S * N) of `batch_cuda.score_batch_on_device` as (`Column`, S, N)."""
-    return results.reshape(len(Column), len(batch), -1)
 
 
 def run(
@@ -112,15 +104,15 @@ def shards(
 
 
 class Raw(NamedTuple):
-    """What was found of all entries in the scenes of a slice."""
+    """Raw results of all entries in the scenes of a slice."""
 
     tokens: tuple[str, ...]
     results: Float
-    """(`Column`, S, N)."""
-    reference_gated_m: Float
-    """(S,) progress of the PDM-Closed references times their gates."""
-    human_fails: dict[str, NDArray[np.bool_]]
-    """(S,) by column, where the human driver scores 0."""
+    """(`Column`, S, N)"""
+    events: NDArray[np.int16]
+    """(2, S, N)"""
+    terms: Terms
+    """What entries are compared with, (S, 1)."""
 
 
 @dataclass(eq=False)
@@ -164,9 +156,7 @@ class _Pipeline:
                     yield ended
 
     def _prepared(self, shard: _Shard, batch: SceneBatch) -> None:
-        reference_m, fails = batch.yardsticks(self._work.rules)
-        failing = {name: column[:, 0] for name, column in fails.items()}
-        raw = Raw(batch.tokens, self._scorer(batch), reference_m[:, 0], failing)
+        raw = Raw(batch.tokens, *self._scorer(batch), batch.terms(self._work.rules, self._work.human_filter))
         self._waiting[self._pool.submit(_attempt, self._pack, raw)] = shard, self._packed
 
     def _packed(self, shard: _Shard, rows: dict[str, Row]) -> Outcome[Item, None] | None:
@@ -208,12 +198,11 @@ def prepare_slice(chosen: Item, work: Work) -> SceneBatch:
         DataError: this process runs other code than the store is made with, or a scene cannot be prepared; names it.
     """
     check_code(work)
-    rules, stored, scenes, prepared = work.rules, cache_of(work), [], []
+    scenes = []
     for token in chosen[1]:
         with naming(token):
-            scenes.append(stored.load(token))
-            prepared.append(prepare(scenes[-1], devkits=[rules.devkit]))
-    return prepare_batch(scenes, rules, prepared=prepared, threads=1)
+            scenes.append(cache_of(work).load(token))
+    return prepare_batch(scenes, work.rules)
 
 
 def pack_slice(raw: Raw, work: Work) -> dict[str, Row]:
@@ -223,29 +212,10 @@ def pack_slice(raw: Raw, work: Work) -> dict[str, Row]:
         DataError: a plan could not be simulated, or a row does not round-trip; names the scene.
     """
     rules, layout, rows = work.rules, work.layout, {}
+    reference_m, forgiven = raw.terms
     for s, token in enumerate(raw.tokens):
         with naming(token):
-            rows[token] = packed(_entries(raw, s, work), rules, layout)
+            check_simulated(raw.results[:, s], PLAN)
+            terms = Terms(reference_m[s, 0], {name: column[s, 0] for name, column in forgiven.items()})
+            rows[token] = packed(compare(raw.results[:, s], raw.events[:, s], terms, rules), rules, layout)
     return rows
-
-
-def _entries(raw: Raw, s: int, work: Work) -> Entries:
-    """What `engine.score_plans` says of the entries in scene `s`."""
-    rules, progress_m = work.rules, raw.results[Column.PROGRESS, s]
-    if not np.isfinite(progress_m).all():
-        bad = int(np.argmin(np.isfinite(progress_m)))
-        raise DataError(f"a simulated state of proposal {bad} is not finite (NaN or infinite)")
-    fails = {name: column[s] for name, column in raw.human_fails.items()} if work.human_filter else {}
-    reference_m = float(raw.reference_gated_m[s])
-    compared = compare(raw.results[:, s], reference_m, fails, rules)
-    return Entries(
-        unfiltered=compared.unfiltered,
-        forgiven=tuple(name for name in rules.columns if fails.get(name, False)),
-        progress_m=progress_m,
-        reference_gated_m=reference_m,
-        score=compared.score,
-    )
-
-
-def _poses(work: Work) -> Float:
-    return np.ascontiguousarray(vocabulary_of(work).poses, np.float64)

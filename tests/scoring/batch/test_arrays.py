@@ -5,7 +5,6 @@ import pytest
 from numba import njit
 
 from navforge.core.errors import DataError
-from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.batch.arrays import SceneArrays, join_scenes, leaves, scene_of
 from navforge.scoring.prepare.scene import prepare
 from tests.scoring.scenes import Sketch, random_scene
@@ -15,7 +14,7 @@ def scenes(count: int) -> list[SceneArrays]:
     rng = np.random.default_rng(3)
     empty = Sketch().scene()  # no polygons, objects or lights
     made = [random_scene(rng) for _ in range(count)]
-    return [prepare(scene).arrays(Devkit.V2) for scene in [made[0], empty, *made[1:]]]
+    return [prepare(scene) for scene in [made[0], empty, *made[1:]]]
 
 
 @njit

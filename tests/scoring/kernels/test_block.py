@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.scoring.engine import PlanScores, score_plans, score_proposals
+from navforge.scoring.against_reference import Scores
+from navforge.scoring.engine import score_plans, score_proposals
 from navforge.scoring.prepare.scene import prepare
+from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import prepare_plans
 from navforge.simulation.rollout import drive
 from tests.scoring.scenes import Sketch, moved, random_plans, random_scene, two_lane_road
@@ -16,7 +18,7 @@ BOTH = ("pdms_v1", "epdms_v2")
 PLANS = 17
 
 
-def assert_same_bits(found: PlanScores, expected: PlanScores, rows: np.ndarray) -> None:
+def assert_same_bits(found: Scores[np.ndarray], expected: Scores[np.ndarray], rows: np.ndarray) -> None:
     for column, values in expected.values.items():
         np.testing.assert_array_equal(found.values[column], values[rows], column)
     np.testing.assert_array_equal(found.progress_m, expected.progress_m[rows])
@@ -31,11 +33,9 @@ def test_plans_score_as_their_states_do(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scene = moved(random_scene(rng), np.array([331_234.5, 4_690_987.25, 2.3]))
     plans = random_plans(rng, PLANS)
-    prepared = prepare(scene)
-    scores = score_plans(scene, plans, 0.1, [name], human_filter=False, prepared=prepared, with_states=True)[name]
+    scores = score_plans(scene, plans, 0.1, [name], human_filter=False)[name]
     states = drive(scene.ego_state, scene.time_us, prepare_plans(plans, 0.1))
-    np.testing.assert_array_equal(scores.states, states)
-    apart = score_proposals(prepared, states, name)
+    apart = score_proposals(prepare(scene, protocol(name).devkit), states, name)
     for column, values in apart.values.items():
         if column != "ego_progress":
             np.testing.assert_array_equal(scores.values[column], values, column)
@@ -49,14 +49,13 @@ def test_tails_and_neighbours_change_nothing(name: str) -> None:
     rng = np.random.default_rng(4)
     scene = random_scene(rng)
     plans = random_plans(rng, PLANS)
-    prepared = prepare(scene)
-    whole = score_plans(scene, plans, 0.1, [name], prepared=prepared)[name]
+    whole = score_plans(scene, plans, 0.1, [name])[name]
     for count in range(1, PLANS + 1):
-        some = score_plans(scene, plans[:count], 0.1, [name], prepared=prepared)[name]
+        some = score_plans(scene, plans[:count], 0.1, [name])[name]
         assert_same_bits(some, whole, np.arange(count))
     order = rng.permutation(PLANS)
-    assert_same_bits(score_plans(scene, plans[order], 0.1, [name], prepared=prepared)[name], whole, order)
-    twice = score_plans(scene, np.repeat(plans, 2, axis=0), 0.1, [name], prepared=prepared)[name]
+    assert_same_bits(score_plans(scene, plans[order], 0.1, [name])[name], whole, order)
+    twice = score_plans(scene, np.repeat(plans, 2, axis=0), 0.1, [name])[name]
     assert_same_bits(twice, whole, np.repeat(np.arange(PLANS), 2))
 
 
@@ -82,7 +81,6 @@ def test_prepared_plans_are_plans() -> None:
     found = score_plans(scene, plans, 0.1, BOTH)
     for name in BOTH:
         assert_same_bits(found[name], expected[name], np.arange(PLANS))
-        assert found[name].states is None
     with pytest.raises(DataError, match=r"0.1 s apart, not 0.5 s"):
         score_plans(scene, plans, 0.5, BOTH)
 

@@ -86,7 +86,7 @@ def test_filters(window: int, polynomial: int, derivative: int, keep: bool) -> N
 def test_one_proposal_and_eight_agree(seed: int, devkit: Devkit) -> None:
     rng = np.random.default_rng(seed)
     scene = random_scene(rng)
-    comfort = prepare(scene).comfort[devkit]
+    comfort = prepare(scene, devkit).comfort
     states = np.zeros((STATE_ROWS, STEPS, 48))
     states[:11] = drive(scene.ego_state, scene.time_us, prepare_plans(random_plans(rng, 48), 0.1)).transpose(2, 1, 0)
     series = np.empty((SERIES_ROWS, len(comfort.history) + STEPS, WIDTH))
@@ -105,7 +105,7 @@ def steady(acceleration: float) -> tuple[ComfortArrays, np.ndarray]:
     scene = Sketch(polygons=two_lane_road()).scene()
     states = np.zeros((STATE_ROWS, STEPS, WIDTH))
     states[AX] = acceleration
-    return prepare(scene).comfort[Devkit.V1], states
+    return prepare(scene, Devkit.V1).comfort, states
 
 
 def test_accelerations_at_the_bound() -> None:

@@ -9,6 +9,7 @@ import shapely
 from navforge.geometry.bits import MASK_STEPS
 from navforge.geometry.compiled import kernel
 from navforge.geometry.lanes import WIDTH
+from navforge.scoring.batch.arrays import SceneArrays
 from navforge.scoring.kernels.area import (
     DRIVABLE,
     INTERSECTION,
@@ -44,7 +45,7 @@ from navforge.scoring.kernels.motion import (
     SIN,
     corner,
 )
-from navforge.scoring.prepare.scene import PreparedScene, prepare
+from navforge.scoring.prepare.scene import prepare
 from tests.scoring.scenes import random_scene
 
 STEPS = 41
@@ -67,7 +68,7 @@ def wandering(rng: np.random.Generator) -> np.ndarray:
     return motion
 
 
-def look(prepared: PreparedScene, motion: np.ndarray, with_path: bool = True) -> np.ndarray:
+def look(prepared: SceneArrays, motion: np.ndarray, with_path: bool = True) -> np.ndarray:
     seen = np.full((SEEN_ROWS, WIDTH), -1, dtype=np.int64)
     codes = np.full((CODE_ROWS, WIDTH, MASK_STEPS), 0xFF, dtype=np.uint8)
     indices = np.empty((CODE_ROWS, WIDTH), dtype=np.int64)

@@ -9,10 +9,11 @@ import shapely
 from navforge.geometry.compiled import kernel
 from navforge.geometry.lanes import WIDTH, lanes_at
 from navforge.metric_cache.scene import MapLayer
+from navforge.scoring.batch.arrays import SceneArrays
 from navforge.scoring.kernels.lookup import SEEN_ROWS, look_one
 from navforge.scoring.kernels.motion import CENTER_X, CENTER_Y, COS, MOTION_ROWS, SIN
 from navforge.scoring.kernels.path import MAX_RUNS, driving_direction, lane_keeping, locate, near_path
-from navforge.scoring.prepare.scene import PreparedScene, prepare
+from navforge.scoring.prepare.scene import prepare
 from tests.scoring.scenes import Sketch, box
 
 STEPS = 41
@@ -32,7 +33,7 @@ def winding(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.cumsum(step[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1), axis=0) + np.array([-15.0, 0.0])
 
 
-def scene_with(line: np.ndarray, raster: bool = True) -> PreparedScene:
+def scene_with(line: np.ndarray, raster: bool = True) -> SceneArrays:
     polygons = [(MapLayer.LANE, box(-50, -6, 150, 6), True), (MapLayer.INTERSECTION, box(20, -9, 35, 9), False)]
     return prepare(Sketch(polygons=polygons, centerline=line).scene(), raster=raster)
 
@@ -78,7 +79,7 @@ def motion_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return motion
 
 
-def looked(prepared: PreparedScene, motion: np.ndarray) -> np.ndarray:
+def looked(prepared: SceneArrays, motion: np.ndarray) -> np.ndarray:
     seen = np.empty((SEEN_ROWS, 1), dtype=np.int64)
     look_one(prepared.areas, prepared.path, motion, STEPS, True, 0, seen)
     return seen

@@ -14,16 +14,16 @@ from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.scene import MapLayer
 from navforge.scoring import aggregate
-from navforge.scoring.engine import TTC_LAST_STEP
+from navforge.scoring.batch.arrays import SceneArrays
 from navforge.scoring.kernels.area import box_leaves_drivable
 from navforge.scoring.kernels.comfort import SERIES_ROWS, comfortable
 from navforge.scoring.kernels.motion import HALF_LENGTH, HALF_WIDTH, SPEED
 from navforge.scoring.kernels.path import driving_direction, lane_keeping
 from navforge.scoring.kernels.reach import whole_of
 from navforge.scoring.kernels.traffic import OUTCOME_ROWS, traffic_one
-from navforge.scoring.prepare.scene import PreparedScene, prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.prepare.traffic import prepare_traffic
-from navforge.scoring.protocols import protocol
+from navforge.scoring.protocols import TTC_LAST_STEP, protocol
 from navforge.simulation.rows import AX, AY, HEADING, STATE_ROWS, YAW_RATE
 from tests.scoring.crowds import look, motion_of, tracks_of
 from tests.scoring.scenes import Sketch, box, two_lane_road
@@ -40,7 +40,7 @@ EDGE = pytest.mark.parametrize(("share", "expected"), [(INSIDE, True), (OUTSIDE,
 def is_comfortable(states: Float, devkit: Devkit = Devkit.V2, *, ego_lateral: float = 0.0) -> bool:
     """Comfort of one proposal, `states` (13, 41, 1), after a history at constant speed."""
     scene = Sketch(polygons=two_lane_road(), history=HISTORY, lateral_acceleration=ego_lateral).scene()
-    comfort = prepare(scene).comfort[devkit]
+    comfort = prepare(scene, devkit).comfort
     series = np.empty((SERIES_ROWS, len(comfort.history) + STEPS, 1))
     return bool(comfortable(comfort, states, STEPS, 0, series))
 
@@ -153,7 +153,7 @@ def test_rotation_adds_to_longitudinal_acceleration_at_the_centre(share: float, 
 ROAD = np.array([[-20.0, 0.0], [200.0, 0.0]])
 
 
-def road(*more: tuple[MapLayer, object, bool]) -> PreparedScene:
+def road(*more: tuple[MapLayer, object, bool]) -> SceneArrays:
     """The route's lane is |y| < 6; the centreline y = 0."""
     polygons = [(MapLayer.LANE, box(-50, -6, 250, 6), True), *more]
     return prepare(Sketch(polygons=polygons, centerline=ROAD).scene())  # type: ignore[arg-type]

@@ -9,10 +9,11 @@ from navforge.core.errors import DataError
 from navforge.metric_cache.objects import ObjectType
 from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.arrays import TrafficArrays
+from navforge.scoring.batch.arrays import SceneArrays
 from navforge.scoring.kernels.motion import HALF_LENGTH, HALF_WIDTH
 from navforge.scoring.kernels.reach import fill_reach, reach_work, whole_of
 from navforge.scoring.kernels.traffic import OUTCOME_ROWS, traffic_block, traffic_one
-from navforge.scoring.prepare.scene import PreparedScene, prepare
+from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.prepare.traffic import prepare_traffic
 from tests.scoring.crowds import EGO_STEPS, in_devkit_order, look, motion_of, random_motion, random_tracks, tracks_of
 from tests.scoring.scenes import Sketch, random_scene
@@ -20,7 +21,7 @@ from tests.scoring.scenes import Sketch, random_scene
 ORIGIN = np.zeros(3)
 
 
-def by_blocks(prepared: PreparedScene, traffic: TrafficArrays, motion: np.ndarray, last_step: int) -> np.ndarray:
+def by_blocks(prepared: SceneArrays, traffic: TrafficArrays, motion: np.ndarray, last_step: int) -> np.ndarray:
     """(3, N) outcomes, eight proposals at a time; the last one fills the last block."""
     count = motion.shape[2]
     padded = motion[..., np.minimum(np.arange(-(-count // 8) * 8), count - 1)]
@@ -37,7 +38,7 @@ def by_blocks(prepared: PreparedScene, traffic: TrafficArrays, motion: np.ndarra
     return outcomes[:, :count]
 
 
-def one_by_one(prepared: PreparedScene, traffic: TrafficArrays, motion: np.ndarray, last_step: int) -> np.ndarray:
+def one_by_one(prepared: SceneArrays, traffic: TrafficArrays, motion: np.ndarray, last_step: int) -> np.ndarray:
     """(3, N) outcomes as a CUDA thread finds them."""
     count = motion.shape[2]
     seen = look(prepared, motion)
@@ -49,7 +50,7 @@ def one_by_one(prepared: PreparedScene, traffic: TrafficArrays, motion: np.ndarr
     return outcome
 
 
-def expected(prepared: PreparedScene, traffic: TrafficArrays, motion: np.ndarray, last_step: int) -> np.ndarray:
+def expected(prepared: SceneArrays, traffic: TrafficArrays, motion: np.ndarray, last_step: int) -> np.ndarray:
     return np.array(
         [in_devkit_order(traffic, prepared.areas, motion[..., n], last_step) for n in range(motion.shape[2])]
     ).T

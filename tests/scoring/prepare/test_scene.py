@@ -1,4 +1,4 @@
-"""Scenes made ready: what is not finite is refused by name, and what was prepared serves its own scene only."""
+"""Scenes made ready: what is not finite is refused by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from navforge.core.errors import DataError
 from navforge.metric_cache.scene import CachedScene
-from navforge.scoring.engine import score_plans
 from navforge.scoring.prepare.scene import prepare
 from tests.scoring.scenes import Sketch, Thing, straight, two_lane_road
 
@@ -49,14 +48,3 @@ def test_what_is_not_finite_is_refused_by_name(value: float, around: np.ndarray 
 def test_unknown_velocities_are_no_error() -> None:
     scene = made()
     prepare(replace(scene, objects_v2=replace(scene.objects_v2, velocity=spoilt(scene.objects_v2.velocity, np.nan))))
-
-
-def test_what_was_prepared_serves_its_own_scene_only() -> None:
-    scene = made()
-    score_plans(scene, PLANS, 0.5, ["epdms_v2"], prepared=prepare(scene))
-    faster = Sketch(polygons=two_lane_road(), speed=9.0).scene()
-    for other in (faster, replace(scene, token="fedcba9876543210")):
-        with pytest.raises(DataError, match=f"scene {scene.token} was given .* of another scene, {other.token}"):
-            score_plans(scene, PLANS, 0.5, ["epdms_v2"], prepared=prepare(other))
-    with pytest.raises(DataError, match=f"scene {scene.token}: .* prepared whole"):
-        score_plans(scene, PLANS, 0.5, ["epdms_v2"], prepared=prepare(scene, around=EVERYWHERE))

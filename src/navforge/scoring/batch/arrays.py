@@ -91,13 +91,18 @@ def _expression(kind: types.NamedTuple, path: str, counter: Iterator[int], names
 @cache
 def _numbers(named: type) -> tuple[bool, ...]:
     """Which fields of a named tuple are plain numbers."""
-    return tuple(hint in (int, float, bool) for hint in get_type_hints(named).values())
+    return tuple(hint in (int, float, bool) for hint in _hints(named))
 
 
 @cache
 def _field_count(named: type) -> int:
-    hints = get_type_hints(named).values()
-    return sum(_field_count(hint) if hasattr(hint, "_fields") else 1 for hint in hints)
+    return sum(_field_count(hint) if hasattr(hint, "_fields") else 1 for hint in _hints(named))
+
+
+@cache
+def _hints(named: type) -> tuple[Any, ...]:
+    """Types of the fields of a named tuple."""
+    return tuple(get_type_hints(named).values())
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any, bool]]:
@@ -186,8 +191,7 @@ def arrays_in(layout: Layout, view: Callable[[Field], Any]) -> BatchArrays:
 
 
 def _nested(named: Any, remaining: Iterator[Any]) -> Any:
-    hints = get_type_hints(named).values()
-    return named(*[_nested(hint, remaining) if hasattr(hint, "_fields") else next(remaining) for hint in hints])
+    return named(*[_nested(hint, remaining) if hasattr(hint, "_fields") else next(remaining) for hint in _hints(named)])
 
 
 def join_scenes(scenes: Sequence[SceneArrays]) -> tuple[BatchArrays, Layout, NDArray[np.uint8]]:

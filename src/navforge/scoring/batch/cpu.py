@@ -17,17 +17,10 @@ from numpy.typing import NDArray
 from navforge.core.parallel import available_cpus
 from navforge.metric_cache.devkit import Devkit
 from navforge.scoring.batch.arrays import BatchArrays
-from navforge.scoring.kernels.batch import (
-    COUNT,
-    FIRST_PLAN,
-    FIRST_RESULT,
-    ITEM_COLUMNS,
-    SCENE,
-    score_items,
-    score_references,
-)
+from navforge.scoring.kernels.batch import COUNT, FIRST_PLAN, FIRST_RESULT, ITEM_COLUMNS, SCENE, score_items
 from navforge.scoring.metrics import Column
 from navforge.scoring.protocols import TTC_LAST_STEP
+from navforge.simulation.plans import Plans
 from navforge.simulation.tracker import speed_factors
 
 Float = NDArray[np.float64]
@@ -60,7 +53,8 @@ def score_batch_on_cpu(
         threads: how many; None: as many as this process may use.
 
     Returns:
-        (S, N, `Column`) results, (S, N, 2) first step of an at-fault collision and of a TTC violation, or -1.
+        (`Column`, S, N) results, (2, S, N) first step of an at-fault collision and of a TTC violation, or -1. Progress
+        of a plan whose simulation overflows is NaN.
     """
     scenes = arrays.start.shape[1] - 1
     count = len(poses) if shared else len(poses) // scenes
@@ -74,23 +68,16 @@ def score_batch_on_cpu(
         score_items(arrays, items, first, last, poses, interval_s, factors, is_v2, last_step, results, events)
 
     share(items[:, COUNT], work, threads)
-    return results.reshape(scenes, count, len(Column)), events.reshape(scenes, count, 2)
+    by_row = np.ascontiguousarray(results.T), np.ascontiguousarray(events.T)
+    return by_row[0].reshape(len(Column), scenes, count), by_row[1].reshape(2, scenes, count)
 
 
-def score_references_on_cpu(
-    arrays: BatchArrays, devkit: Devkit, references: Float, *, threads: int | None = None
-) -> Float:
-    """(S, `Column`) raw results of one reference per scene, (S, 41, 3) poses at the sample times, global frame."""
-    results = np.empty((len(references), len(Column)))
-    events = np.empty((len(references), 2), dtype=np.int16)
-    factors = speed_factors()
-    is_v2, last_step = devkit is Devkit.V2, TTC_LAST_STEP[devkit]
-
-    def work(first: int, last: int) -> None:
-        score_references(arrays, references, first, last, factors, is_v2, last_step, results, events)
-
-    share(np.ones(len(references), dtype=np.int64), work, threads)
-    return results
+def score_plans_on_cpu(
+    arrays: BatchArrays, devkit: Devkit, plans: Plans, *, threads: int | None = None
+) -> tuple[Float, NDArray[np.int16]]:
+    """As `score_batch_on_cpu`, of the same prepared plans in every scene, in the order in which they were given."""
+    results, events = score_batch_on_cpu(arrays, devkit, plans.poses, plans.interval_s, shared=True, threads=threads)
+    return plans.as_given(results, axis=2), plans.as_given(events, axis=2)
 
 
 def make_items(scenes: int, count: int, shared: bool) -> NDArray[np.int64]:

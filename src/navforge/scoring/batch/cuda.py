@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from navforge.geometry.cuda import CudaKernel, Packed, join, pack
 from navforge.geometry.lanes import WIDTH
 from navforge.metric_cache.devkit import Devkit
+from navforge.scoring.against_reference import Terms
 from navforge.scoring.batch.arrays import BatchArrays, Field, Layout, arrays_in, scene_of
 from navforge.scoring.batch.scenes import SceneBatch
 from navforge.scoring.kernels import cuda as kernels_cuda
@@ -178,12 +179,12 @@ def _score_chunk(plans: _Plans, devkit: Devkit, first: int, chunk: int, results:
 
 
 def score_batch_on_gpu(
-    batch: SceneBatch, rules: ScoringProtocol, poses: Array, interval_s: float
-) -> tuple[Array, Array, Array, dict[str, Array]]:
+    batch: SceneBatch, rules: ScoringProtocol, human_filter: bool | None, poses: Array, interval_s: float
+) -> tuple[Array, Array, Terms]:
     """Raw results of trajectories (S, N, T, 3), a tensor on a GPU, and what they are compared with, on that GPU.
 
     Returns:
-        (`Column`, S, N) results, (2, S, N) events, and `SceneBatch.yardsticks`.
+        (`Column`, S, N) results, (2, S, N) events, and `SceneBatch.terms`.
     """
     device = TorchDevice(poses.device)
     scenes, count, steps, _ = poses.shape
@@ -193,13 +194,13 @@ def score_batch_on_gpu(
     results, events = score_batch_on_device(
         device, resident, batch.devkit, poses.view(scenes * count, steps, 3), interval_s
     )
-    kept = batch.resident.get((poses.device, rules.name))
-    if kept is None:
-        reference, failed = batch.yardsticks(rules)
-        kept = device.upload(reference), {name: device.upload(column) for name, column in failed.items()}
-        batch.resident[poses.device, rules.name] = kept
-    reference_m, forgiven = kept
-    return results.view(len(Column), scenes, count), events.view(2, scenes, count), reference_m, forgiven
+    key = poses.device, rules.name, human_filter
+    terms = batch.resident.get(key)
+    if terms is None:
+        reference_m, forgiven = batch.terms(rules, human_filter)
+        uploaded = {name: device.upload(column) for name, column in forgiven.items()}
+        terms = batch.resident[key] = Terms(device.upload(reference_m), uploaded)
+    return results.view(len(Column), scenes, count), events.view(2, scenes, count), terms
 
 
 class TorchDevice:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from navforge.geometry.compiled import kernel
-from navforge.geometry.lanes import WIDTH, aligned, bits, lanes_at
+from navforge.geometry.lanes import WIDTH, aligned, lanes_at
 from navforge.scoring.batch.arrays import scene_of
-from navforge.scoring.kernels.block import score_block, work_space
-from navforge.scoring.kernels.guard import OVERFLOWED, halt, overflows
-from navforge.scoring.metrics import Column
+from navforge.scoring.kernels.block import score_simulated, work_space
 from navforge.simulation.interpolation import Sampling, fill_knots, fill_sampling, fill_start
-from navforge.simulation.kernels.rollout import simulate_block, track
+from navforge.simulation.kernels.rollout import simulate_block
 from navforge.simulation.rows import START_SIZE, WORK_ROWS, WORK_STEPS
 from navforge.simulation.tracker import STEPS
 
@@ -51,36 +49,4 @@ def score_items(batch, items, first, last, poses, interval_s, factors, is_v2, tt
             count = min(WIDTH, items[k, COUNT] - done)
             fill_knots(poses[plan : plan + count], knots)
             simulate_block(knots[0], lanes_at(0), sampling, start, factors, tracking, lanes_at(0), work.states)
-            off = bits(overflows(work.states, lanes_at(0)))
-            for n in range(count if off else 0):
-                if (off >> n) & 1:
-                    halt(work.states, n)
-            score_block(scene, is_v2, ttc_last_step, work, to, count, results, events)
-            for n in range(count if off else 0):
-                if (off >> n) & 1:
-                    results[to + n, Column.PROGRESS] = OVERFLOWED
-
-
-@kernel(nogil=True, allocates=True)
-def score_references(batch, references, first, last, factors, is_v2, ttc_last_step, results, events):
-    """Score one reference (S, 41, 3), given by its poses at the sample times, in each of scenes first .. last - 1.
-
-    Progress of a reference whose simulation overflows is NaN.
-    """
-    start = np.empty(START_SIZE)
-    tracking = aligned(WORK_ROWS * WORK_STEPS * WIDTH).reshape(WORK_ROWS, WORK_STEPS, WIDTH)
-    for s in range(first, last):
-        scene = scene_of(batch, s)
-        work = work_space(STEPS, scene.comfort.history.shape[0])
-        fill_start(scene.ego_state, start)
-        for i in range(WIDTH):
-            for k in range(STEPS):
-                for channel in range(3):
-                    tracking[channel, k, i] = references[s, k, channel]
-        track(start, factors, tracking, lanes_at(0), work.states)
-        off = bits(overflows(work.states, lanes_at(0))) != 0
-        for n in range(WIDTH if off else 0):
-            halt(work.states, n)
-        score_block(scene, is_v2, ttc_last_step, work, s, 1, results, events)
-        if off:
-            results[s, Column.PROGRESS] = OVERFLOWED
+            score_simulated(scene, is_v2, ttc_last_step, work, to, count, results, events)

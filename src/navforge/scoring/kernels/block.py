@@ -12,6 +12,7 @@ from navforge.geometry.compiled import kernel
 from navforge.geometry.lanes import WIDTH, aligned, all_lanes, bits, lane, lane_space, lanes_at
 from navforge.geometry.trigonometry import sincos
 from navforge.scoring.kernels.comfort import SERIES_ROWS, comfortable
+from navforge.scoring.kernels.guard import OVERFLOWED, halt, overflows
 from navforge.scoring.kernels.lights import lights_block
 from navforge.scoring.kernels.lookup import CODE_ROWS, SEEN_ROWS, look_lanes
 from navforge.scoring.kernels.motion import CENTER_X, CENTER_Y, HEADING_COS, HEADING_SIN, MOTION_ROWS, place
@@ -144,12 +145,25 @@ def sincos_of(heading):
     return c, s
 
 
+@kernel
+def score_simulated(scene, is_v2, ttc_last_step, work, first, count, result, events):
+    """As `score_block`, for states that may have overflowed: progress of such a proposal is `guard.OVERFLOWED`."""
+    off = bits(overflows(work.states, lanes_at(0)))
+    for n in range(WIDTH if off else 0):
+        if (off >> n) & 1:
+            halt(work.states, n)
+    score_block(scene, is_v2, ttc_last_step, work, first, count, result, events)
+    for n in range(count if off else 0):
+        if (off >> n) & 1:
+            result[first + n, Column.PROGRESS] = OVERFLOWED
+
+
 @kernel(allocates=True, nogil=True)
 def score_states(states, scene, is_v2, ttc_last_step, result, events):
-    """Score simulated proposals (11, T, N), global frame, in order; see `score_block`."""
+    """Score simulated proposals (11, T, N), global frame, in order; see `score_simulated`."""
     steps = states.shape[1]
     count = states.shape[2]
     work = work_space(steps, scene.comfort.history.shape[0])
     for first in range(0, count, WIDTH):
         take_states(states, first, work.states)
-        score_block(scene, is_v2, ttc_last_step, work, first, min(WIDTH, count - first), result, events)
+        score_simulated(scene, is_v2, ttc_last_step, work, first, min(WIDTH, count - first), result, events)
