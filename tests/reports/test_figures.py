@@ -178,7 +178,7 @@ def test_learning_curves_are_well_formed_svg(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no training metrics"), ("time,loss\n0,1\n", "no column 'step' or 'epoch'"), ("step,loss\n0,x\n", "'loss'"),
+    [(None, "not found"), ("time,loss\n0,1\n", "no column 'step' or 'epoch'"), ("step,loss\n0,x\n", "'loss'"),
      ("step,loss\n0,1\n", "two points")],
 )  # fmt: skip
 def test_bad_metrics_are_refused(tmp_path: Path, content: str | None, message: str) -> None:

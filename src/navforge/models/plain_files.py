@@ -5,6 +5,7 @@ torch refuses code, but believes the sizes that a file states; they are checked 
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import zipfile
@@ -70,7 +71,7 @@ def check_plain(path: Path, *, what: str, missing: str = "") -> None:
             if head.startswith(_ZIP):
                 _check_archive(path)
                 return
-            content, start = file.read(LARGEST_PICKLE), 0
+            content, start = file.read(min(LARGEST_PICKLE, os.fstat(file.fileno()).st_size)), 0
             for _ in range(_PICKLES):
                 start = pickle_limits.check(content, start, compiled=_measure)
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, zlib.error) as error:

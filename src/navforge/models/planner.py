@@ -15,6 +15,7 @@ from navforge.core import config as configs
 from navforge.core import extensions
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
+from navforge.core.outside.files import shown
 from navforge.core.screen import say
 from navforge.models import encoders, heads
 from navforge.models.checkpoints import Checkpoint, read_checkpoint
@@ -180,10 +181,14 @@ def planner_from_dict(values: dict[str, Any]) -> PlannerConfig:
     try:
         name, encoder, head = values["name"], dict(values["encoder"]), dict(values["head"])
         kinds = str(encoder.pop("kind")), str(head.pop("kind"))
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
         raise ConfigError(f"a planner config has name, encoder and head, each of a kind; {error} is missing") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"a planner config has name, encoder and head, each of a kind: {error}") from error
+    if not isinstance(name, str):
+        raise ConfigError(f"the name of a planner config is {shown(name)}")
     return PlannerConfig(
-        name=str(name), encoder=_part(encoders.GROUP, kinds[0], encoder), head=_part(heads.GROUP, kinds[1], head)
+        name=name, encoder=_part(encoders.GROUP, kinds[0], encoder), head=_part(heads.GROUP, kinds[1], head)
     )
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from navforge.core import config as configs
 from navforge.core.config import key
-from navforge.core.errors import DataError
+from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import write_text
 from navforge.core.outside.text import read_yaml
 from navforge.data.paths import DataConfig
@@ -56,8 +56,11 @@ def read_run_config(path: Path) -> RunConfig:
     values = read_yaml(path, "run config", missing="navforge train writes it before ranks start")
     if not isinstance(values, dict) or not isinstance(values.get("planner"), dict):
         raise DataError(f"{path} is not a run config: it has no planner; navforge train writes one")
-    planner = planner_from_dict(values.pop("planner"))
-    field = ("planner", PlannerConfig, key(lambda: planner))
-    template = dataclasses.make_dataclass("RunConfig", [field], bases=(RunConfig,), frozen=True, kw_only=True)
-    found = configs.from_dict(template, values)
+    try:
+        planner = planner_from_dict(values.pop("planner"))
+        field = ("planner", PlannerConfig, key(lambda: planner))
+        template = dataclasses.make_dataclass("RunConfig", [field], bases=(RunConfig,), frozen=True, kw_only=True)
+        found = configs.from_dict(template, values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     return RunConfig(**{f.name: getattr(found, f.name) for f in dataclasses.fields(RunConfig)})

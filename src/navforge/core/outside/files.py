@@ -99,7 +99,7 @@ def read_bytes(
         if size > limit:
             raise error(f"{what} {path} has {size} bytes, at most {limit} are read; is it the right file?")
         try:
-            return file.read(limit)
+            return file.read(size)
         except OSError as failure:
             raise error(f"{what} {path} cannot be read: {failure.strerror or failure}") from failure
 

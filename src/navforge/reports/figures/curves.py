@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from navforge.core.errors import DataError
+from navforge.core.outside.files import shown
+from navforge.core.outside.text import read_text
 from navforge.reports.figures.style import SERIES
 from navforge.reports.figures.svg import INK, plain, to_svg
 
@@ -39,24 +42,22 @@ def read_metrics(path: Path | str) -> list[Curve]:
     Raises:
         DataError: no such file, no column `step` or `epoch`, or a cell that is no number.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no training metrics {path}")
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        rows = list(reader)
+    reader = csv.DictReader(io.StringIO(read_text(path, "training metrics"), newline=""))
+    try:
+        columns, rows = list(reader.fieldnames or []), list(reader)
+    except csv.Error as error:
+        raise DataError(f"training metrics {path} are damaged: {error}") from error
     clock = next((name for name in ("step", "epoch") if name in columns), None)
     if clock is None:
-        raise DataError(f"{path}: no column 'step' or 'epoch'; its columns are {', '.join(columns)}")
+        raise DataError(f"{path}: no column 'step' or 'epoch'; its columns are {shown(', '.join(columns))}")
     curves = []
     for column in columns:
         if column in _CLOCKS:
             continue
         try:
             points = [(int(float(row[clock])), float(row[column])) for row in rows if row[column] not in (None, "")]
-        except ValueError as error:
-            raise DataError(f"{path}: column {column!r} holds a cell that is not a number ({error})") from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DataError(f"{path}: column {shown(column)} holds a cell that is not a number ({error})") from error
         points = [(step, value) for step, value in points if math.isfinite(value)]
         if points:
             stage, name = _split(column)

@@ -137,8 +137,8 @@ def _peek(folder: RunFolder) -> dict[str, int]:
             "devices": int(values["devices"]),
             "timeout": train.rendezvous_timeout_s,
         }
-    except ConfigError:
-        raise
+    except ConfigError as error:
+        raise ConfigError(f"{folder.config}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder.config} is damaged: {type(error).__name__}: {error}") from error
 

@@ -1,0 +1,1 @@
+"""Every reader of outside files against damage of every kind."""
