@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from navforge.cli.teach import Config
@@ -38,5 +36,5 @@ def test_keys_that_do_not_fit(words: list[str], message: str) -> None:
 def test_cpus_are_the_share_of_a_gpu_unless_said() -> None:
     words = [*NEEDED, "executor=slurm", "cluster=c.yaml", "wait=off"]
     chosen = configs.merge(Config, words)
-    assert chosen.cpus is None and not chosen.wait and chosen.cluster == Path("c.yaml")
+    assert chosen.cpus is None and not chosen.wait and chosen.cluster == "c.yaml"
     assert configs.merge(Config, [*words, "cpus=8"]).cpus == 8

@@ -21,7 +21,6 @@ from navforge.runs.status import Failure
 from navforge.training.run_config import RunConfig
 
 WORDS = ["agent=ego_mlp", "split=s", "cache=c", "train.batch_size=2", "train.loader_workers=0", "preflight=false"]
-CLUSTER = Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml"
 BYGONE = f"{socket.gethostname()}.{os.getpid()}.1"
 """A supervisor that is dead: this process began later."""
 
@@ -37,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["launch=slurm"], r"cluster: launch=slurm needs a profile: cluster=FILE\.yaml"),
+        (["launch=slurm"], r"cluster: launch=slurm needs a profile: cluster=NAME or FILE"),
         (["cluster=x.yaml"], "cluster: a profile is for launch=slurm"),
         (["nodes=2"], "nodes: launch=local starts ranks on this machine only, not on 2"),
         (["time_limit=10"], "time_limit: only Slurm jobs have one"),
@@ -114,7 +113,7 @@ def test_slurm_refusals_are_said_in_one_line(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert main(words(folder, "launch=slurm", f"cluster={CLUSTER}")) == 2
+    assert main(words(folder, "launch=slurm", "cluster=l40s_4x4")) == 2
     assert "navforge: error: sbatch: no such command" in capsys.readouterr().err
     assert folder.script.is_file() and folder.read_record().jobs == ()
 
@@ -133,7 +132,7 @@ def test_tasks_of_srun_do_not_each_start_the_run(
 
 
 def test_the_time_limit_of_the_command_wins() -> None:
-    config = train.configure([*WORDS, "out=o", "launch=slurm", f"cluster={CLUSTER}", "time_limit=03:00:00"])
+    config = train.configure([*WORDS, "out=o", "launch=slurm", "cluster=l40s_4x4", "time_limit=03:00:00"])
     profile = train.profile_of(config)
     assert profile is not None and profile.time_limit_s == 3 * 3600
     with pytest.raises(ConfigError, match="leaves nothing before the signal"):

@@ -29,7 +29,7 @@ from navforge.runs.status import RankStatus, read_attempts
 from tests.e2e.world import ROOT, World
 from tests.slurm_cluster.cluster import Cluster, wait_for
 
-ON_SLURM = {"launch": "slurm", "cluster": ROOT / "clusters" / "l40s_4x4.yaml"}
+ON_SLURM = {"launch": "slurm", "cluster": "l40s_4x4"}
 WAIT_S = 300.0
 
 

@@ -21,17 +21,18 @@ from navforge.cli.main import main
 from navforge.core.errors import DataError
 from navforge.launch.teaching import folder_of
 from navforge.slurm import client
+from navforge.slurm.profile import SHIPPED
 from navforge.teacher import teach, teach_batched
 from navforge.teacher.store import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
-from tests.e2e.world import ROOT, World
+from tests.e2e.world import World
 from tests.scoring.backends import has_gpu
 from tests.slurm_cluster.cluster import Cluster, wait_for
 
 Teach = Callable[..., int]
 ON_SLURM: dict[str, Any] = {
     "executor": "slurm",
-    "cluster": ROOT / "clusters" / "l40s_4x4.yaml",
+    "cluster": "l40s_4x4",
     "tasks": 2,
     "workers": 1,
 }
@@ -256,7 +257,7 @@ def test_slurm_a_job_that_waits_is_not_submitted_twice_and_cancelled_tasks_are_n
     run: Teach, slurm: Cluster, world: World, vocabulary: Path, tmp_path: Path, capfd: Any
 ) -> None:
     out, later = tmp_path / "store", tmp_path / "later.yaml"
-    later.write_text(ON_SLURM["cluster"].read_text() + 'sbatch_options: ["--begin=now+1hour"]\n')
+    later.write_text(SHIPPED["l40s_4x4"].read_text() + 'sbatch_options: ["--begin=now+1hour"]\n')
     waiting = {**ON_SLURM, "cluster": later}
     assert run(out, **waiting, wait="off") == 0 and run(out, **waiting, wait="off") == 0
     job = (folder_of(out) / "job").read_text().strip()

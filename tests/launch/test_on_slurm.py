@@ -12,7 +12,7 @@ from navforge.slurm import client
 from navforge.slurm.profile import ClusterProfile, read_profile
 from tests.slurm_cluster.cluster import Cluster, wait_for
 
-PROFILE = read_profile(Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml")
+PROFILE = read_profile("l40s_4x4")
 
 RANKS = """
 import os, signal, sys, time

@@ -21,7 +21,7 @@ from navforge.training.config import TrainConfig
 from navforge.training.recipes.catalog import recipe
 from navforge.training.run_config import RunConfig, read_run_config
 
-PROFILE = read_profile(Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml")
+PROFILE = read_profile("l40s_4x4")
 
 
 @pytest.fixture

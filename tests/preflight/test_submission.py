@@ -26,7 +26,7 @@ from tests.slurm_cluster.cluster import Cluster
 
 from .conftest import town_data
 
-PROFILE = read_profile(Path(__file__).parents[2] / "clusters" / "l40s_4x4.yaml")
+PROFILE = read_profile("l40s_4x4")
 
 
 @pytest.mark.xdist_group("tiny_town")

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from navforge.core.errors import ConfigError
-from navforge.slurm.profile import ClusterProfile, read_profile
-
-CLUSTERS = Path(__file__).parents[2] / "clusters"
+from navforge.slurm.profile import SHIPPED, ClusterProfile, read_profile
 
 TEXT = """
 name: mine
@@ -31,7 +29,8 @@ def profile_file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("name", "nodes", "gpus", "kind"), [("l40s_4x4", 4, 4, "l40s"), ("h200_1x8", 1, 8, "h200")])
 def test_shipped_profiles(name: str, nodes: int, gpus: int, kind: str) -> None:
-    profile = read_profile(CLUSTERS / f"{name}.yaml")
+    profile = read_profile(name)
+    assert profile == read_profile(SHIPPED[name])
     assert (profile.name, profile.nodes, profile.gpus_per_node) == (name, nodes, gpus)
     assert profile.gres(gpus) == f"gpu:{kind}:{gpus}"
     assert profile.time_limit_s == 2 * 86400
@@ -69,7 +68,7 @@ def test_refusals_name_file_and_key(profile_file: Path, old: str, new: str, part
 
 
 def test_no_file_and_no_mapping(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"not found; docs/clusters\.md"):
+    with pytest.raises(ConfigError, match=r"not found.*docs/clusters\.md.* or one of h200_1x8, l40s_4x4"):
         read_profile(tmp_path / "none.yaml")
     (tmp_path / "list.yaml").write_text("- a\n")
     with pytest.raises(ConfigError, match="holds no keys"):

@@ -2,7 +2,7 @@
 
 One slurmctld, one slurmd per virtual node, munged, and slurmdbd with mariadbd for `sacct`, all on the loopback
 interface. The nodes claim CPUs, memory and GPUs that do not exist; scheduling, steps, signals, limits, requeue and
-accounting are Slurm's own. Partitions and nodes fit the profiles of `clusters/`:
+accounting are Slurm's own. Partitions and nodes fit the profiles that navforge ships:
 
     l40s_public   gl001 .. gl004   4 GPUs of type l40s each     (the default)
     h200          gh001            8 GPUs of type h200

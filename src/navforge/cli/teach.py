@@ -18,7 +18,7 @@ from navforge.data.splits import Split, load_split
 from navforge.launch import teaching
 from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import PROTOCOLS, protocol
-from navforge.slurm.profile import read_profile
+from navforge.slurm.profile import CLUSTER_HELP, read_profile
 from navforge.teacher import teach_batched
 from navforge.teacher.store import SCORE, TeacherStore
 from navforge.teacher.teach import Plan, finish, make, plan, require_own, settle, teach_logs
@@ -60,7 +60,7 @@ class Config:
         choices=("auto", "cpu", "cuda"),
     )
     ray_address: str | None = key(None, "running Ray cluster (auto, HOST:PORT); null: one of this machine alone")
-    cluster: Path | None = key(None, "cluster profile (YAML, see clusters/), for executor=slurm")
+    cluster: str | None = key(None, f"{CLUSTER_HELP}; for executor=slurm")
     tasks: int | None = key(None, "tasks of the job array at most, for executor=slurm; auto: 16", none="auto", low=1)
     cpus: int | None = key(
         None, "CPUs of a task, for executor=slurm; auto: a GPU's share of a node", none="auto", low=1
@@ -76,7 +76,7 @@ class Config:
             if value and self.executor != _ONLY_FOR[name]:
                 raise ConfigError(f"{name}: only for executor={_ONLY_FOR[name]}; give that too or drop it")
         if self.executor == "slurm" and self.cluster is None:
-            raise ConfigError("cluster: executor=slurm needs a profile: cluster=FILE.yaml (see docs/clusters.md)")
+            raise ConfigError("cluster: executor=slurm needs a profile: cluster=NAME or FILE (see docs/clusters.md)")
         if self.device == "cuda" and self.executor != "local":
             raise ConfigError(
                 f"device=cuda: workers of executor={self.executor} score on CPUs; use executor=local on a machine with "

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from navforge.cli import by_agent
@@ -20,7 +19,7 @@ from navforge.preflight.table import show
 from navforge.runs import exits, status
 from navforge.runs.folder import BEST, RunFolder
 from navforge.runs.status import Failure
-from navforge.slurm.profile import ClusterProfile, read_profile
+from navforge.slurm.profile import CLUSTER_HELP, ClusterProfile, read_profile
 from navforge.training.run_config import RunConfig
 
 PURPOSE = "planner to train"
@@ -33,7 +32,7 @@ class Config(RunConfig):
     """Keys of `navforge train`: those of the run, and how it is started."""
 
     launch: str = key("local", "where ranks run: on this machine, or by Slurm", choices=("local", "slurm"))
-    cluster: Path | None = key(None, "cluster profile (YAML, see clusters/), for launch=slurm")
+    cluster: str | None = key(None, f"{CLUSTER_HELP}; for launch=slurm")
     time_limit: str | None = key(None, "time limit of the Slurm job instead of the profile's")
     code: str = key("keep", "when resuming: keep the code snapshot or take a new one", choices=("keep", "new"))
     preflight: bool = key(True, "check everything before the start; false where navforge preflight just did")
@@ -42,7 +41,7 @@ class Config(RunConfig):
     def __post_init__(self) -> None:
         if (self.launch == "slurm") != (self.cluster is not None):
             raise ConfigError(
-                "cluster: launch=slurm needs a profile: cluster=FILE.yaml (see docs/clusters.md)"
+                "cluster: launch=slurm needs a profile: cluster=NAME or FILE (see docs/clusters.md)"
                 if self.cluster is None
                 else "cluster: a profile is for launch=slurm; give launch=slurm too or drop it"
             )

@@ -13,6 +13,10 @@ from navforge.core.errors import ConfigError
 from navforge.core.outside.text import read_yaml
 from navforge.slurm import durations
 
+SHIPPED = {path.stem: path for path in sorted(Path(__file__).with_name("profiles").glob("*.yaml"))}
+"""Profiles that come with the package, by name: examples to use or to copy."""
+CLUSTER_HELP = f"cluster profile: a YAML file, or the name of one that navforge ships ({', '.join(SHIPPED)})"
+"""Help of a key that names a profile."""
 _SHORTEST_LEFT_S = 30
 """A job shorter than signal lead plus this would be told to stop before it has started."""
 
@@ -77,15 +81,15 @@ class ClusterProfile:
         return ":".join(part for part in ("gpu", self.gpu_type, str(devices)) if part)
 
 
-def read_profile(path: Path) -> ClusterProfile:
-    """The profile in a YAML file; every key is checked.
+def read_profile(source: Path | str) -> ClusterProfile:
+    """The profile in a YAML file, or one of `SHIPPED` by its name; every key is checked.
 
     Raises:
-        ConfigError: no such file, no YAML mapping, an unknown key or an impossible value; names the file.
+        ConfigError: no such file or name, no YAML mapping, an unknown key or an impossible value; names the file.
     """
-    values: Any = read_yaml(
-        path, "cluster profile", missing="docs/clusters.md says how to write one", error=ConfigError
-    )
+    path = SHIPPED.get(str(source)) or Path(source).expanduser()
+    missing = f"give a YAML file (docs/clusters.md says how to write one) or one of {', '.join(SHIPPED)}"
+    values: Any = read_yaml(path, "cluster profile", missing=missing, error=ConfigError)
     if not isinstance(values, dict):
         raise ConfigError(f"cluster: {path} holds no keys; docs/clusters.md says how to write one")
     if isinstance(limit := values.get("time_limit"), int):
