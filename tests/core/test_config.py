@@ -130,6 +130,55 @@ def test_a_word_for_none_does_not_leak_into_other_keys() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kinds:
+    whole: int = key(1)
+    number: float = key(1.0)
+    truth: bool = key(False)
+    wholes: tuple[int, ...] = key(())
+    numbers: tuple[float, ...] = key(())
+    paths: tuple[Path, ...] = key(())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("whole", "-3", -3),
+        ("whole", "1_000", 1000),
+        ("number", "2", 2.0),
+        ("number", "1e-4", 1e-4),
+        ("number", "inf", float("inf")),
+        *[("truth", text, True) for text in ("true", "True", "yes", "on", "1", "y")],
+        *[("truth", text, False) for text in ("false", "FALSE", "no", "off", "0", "n")],
+        ("wholes", "[]", ()),
+        ("wholes", "[1,2]", (1, 2)),
+        ("numbers", "[1,2.5,1e-4]", (1.0, 2.5, 1e-4)),
+        ("paths", "[a/b,1]", (Path("a/b"), Path("1"))),
+    ],
+)
+def test_words_are_read_by_the_rules_of_yaml(name: str, text: str, value: object) -> None:
+    read = getattr(merge(Kinds, [f"{name}={text}"]), name)
+    assert read == value and type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "texts"),
+    [
+        ("whole", "int", ["1.0", "true", "'1'", "[1]", "", "${a}", "???", "{a: 1}", "1:x: ["]),
+        ("number", "float", ["true", "[1.0]", "abc", "", "{a: 1}", "2001-01-01"]),
+        ("truth", "true|false", ["2", "1.0", "maybe", "[true]", "", "???", "'true'"]),
+        ("wholes", "list of int", ["1", "[1.5]", "[true]", "[null]", "[[1]]", "{1: 2}", "???", "[1,", "['1']"]),
+        ("numbers", "list of float", ["1", "[a]", "[true]", "[null]", "[[1.0]]", "{1: 2}", "???", "[{a: 1}]"]),
+        ("paths", "list of path", ["a", "[[a]]", "{a: b}", "???"]),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_in_the_same_words(name: str, expected: str, texts: list[str]) -> None:
+    for text in texts:
+        with pytest.raises(ConfigError) as caught:
+            merge(Kinds, [f"{name}={text}"])
+        assert str(caught.value) == f"{name}: expected {expected}, got {text!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lines:
     lines: tuple[str, ...] = key((), "shell lines")
 

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from navforge.core.errors import ConfigError
 from navforge.core.outside.text import parse_yaml
@@ -212,7 +210,7 @@ def _build(base: Any, given: dict[str, Any], prefix: str) -> Any:
 
 
 def _parse(leaf: Leaf, text: str) -> Any:
-    """The typed value of one override word; OmegaConf does the conversion so YAML rules apply."""
+    """The typed value of one override word, by the rules of YAML."""
     allowed, optional = _strip_optional(leaf.type)
     if text in (NULL_WORDS if leaf.none == NULL else (*NULL_WORDS, leaf.none)):
         if not optional or (leaf.none not in (NULL, text)):
@@ -232,39 +230,36 @@ def _parse(leaf: Leaf, text: str) -> Any:
 
 
 def _convert(leaf: Leaf, allowed: Any, text: str) -> Any:
-    origin = typing.get_origin(allowed) or allowed
-    sequence = origin in (list, tuple)
-    kind = list[typing.get_args(allowed)[0]] if sequence else allowed
-    if kind == list[str]:
-        texts = _texts(leaf, text)
-        return tuple(texts) if origin is tuple else texts
-    schema = dataclasses.make_dataclass("Schema", [("value", kind, dataclasses.field(default=typing.cast(Any, "???")))])
+    sequence = typing.get_origin(allowed)
+    kind = typing.get_args(allowed)[0] if sequence else allowed
     try:
-        raw = parse_yaml(text)
-        if kind is float and isinstance(raw, str):
-            raw = float(raw)  # YAML 1.1 reads "1e-4" as a string
-        if kind is float and isinstance(raw, bool):
-            raise ValueError("a truth value is not a number")
-        if kind is int and not (isinstance(raw, int) and not isinstance(raw, bool)):
-            raise ValueError("not a whole number")
-        merged = OmegaConf.merge(OmegaConf.structured(schema), {"value": raw})
-        value = OmegaConf.to_container(merged, resolve=True)["value"]  # type: ignore[index,call-overload]
-    except (OmegaConfBaseException, ValueError) as error:
+        # Text in a list is taken as written: no number is read into it.
+        raw = yaml.load(text, Loader=yaml.BaseLoader) if kind in (str, Path) else parse_yaml(text)
+        if sequence is None:
+            return _typed(raw, kind)
+        if not isinstance(raw, list):
+            raise ValueError("not a list")
+        return sequence(_typed(item, kind) for item in raw)
+    except (ValueError, yaml.YAMLError) as error:
         raise ConfigError(_bad_value(leaf, text)) from error
-    if value is None:
-        raise ConfigError(_bad_value(leaf, text))
-    return tuple(value) if origin is tuple else value
 
 
-def _texts(leaf: Leaf, text: str) -> list[str]:
-    """A YAML list taken as written: no number, no `${...}` is read into it."""
-    try:
-        found = parse_yaml(text, as_written=True)
-    except ValueError as error:
-        raise ConfigError(_bad_value(leaf, text)) from error
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-        raise ConfigError(_bad_value(leaf, text))
-    return found
+def _typed(raw: Any, kind: Any) -> Any:
+    """A YAML value as one of the kind; raises ValueError if it is of another."""
+    match raw:
+        case bool() if kind is bool:
+            return raw
+        case 0 | 1 if kind is bool and not isinstance(raw, float):
+            return bool(raw)
+        case "y" | "Y" | "n" | "N" if kind is bool:  # YAML 1.1 has them, PyYAML does not
+            return raw in ("y", "Y")
+        case int() if kind is int and not isinstance(raw, bool):
+            return raw
+        case int() | float() | str() if kind is float and not isinstance(raw, bool):
+            return float(raw)  # YAML 1.1 reads "1e-4" as text
+        case str() if kind in (str, Path):
+            return kind(raw)
+    raise ValueError(f"not a {kind.__name__}")
 
 
 def _check_range(leaf: Leaf, value: Any) -> None:

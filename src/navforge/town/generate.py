@@ -20,6 +20,7 @@ from navforge.town.log_window import FUTURE, HISTORY, LogCut, cut_log, drivable_
 from navforge.town.map_file import METRIC_CRS, ORIGIN_M, write_maps
 from navforge.town.network import PlanConfig
 from navforge.town.sensors import Rig, Scenery, build_scenery, calibration, look_of, render, render_cameras
+from navforge.town.sensors.rays import embree
 from navforge.town.world import TownMap
 
 EPISODE_S = 36.0
@@ -169,7 +170,12 @@ def generate(
         sensor_frames: `all`, `history` (frames that belong to some scene's history or present) or `current`.
         rig: cameras and LiDAR.
         workers: processes; 0 means one per CPU.
+
+    Raises:
+        NavforgeError: sensors are to be rendered, and the package that does it is not installed.
     """
+    if sensors != "none":
+        embree("rtcore_scene")
     write_maps(out / "maps", [town_of(location, plan, seed) for location, plan in scale.towns.items()])
     todo = jobs(out, scale, seed=seed, sensors=sensors, sensor_frames=sensor_frames, rig=rig)
     yield from parallel.run(make_log, todo, workers=workers, label="town logs")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+import sys
+from pathlib import Path
+from typing import Any
 
-from navforge.town.sensors import mesh
+import numpy as np
+import pytest
+
+from navforge.core.errors import NavforgeError
+from navforge.town.generate import SCALES, generate
+from navforge.town.sensors import Rig, mesh
 from navforge.town.sensors.rays import RayScene
 
 WALLS = np.concatenate([mesh.box((x, x + 1), (-2, 2), (0, 3)) for x in (5, 9)]).astype(np.float32)
@@ -32,3 +39,11 @@ def test_empty_scene_and_no_rays() -> None:
     nothing = RayScene(np.zeros((0, 3, 3), np.float32))
     assert (nothing.first_hit(np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)) == -1).all()
     assert RayScene(WALLS).first_hit(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32)).shape == (0,)
+
+
+def test_without_embreex_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "embreex.rtcore_scene", None)
+    options: dict[str, Any] = {"seed": 0, "sensor_frames": "all", "rig": Rig(width=64, height=36), "workers": 1}
+    with pytest.raises(NavforgeError, match=r'pip install "navforge\[town\]", or give sensors=none'):
+        next(generate(tmp_path, SCALES["tiny"], sensors="cameras", **options))
+    assert not (tmp_path / "maps").exists()
