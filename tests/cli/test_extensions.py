@@ -16,8 +16,10 @@ import polars as pl
 import pytest
 import torch
 
+from navforge import agents
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError, DataError
+from navforge.core.files import file_fingerprint
 from navforge.evaluation.further_metrics import load_metrics
 from navforge.models import encoders, heads
 from navforge.models.checkpoints import KEY, read_checkpoint, read_values, write_values
@@ -65,8 +67,10 @@ def test_a_planner_of_another_package_goes_through_every_verb(
     common = words(tiny_town, town_files["cache"], agent="glance.yaml", split="train")
     trained = [*common, f"out={run}", "train.accelerator=cpu", "train.smoke_scenes=1"]
     monkeypatch.setattr(submission, "run", functools.partial(submission.run, seconds=500.0))  # on a busy machine too
-    assert main(["preflight", *trained]) == 0, capsys.readouterr()
-    assert "inputs panorama (8, 3, 32, 96)" in re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert main(["preflight", *trained, "json=report.json"]) == 0, capsys.readouterr()
+    findings = json.loads((project / "report.json").read_text())["findings"]
+    tried = [finding["message"] for finding in findings if finding["check"] == "planner"]
+    assert any(re.search(r"panorama \(\d+, 3, 32, 96\).*features, plans and losses are finite", text) for text in tried)
     assert main(["pack", *(word for word in common if not word.startswith("cache=")), "out=store", "workers=1"]) == 0
     packed = json.loads((project / "store" / "pack.provenance.json").read_text())["extensions"]
     assert set(packed) == {GLANCE, WAYPOINTS}
@@ -142,6 +146,46 @@ def test_an_agent_of_another_package_is_evaluated(
         assert main(["evaluate", "agent=human", f"metrics=[{name}:TopSpeed]", *changed]) == 2
         assert re.search(message, capsys.readouterr().err), name
         assert not (project / name / "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("addition", "checkpoint", "message"),
+    [
+        (
+            "def __init__(self, weights): ...",
+            None,
+            "asks for 'weights'; navforge gives checkpoint, data, device, batch_",
+        ),
+        ("def __init__(self, checkpoint): ...", None, "checkpoint: agent:Braking needs one; give checkpoint=FILE"),
+        ("def __init__(self, checkpoint): ...", Path("none.pt"), r"checkpoint: none\.pt does not exist"),
+        ("pass", Path("agent.py"), "the constructor of agent:Braking has no parameter of that name"),
+        (
+            "def __init__(self): 1 / 0",
+            None,
+            r"(?s)cannot be made\nTraceback.*agent\.py\".*in __init__.*ZeroDivisionError",
+        ),
+        ("name = None", None, r'agent:Braking has no name; give the class one: name = "braking"'),
+    ],
+)
+def test_constructors_that_cannot_be_called_are_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, addition: str, checkpoint: Path | None, message: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "agent", raising=False)
+    (project / "agent.py").write_text((project / "my_agent.py").read_text() + f"\n    {addition}\n")
+    with pytest.raises(ConfigError, match=message):
+        agents.build("agent:Braking", checkpoint)
+
+
+def test_a_constructor_gets_what_it_asks_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "agent", raising=False)
+    source = (project / "my_agent.py").read_text()
+    constructor = "def __init__(self, checkpoint=None, *, device, tuned=True): self.given = checkpoint, device, tuned"
+    (project / "agent.py").write_text(f"{source}\n    {constructor}\n")
+    agent = agents.build("agent:Braking", Path("my_agent.py"), device="cpu")
+    assert agent.given == (Path("my_agent.py"), "cpu", True)  # type: ignore[attr-defined]
+    assert agent.fingerprint == file_fingerprint("my_agent.py")
+    with pytest.raises(ConfigError, match="blank_camera: agent:Braking reads its cameras itself"):
+        agents.build("agent:Braking", blank_camera=True)
 
 
 def untrained(path: Path, name: str = "glance.yaml") -> PlannerConfig:

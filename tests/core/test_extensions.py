@@ -98,7 +98,7 @@ def test_files_are_those_of_the_package_and_of_what_it_imports(folder: Path, mon
     ("name", "message"),
     [
         ("tool.main.Good", r"expected package\.module:Class, got 'tool\.main\.Good'"),
-        ("tool.main:Goood", r"main\.py\) has no class Goood; did you mean Good\? Subclasses of Base there: .*Good"),
+        ("tool.main:Goood", r"main\.py\) has no class Goood; did you mean Good\? Subclasses of Base there: Good, L"),
         ("tool.main:Lacking", r"Lacking .* lacks what Base asks for: plan"),
         ("tool.main:Else", r"Else .* is not a subclass of tests\.core\.test_extensions\.Base"),
         ("tool.main:VALUE", r"VALUE .* is not a subclass"),

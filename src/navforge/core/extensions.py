@@ -113,7 +113,8 @@ def load(name: str, base: type[ClassT], noun: str) -> type[ClassT]:
     try:
         cls: Any = reduce(getattr, attribute.split("."), module)
     except AttributeError as error:
-        classes = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
+        types = {key: value for key, value in vars(module).items() if isinstance(value, type) and value is not base}
+        classes = [key for key, value in types.items() if issubclass(value, base)]
         raise ConfigError(
             f"{noun}: {module_name} ({place}) has no class {attribute}{did_you_mean(attribute, classes)} "
             f"Subclasses of {base.__name__} there: {', '.join(classes) or 'none'}"
