@@ -117,7 +117,7 @@ def measure(data: Any, start: int, instructions: Instructions, space: Work) -> t
                 if position >= end:
                     return _CUT, at
                 digit = int(data[position]) - 48
-                if lines == 1 and 0 <= digit <= 9 and number < end:
+                if lines == 1 and 0 <= digit <= 9 and number <= end:
                     number = 10 * number + digit
                 lines -= 1 if digit == 10 - 48 else 0
                 position += 1
@@ -126,7 +126,7 @@ def measure(data: Any, start: int, instructions: Instructions, space: Work) -> t
             if fixed > end - position:
                 return _CUT, at
             for i in range(fixed - 1, -1, -1):
-                number = 256 * number + int(data[position + i]) if number < end else end
+                number = 256 * number + int(data[position + i]) if number <= end else number
             position += fixed
             if length < 0:
                 if number > end - position:
