@@ -58,13 +58,13 @@ def world(pristine: Path, tmp_path: Path) -> World:
 
 
 def reasons(report) -> dict[str, str]:
-    return {outcome.log_name: outcome.reason for outcome in report.outcomes if not outcome.reused}
+    return dict(report.reasons)
 
 
 def test_second_run_reuses_everything(world):
     before = world.contents()
     report = world.run()
-    assert report.complete and report.scenes(reused=True) == 6 and report.scenes(reused=False) == 0
+    assert report.complete and report.scenes(kept=True) == 6 and report.scenes(kept=False) == 0
     assert world.contents() == before
 
 
@@ -142,27 +142,43 @@ def test_failed_scene_is_named_and_nothing_partial_is_published(world):
         frames[4]["roadblock_ids"] = ["61", "999"]
 
     world.rewrite(1, lose_route)
-    old = log_path(world.out, "log1").read_bytes()
+    before = world.contents()
     report = world.run()
     bad = tiny_log.token(4, 1)
     assert [(f.token, "999" in f.error) for f in report.failures] == [(bad, True)]
     assert not report.complete
-    assert not (world.out / MANIFEST).exists()
-    assert log_path(world.out, "log1").read_bytes() == old
+    assert world.contents() == before, "nothing was replaced: the earlier cache is as it was"
+    assert f"{world.out} holds what it held before; remove the causes" in str(report.error())
     listed = json.loads((world.out / FAILURES).read_text())
     assert listed[0]["token"] == bad and "Traceback" in listed[0]["traceback"]
 
     partial = world.run(allow_missing=True)
-    assert partial.complete and partial.scenes(reused=True) == 3 and partial.scenes(reused=False) == 2
+    assert partial.complete and partial.scenes(kept=True) == 3 and partial.scenes(kept=False) == 2
     cache = MetricCache.open(world.out)
     assert bad not in cache and "999" in cache.failed[bad]
     with pytest.raises(ValueError, match=r"could not be cached.*999"):
         cache.load(bad)
 
     again = world.run(allow_missing=True)
-    assert again.scenes(reused=True) == 5 and not again.failures
+    assert again.scenes(kept=True) == 5 and not again.failures
     assert not (world.out / FAILURES).exists()
     assert reasons(world.run()) == {"log1": "1 of its scenes failed before"}
+
+
+def test_a_cache_of_which_a_part_was_replaced_cannot_be_opened(world):
+    def move(frames):
+        frames[5]["ego_dynamic_state"][0] += 1.0
+
+    def lose_route(frames):
+        frames[4]["roadblock_ids"] = ["61", "999"]
+
+    world.rewrite(0, move)
+    world.rewrite(1, lose_route)
+    report = world.run()
+    assert reasons(report) == dict.fromkeys(LOGS, "the log changed") and not report.complete
+    assert "is not complete and cannot be opened, its whole files are kept" in str(report.error())
+    with pytest.raises(ValueError, match="is not complete"):
+        MetricCache.open(world.out)
 
 
 def test_log_whose_scenes_all_fail_is_left_out_where_scenes_may_be_missing(world):
@@ -190,10 +206,7 @@ def test_unexpected_error_in_one_scene_does_not_stop_the_others(world):
     tokens = {tiny_log.token(i) for i in (3, 4)}
     assert {failure.token for failure in report.failures} == tokens
     assert all("unicorn" in failure.error for failure in report.failures)
-    assert {outcome.log_name: outcome.cached is not None for outcome in report.outcomes} == {
-        "log0": False,
-        "log1": True,
-    }
+    assert {log: result.entry is not None for log, result in report.results.items()} == {"log0": False, "log1": True}
 
 
 def test_scenes_with_four_seconds_of_future_serve_v2_only(world):

@@ -51,8 +51,8 @@ def contents(out: Path) -> dict[str, bytes]:
 def whole(world: Path) -> Path:
     done = run(world, world / "whole")
     assert done.returncode == 0, done.stderr
-    assert f"{3 * LOGS} scenes built, 0 reused, 0 failed" in done.stdout
-    assert "bytes per scene" in done.stdout and "core seconds per scene" in done.stdout
+    assert f"{3 * LOGS} scenes cached, 0 kept, 0 failed in " in done.stdout
+    assert "kB per scene" in done.stdout and "core seconds per scene" in done.stdout
     return world / "whole"
 
 
@@ -75,7 +75,7 @@ def test_killed_run_resumes_to_the_same_bytes(world: Path, whole: Path, tmp_path
     assert not (out / MANIFEST).exists()
     done = run(world, out)
     assert done.returncode == 0, done.stderr
-    assert f"{3 * len(finished)} reused" in done.stdout
+    assert f"{3 * len(finished)} kept" in done.stdout
     assert contents(out) == contents(whole)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
@@ -99,7 +99,7 @@ def test_full_disk_is_reported_and_repaired_by_another_run(world: Path, whole: P
     )
     assert len(list((out / "logs").iterdir())) == LOGS - 2, "no partial file may stay"
     again = run(world, out)
-    assert again.returncode == 0 and "6 scenes built, 66 reused" in again.stdout
+    assert again.returncode == 0 and "6 scenes cached, 66 kept" in again.stdout
     assert contents(out) == contents(whole)
 
 

@@ -45,7 +45,7 @@ def test_the_verb_packs_two_splits_and_says_so(
     assert main(words(data, tmp_path / "store", "val_split=val")) == 0
     out = capsys.readouterr().out
     store = InputStore.open(tmp_path / "store")
-    assert f"{len(store)} scenes packed, 0 kept" in out and "3 shards" in out
+    assert f"{len(store)} scenes packed, 0 kept" in out and "MiB of 3 logs" in out
     assert store.split["name"] == "train+val"
     assert set(load_split("val", data, workers=1).tokens) < set(store.tokens)
     assert (tmp_path / "store" / "pack.provenance.json").exists()
@@ -57,7 +57,7 @@ def test_the_same_again_changes_nothing(
     out = Path(shutil.copytree(packed.path, tmp_path / "store"))
     before = contents(out)
     report = pack([split], InputSpec.of(planner), data, out, workers=1)
-    assert [log.reused for log in report.logs] == [True, True] and contents(out) == before
+    assert not report.reasons and contents(out) == before
 
 
 KILLED = """
@@ -115,7 +115,7 @@ def test_a_damaged_shard_is_made_again(
         content = bytearray(shard_path(out, second).read_bytes())
     path.write_bytes(content)
     report = pack([split], InputSpec.of(planner), data, out, workers=1)
-    assert [log.reused for log in report.logs] == [False, True]
+    assert list(report.reasons) == [first]
     assert contents(out) == before
 
 
@@ -131,11 +131,16 @@ def test_scenes_that_fail_are_named_and_nothing_is_published(
     whole = lidar_path(scene, copy).read_bytes()
     lidar_path(scene, copy).write_bytes(whole[:-9])
     shard_path(out, log).unlink()
+    before = contents(out)
     assert main(words(copy, out)) == 2
     error = capsys.readouterr().err
     assert f"1 of {len(split)} scenes could not be packed" in error and scene.token in error
     assert str(lidar_path(scene, copy)) in error
-    assert not shard_path(out, log).exists() and not (out / MANIFEST).exists()
+    after = contents(out)
+    assert after.pop("failures.json") and after == before, "nothing was replaced, the manifest included"
+    (out / MANIFEST).unlink()
+    assert main(words(copy, out)) == 2 and not (out / MANIFEST).exists()
+    assert f"{out} is not complete and cannot be opened, its whole files are kept" in capsys.readouterr().err
     lidar_path(scene, copy).write_bytes(whole)
     assert main(words(copy, out)) == 0
     assert len(InputStore.open(out)) == len(split)
@@ -159,7 +164,7 @@ def test_shards_of_another_configuration_are_made_again(
     pack([split], blind, data, tmp_path, workers=1)
     (tmp_path / MANIFEST).unlink()
     report = pack([split], InputSpec.of(planner), data, tmp_path, workers=1)
-    assert not any(log.reused for log in report.logs)
+    assert list(report.reasons) == list(split.logs)
     assert "lidar" in Shard(shard_path(tmp_path, next(iter(split.logs)))).parts
 
 
@@ -171,7 +176,7 @@ def test_a_store_that_would_lose_scenes_is_not_written_over(
     assert main([word.replace("split=train", "split=val") for word in words(data, out)]) == 2
     error = capsys.readouterr().err
     assert f"complete store of train with {len(packed)} scenes" in error
-    assert "give another out=, or pack both at once with split= val_split=" in error
+    assert "give another out= or pack both at once with split= val_split=" in error
     assert contents(out) == before and InputStore.open(out).fingerprint == packed.fingerprint
 
 
@@ -180,10 +185,10 @@ def test_fewer_scenes_are_refused_and_more_make_the_store_grow(split: Split, dat
     pack([few(split, 2)], blind, data, tmp_path, workers=1)
     small = InputStore.open(tmp_path).fingerprint
     report = pack([split], blind, data, tmp_path, workers=1)
-    assert not any(log.reused for log in report.logs)
+    assert list(report.reasons) == list(split.logs)
     whole = InputStore.open(tmp_path)
     assert whole.fingerprint != small and len(whole) == len(split)
-    with pytest.raises(ConfigError, match=f"{len(split) - 4} of which are not asked for"):
+    with pytest.raises(ConfigError, match=f"{len(split) - 4} of which are not in split"):
         pack([few(split, 2)], blind, data, tmp_path, workers=1)
     assert InputStore.open(tmp_path).fingerprint == whole.fingerprint
 

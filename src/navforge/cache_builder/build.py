@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,8 @@ from navforge.cache_builder.lights import held_lights, red_connectors, replayed_
 from navforge.cache_builder.reactive import reactive_start
 from navforge.cache_builder.road_graph import RoadGraph
 from navforge.cache_builder.route import Route, correct_route, load_route
-from navforge.core.errors import DataError, NavforgeError
-from navforge.core.failures import Failure
+from navforge.core.errors import DataError
+from navforge.core.failures import Failure, SceneFailures
 from navforge.core.files import file_fingerprint
 from navforge.data import ego_states as ego
 from navforge.data.observed_objects import global_objects
@@ -59,14 +57,12 @@ class BuiltScene:
     pdm_closed: PdmClosed
 
 
-@dataclass
+@dataclass(frozen=True)
 class BuiltLog:
     """Outcome of one log."""
 
     record: LogRecord
-    failures: list[Failure] = field(default_factory=list)
-    seconds: float = 0.0
-    """Processor time, compilation of kernels included where it was the first log of the process."""
+    failures: list[Failure]
 
 
 def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
@@ -135,17 +131,12 @@ def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
 
 def build_log(split: Split, data: DataConfig, log_name: str) -> BuiltLog:
     """All scenes of a split in one log; what goes wrong with a scene is recorded and the others go on."""
-    started = time.process_time()
-    built = BuiltLog(LogRecord(log_name))
+    record, failures = LogRecord(log_name), SceneFailures(log_name)
     for scene in read_scenes(split, data, log_name):
-        try:
+        with failures.of(scene.token):
             road_map = read_map(data.map_root(), scene.map_location)
-            built.record.scenes.append(build_scene(scene, road_map, built.record).record)
-        except Exception as error:  # the boundary of one scene: recorded and reported by the caller
-            cause = str(error) if isinstance(error, NavforgeError) else f"{type(error).__name__}: {error}"
-            built.failures.append(Failure(scene.token, log_name, cause, traceback.format_exc()))
-    built.seconds = time.process_time() - started
-    return built
+            record.scenes.append(build_scene(scene, road_map, record).record)
+    return BuiltLog(record, failures.failures)
 
 
 def check_finite(scene: CachedScene) -> None:

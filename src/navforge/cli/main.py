@@ -22,7 +22,7 @@ from rich.table import Table
 
 from navforge.cli.argv import plain, to_overrides, usage
 from navforge.core import config as configs
-from navforge.core.errors import ConfigError, NavforgeError
+from navforge.core.errors import ConfigError, Deferred, NavforgeError
 from navforge.core.interrupts import Terminated, interruptible
 from navforge.core.screen import say, screen
 from navforge.core.semaphores import name_semaphores, remove_leftovers
@@ -36,6 +36,7 @@ VERBS = {
     "vocab report": "what a vocabulary can do: limits, distance to human trajectories, oracle scores; draws it",
     "teach": "score a vocabulary on a split into a teacher store; resumes",
     "teach-task": "one task of a job array; batch scripts of teach call it",
+    "build-task": "one task of a job array; batch scripts of executor=slurm call it",
     "import-teacher": "a published teacher table (a pickle: GTRS, Hydra-MDP) as a teacher store",
     "export-teacher": "a teacher store as the pickled table that public code loads",
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
@@ -54,7 +55,7 @@ VERBS = {
     "demo": "end-to-end demo on a built-in synthetic world: town, cache, teach, train, evaluate, report; resumes",
 }
 """Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, `a-b` in `cli/a_b.py`."""
-HIDDEN = ("rank", "teach-task")
+HIDDEN = ("rank", "teach-task", "build-task")
 """Verbs that are not for people."""
 
 
@@ -90,6 +91,9 @@ def _run(words: list[str]) -> int:
         if getattr(module, "SELF_CHECK", False):
             importlib.import_module("navforge.simulation.selfcheck").check()
         return module.run(config) or 0
+    except Deferred as deferred:
+        say(deferred)
+        return 0
     except NavforgeError as error:
         say(f"navforge: error: {error}", file=sys.stderr)
         return 2

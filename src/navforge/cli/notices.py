@@ -1,15 +1,36 @@
-"""What a user should know of a split before its numbers are used, on standard error."""
+"""What a user should know of a split before its numbers are used, and of a build after it."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
+from navforge.core.build import Report
+from navforge.core.failures import describe_failures
 from navforge.core.screen import say
 from navforge.data.splits import Split
 
 
 def warn(split: Split) -> None:
-    """Print what the split lacks, and what is implausible about its scenes."""
+    """Print what the split lacks, and what is implausible about its scenes, on standard error."""
     missing = [split.describe_missing()] if not split.complete else []
     for text in missing + split.describe_doubts():
         say(f"navforge: warning: {text}", file=sys.stderr)
+
+
+def tell(report: Report[Any], otherwise: str = "") -> None:
+    """Print what a build did, and which scenes it left out.
+
+    Args:
+        report: of the build.
+        otherwise: a remedy for failures besides removing their causes.
+
+    Raises:
+        DataError: the product is not complete; names the causes.
+    """
+    say(report.describe())
+    if not report.complete:
+        raise report.error(otherwise)
+    if report.failures:
+        causes = describe_failures(report.failures)
+        say(f"navforge: warning: left out {report.failed_scenes} scenes that failed:\n{causes}", file=sys.stderr)

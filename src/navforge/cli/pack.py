@@ -7,23 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.cli import by_agent
+from navforge.cli.executors import ExecutorKeys
+from navforge.cli.notices import tell
 from navforge.core import provenance
 from navforge.core.config import key
-from navforge.core.errors import DataError
-from navforge.core.failures import FAILURES, describe_failures
 from navforge.core.products import INPUTS, claim
-from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.inputs.input_spec import InputSpec
-from navforge.inputs.pack import PackReport, pack
+from navforge.inputs.pack import pack
 from navforge.models.planner import PlannerConfig
 
 PURPOSE = "planner whose inputs and targets are packed"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(ExecutorKeys):
     """Keys of `navforge pack`; `planner` comes from the recipe of `agent` and may be overridden."""
 
     agent: str = key(help="planner whose inputs and targets are packed; others with the same sensors share the store")
@@ -31,7 +30,6 @@ class Config:
     out: Path = key(help="folder of the store; give it to navforge train as store=")
     val_split: str | None = key(None, "another split to hold in the same store")
     allow_missing: bool = key(False, "go on when scenes of the split are not on disk")
-    workers: int = key(0, "processes; 0 one per CPU", low=0)
     planner: PlannerConfig = key(help="the planner")
     data: DataConfig = key(DataConfig)
 
@@ -53,26 +51,14 @@ def run(config: Config) -> None:
         load_split(name, config.data, allow_missing=config.allow_missing, workers=config.workers) for name in names
     ]
     with claim(config.out, INPUTS):
-        report = pack(splits, InputSpec.of(config.planner), config.data, config.out, workers=config.workers)
-        if not report.failures:
-            provenance.record(config.out, config, name="pack", classes=config.planner.classes)
-    if report.failures:
-        raise DataError(
-            f"{len(report.failures)} of {sum(map(len, splits))} scenes could not be packed "
-            f"(tracebacks: {config.out / FAILURES}):\n{describe_failures(report.failures)}\n"
-            f"the store {config.out} is not complete and cannot be opened; remove the "
-            "causes and run the command again, which keeps whole shards"
+        report = pack(
+            splits,
+            InputSpec.of(config.planner),
+            config.data,
+            config.out,
+            workers=config.workers,
+            executor=config.pick_executor(),
         )
-    say(describe(report, config.out))
-
-
-def describe(report: PackReport, out: Path) -> str:
-    """Counts, bytes and speed of a run in words."""
-    made = [log for log in report.logs if not log.reused]
-    scenes, total = sum(log.scenes for log in report.logs), sum(log.bytes for log in report.logs)
-    new = sum(log.scenes for log in made)
-    speed = f", {new / report.seconds:.1f} scenes/s" if new else ""
-    return (
-        f"{out}: {new} scenes packed, {scenes - new} kept, in {report.seconds:.1f} s{speed}; "
-        f"{total / 2**20:.1f} MiB in {len(report.logs)} shards, {total / max(scenes, 1) / 1000:.1f} kB per scene"
-    )
+        if report.complete:
+            provenance.record(config.out, config, name="pack", classes=config.planner.classes)
+    tell(report)

@@ -17,3 +17,7 @@ class ConfigError(NavforgeError):
 
 class DataError(NavforgeError):
     """A log, map, sensor file, split or cache is missing, damaged or does not fit the others."""
+
+
+class Deferred(Exception):  # noqa: N818 (no error)
+    """The work goes on in a job that this command does not wait for; the command line prints the text and ends well."""

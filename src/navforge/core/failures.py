@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from navforge.core.errors import NavforgeError
 from navforge.core.files import write_json
 from navforge.core.screen import say
 
@@ -35,6 +38,41 @@ class Failure:
     def name(self) -> str:
         """Scene and log, in words."""
         return f"log {self.log_name}" if self.token is None else f"{self.token} ({self.log_name})"
+
+
+def failure_of(error: Exception, log_name: str, token: str | None = None) -> Failure:
+    """What an exception says of a scene, or of a log as a whole."""
+    cause = str(error) if isinstance(error, NavforgeError) else f"{type(error).__name__}: {error}"
+    return Failure(token, log_name, cause, "".join(traceback.format_exception(error)))
+
+
+class LogFailedError(Exception):
+    """Scenes of a log failed, so what is made of the log is not written."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        super().__init__(describe_failures(failures))
+        self.failures = tuple(failures)
+
+
+class SceneFailures:
+    """Failures of one log's scenes, collected while the other scenes go on."""
+
+    def __init__(self, log_name: str) -> None:
+        self.log_name = log_name
+        self.failures: list[Failure] = []
+
+    @contextmanager
+    def of(self, token: str) -> Iterator[None]:
+        """Record an exception of the block as failure of a scene."""
+        try:
+            yield
+        except Exception as error:  # the boundary of one scene
+            self.failures.append(failure_of(error, self.log_name, token))
+
+    def require_none(self) -> None:
+        """Raise LogFailedError if any scene failed."""
+        if self.failures:
+            raise LogFailedError(self.failures)
 
 
 def in_order(failures: Sequence[Failure]) -> tuple[Failure, ...]:

@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.errors import ConfigError
 from navforge.core.files import sole_use
 
-CACHE, INPUTS, TEACHER, TOWN = "a metric cache", "an input store", "a teacher store", "a town"
 
-MARKERS = {
-    "cache.json": CACHE,
-    "inputs.json": INPUTS,
-    "header.json": TEACHER,
-    "town.config.yaml": TOWN,
-    "run.json": "a training run",
-    "summary.json": "an evaluation",
+@dataclass(frozen=True)
+class Product:
+    """A kind of output folder."""
+
+    name: str
+    """In words, with the article."""
+    manifest: str
+    """File that is written last: its presence means that the product is complete."""
+    doing: str = "working"
+    """What is done to its scenes, in words."""
+    done: str = "done"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CACHE = Product("a metric cache", "cache.json", "caching", "cached")
+INPUTS = Product("an input store", "inputs.json", "packing", "packed")
+TEACHER = Product("a teacher store", "header.json", "scoring", "scored")
+TOWN = Product("a town", "town.json", "generating", "generated")
+RUN = Product("a training run", "run.json")
+EVALUATION = Product("an evaluation", "summary.json")
+
+MARKERS = {product.manifest: product for product in (CACHE, INPUTS, TEACHER, TOWN, RUN, EVALUATION)} | {
+    "town.config.yaml": TOWN
 }
 """Files by which a folder is recognised, and what it then holds."""
 
 
-def product_of(folder: Path) -> str | None:
-    """What a folder holds, in words; None if nothing known."""
+def product_of(folder: Path) -> Product | None:
+    """What a folder holds; None if nothing known."""
     return next((product for marker, product in MARKERS.items() if (folder / marker).is_file()), None)
 
 
 @contextmanager
-def claim(out: Path, product: str) -> Iterator[None]:
+def claim(out: Path, product: Product) -> Iterator[None]:
     """Be the only process that writes to `out`, which holds `product`, finished or not, or nothing known.
 
     Args:
         out: folder to write; made if absent.
-        product: one of `MARKERS`' values.
+        product: what is written.
 
     Raises:
         ConfigError: the folder holds a product of another kind.
@@ -46,21 +64,25 @@ def claim(out: Path, product: str) -> Iterator[None]:
         yield
 
 
-def require_none_lost(out: Path, holds: str, scenes: int, lost: int, split: str) -> None:
+def require_none_lost(
+    out: Path, holds: str, held: Iterable[str], asked: Collection[str], split: str, otherwise: str = "delete the folder"
+) -> None:
     """Refuse to replace a product by one that lacks scenes it holds.
 
     Args:
         out: the folder.
         holds: what is in it, in words.
-        scenes: number of scenes in it.
-        lost: how many of them are not in the split to write.
-        split: name of that split.
+        held: scenes in it.
+        asked: scenes to write.
+        split: name of their split.
+        otherwise: what to do but for giving another `out=`.
 
     Raises:
-        ConfigError: any would be lost.
+        ConfigError: scenes would be lost.
     """
-    if lost:
+    scenes = set(held)
+    if lost := scenes.difference(asked):
         raise ConfigError(
-            f"out: {out} holds {holds} with {scenes} scenes, {lost} of which are not in split {split} and would be "
-            "lost; give another out= or delete the folder"
+            f"out: {out} holds {holds} with {len(scenes)} scenes, {len(lost)} of which are not in split {split} and "
+            f"would be lost; give another out= or {otherwise}"
         )

@@ -1,17 +1,17 @@
-"""Writing an input store: one shard per log over a pool of processes, whole shards kept, the manifest last."""
+"""Writing an input store, one shard per log; see `core.build`."""
 
 from __future__ import annotations
 
-import time
-import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from navforge.core import parallel
-from navforge.core.errors import ConfigError, DataError, NavforgeError
-from navforge.core.failures import FAILURES, Failure, write_failures
+from navforge.core.build import Executor, Piece, Report, Result, build
+from navforge.core.errors import ConfigError, DataError
+from navforge.core.failures import SceneFailures
 from navforge.core.files import file_fingerprint, fingerprint
+from navforge.core.products import INPUTS, require_none_lost
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
@@ -23,59 +23,93 @@ from navforge.maps.geopackage import map_path
 from navforge.models.contract import BEV_SEMANTICS
 
 
-@dataclass(frozen=True)
-class PackedLog:
-    """What became of one log."""
+@dataclass(frozen=True, kw_only=True)
+class PackedLog(Piece[int]):
+    """The shard of one log; its entry is the size of the shard in bytes."""
 
-    name: str
-    scenes: int = 0
-    bytes: int = 0
-    reused: bool = False
-    failures: list[Failure] = field(default_factory=list)
-    """Scenes that could not be read, and why; then there is no shard."""
-
-
-@dataclass(frozen=True)
-class PackReport:
-    """What became of a store."""
-
-    logs: list[PackedLog]
-    seconds: float
-
-    @property
-    def failures(self) -> list[Failure]:
-        """Scenes that could not be read, and why; empty: the store is complete."""
-        return [failure for log in self.logs for failure in log.failures]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One log, light enough to hand to a worker process."""
-
-    log: str
+    product = INPUTS
     splits: tuple[Split, ...]
     """Parts of the splits in this log."""
     spec: InputSpec
     parts: dict[str, Part]
     data: DataConfig
-    path: Path
 
-    def scenes(self) -> Iterator[Scene]:
+    @property
+    def path(self) -> Path:
+        """The shard."""
+        return shard_path(self.out, self.name)
+
+    @property
+    def key(self) -> str:
+        """Fingerprint of parts, their code, and scenes."""
+        return self._made(())
+
+    def code_here(self) -> str:
+        """Fingerprint of the code of this process."""
+        return code_of(Part.of(self.spec))
+
+    def check(self) -> Result[int]:
+        """Size of the shard; DataError if it is damaged or was made from something else."""
+        shard = Shard(self.path)
+        if list(shard.tokens()) != self._tokens():
+            raise DataError("the set of scenes changed")
+        if shard.made != self._made(self._inputs()):
+            raise DataError("the code, the planner, the log or the map changed")
+        return self._result()
+
+    def make(self) -> Result[int]:
+        """Read the scenes and write the shard."""
+        failures = SceneFailures(self.name)
+
+        def read() -> Iterator[tuple[str, dict[str, bytes]]]:
+            for scene in self._scenes():
+                with failures.of(scene.token):
+                    yield scene.token, read_stored(refer(scene, self.spec, self.data), self.spec, self.data)
+            failures.require_none()
+
+        made = self._made(self._inputs())
+        with self.writing() as path:
+            write_shard(path, tuple(self.parts), made, read())
+        return self._result()
+
+    def _result(self) -> Result[int]:
+        size = self.path.stat().st_size
+        return Result(size, self.scenes, size)
+
+    def _tokens(self) -> list[str]:
+        return [token for split in self.splits for token in split.tokens]
+
+    def _scenes(self) -> Iterator[Scene]:
         for split in self.splits:
-            yield from read_scenes(split, self.data, self.log)
+            yield from read_scenes(split, self.data, self.name)
 
-    def made(self) -> str:
-        """Fingerprint of what the shard is made from; sensor files are taken as never changing."""
-        logs = [file_fingerprint(split.log_path(self.data, self.log)) for split in self.splits]
-        maps = []
-        if BEV_SEMANTICS in self.parts:
-            locations = sorted({scene.map_location for scene in self.scenes()})
-            maps = [file_fingerprint(map_path(self.data.map_root(), location)) for location in locations]
+    def _inputs(self) -> tuple[list[str], list[str]]:
+        """Fingerprints of logs and maps; sensor files are taken as never changing."""
+        logs = [file_fingerprint(split.log_path(self.data, self.name)) for split in self.splits]
+        if BEV_SEMANTICS not in self.parts:
+            return logs, []
+        locations = sorted({scene.map_location for scene in self._scenes()})
+        return logs, [file_fingerprint(map_path(self.data.map_root(), location)) for location in locations]
+
+    def _made(self, inputs: tuple[list[str], ...]) -> str:
         tokens = [list(split.tokens) for split in self.splits]
-        return fingerprint(FORMAT, {name: asdict(part) for name, part in self.parts.items()}, tokens, logs, maps)
+        return fingerprint(FORMAT, {name: asdict(part) for name, part in self.parts.items()}, tokens, *inputs)
 
 
-def pack(splits: Sequence[Split], spec: InputSpec, data: DataConfig, out: Path, *, workers: int = 0) -> PackReport:
+def code_of(parts: dict[str, Part]) -> str:
+    """Fingerprint of the code that makes some parts."""
+    return fingerprint({name: part.code for name, part in parts.items()})
+
+
+def pack(
+    splits: Sequence[Split],
+    spec: InputSpec,
+    data: DataConfig,
+    out: Path,
+    *,
+    workers: int = 0,
+    executor: Executor | None = None,
+) -> Report[int]:
     """Write or finish the store of some splits' scenes; it is published (can be opened) only if every scene was read.
 
     Args:
@@ -84,42 +118,40 @@ def pack(splits: Sequence[Split], spec: InputSpec, data: DataConfig, out: Path, 
         data: where logs, sensor files and maps are.
         out: folder of the store.
         workers: processes; 0 for one per CPU.
+        executor: makes the shards; None: processes of this machine.
 
     Raises:
         ConfigError: the folder holds a store of another configuration or of scenes that are not asked for, or splits
             share a scene.
     """
-    started = time.perf_counter()
     parts = Part.of(spec)
-    tokens = _tokens(splits)
-    _check_folder(out, parts, tokens)
-    jobs = [
-        _Job(
-            log=log,
+    logs = _tokens(splits)
+    name = "+".join(split.name for split in splits)
+    _check_folder(out, parts, logs, name)
+    pieces = [
+        PackedLog(
+            name=log,
+            scenes=len(tokens),
+            out=out,
+            code=code_of(parts),
             splits=tuple(split.one_log(log) for split in splits if log in split.logs),
             spec=spec,
             parts=parts,
             data=data,
-            path=shard_path(out, log),
         )
-        for log in tokens
+        for log, tokens in logs.items()
     ]
-    if _published(out, parts, tokens) is None:
-        (out / MANIFEST).unlink(missing_ok=True)
-    logs = [_result(outcome) for outcome in parallel.run(_pack_log, jobs, workers=workers, label="packing")]
-    report = PackReport(sorted(logs, key=lambda log: log.name), time.perf_counter() - started)
-    write_failures(out / FAILURES, report.failures)
-    if report.failures:
-        (out / MANIFEST).unlink(missing_ok=True)
-    else:
+
+    def publish(_: Mapping[str, int]) -> None:
         about = {
-            "name": "+".join(split.name for split in splits),
-            "hash": fingerprint("tokens", sorted(token for log in tokens.values() for token in log)),
-            "scenes": sum(map(len, tokens.values())),
+            "name": name,
+            "hash": fingerprint("tokens", sorted(token for tokens in logs.values() for token in tokens)),
+            "scenes": sum(map(len, logs.values())),
             "missing": sum(len(split.missing) for split in splits),
         }
-        write_store(out, about, parts, tokens)
-    return report
+        write_store(out, about, parts, logs)
+
+    return build(pieces, publish, executor=executor, workers=workers)
 
 
 def _tokens(splits: Sequence[Split]) -> dict[str, tuple[str, ...]]:
@@ -135,93 +167,22 @@ def _tokens(splits: Sequence[Split]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _check_folder(out: Path, parts: dict[str, Part], tokens: dict[str, tuple[str, ...]]) -> None:
+def _check_folder(out: Path, parts: dict[str, Part], logs: dict[str, tuple[str, ...]], split: str) -> None:
     """Refuse to write over a complete store of another configuration, or one that would lose scenes."""
-    if not (out / MANIFEST).is_file():
-        _check_unfinished(out, tokens)
-        return
-    held = InputStore.open(out)
-    old = {name: part.config for name, part in held.parts.items()}
-    new = {name: part.config for name, part in parts.items()}
-    if different := [name for name in {**old, **new} if old.get(name) != new.get(name)]:
-        raise ConfigError(
-            f"out: {out} holds a complete store whose {', '.join(different)} differ from what is asked for; "
-            "give another out or delete it"
-        )
-    if lost := len(set(held.tokens).difference(*tokens.values())):
-        raise ConfigError(
-            f"out: {out} holds a complete store of {held.split['name']} with {len(held)} scenes, {lost} of which are "
-            "not asked for and would be lost; give another out=, or pack both at once with split= val_split="
-        )
-
-
-def _check_unfinished(out: Path, tokens: dict[str, tuple[str, ...]]) -> None:
-    """Refuse to write other scenes into an unfinished store."""
-    for path in sorted((out / SHARD_FOLDER).glob("*.arrow")):
-        try:
-            held = set(Shard(path).row_tokens())
-        except DataError:
-            continue  # damaged: nothing to lose
-        if lost := held.difference(tokens.get(path.stem, ())):
+    holds, tokens = "an unfinished store", list[str]()
+    if (out / MANIFEST).is_file():
+        held = InputStore.open(out)
+        tokens += held.tokens
+        holds = f"a complete store of {held.split['name']}"
+        old = {name: part.config for name, part in held.parts.items()}
+        new = {name: part.config for name, part in parts.items()}
+        if different := [name for name in {**old, **new} if old.get(name) != new.get(name)]:
             raise ConfigError(
-                f"out: {out} holds an unfinished store: its shard {path.name} has {len(held)} scenes, {len(lost)} of "
-                "which are not asked for and would be lost; give another out= or delete the folder"
+                f"out: {out} holds a complete store whose {', '.join(different)} differ from what is asked for; "
+                "give another out or delete it"
             )
-
-
-def _published(out: Path, parts: dict[str, Part], tokens: dict[str, tuple[str, ...]]) -> InputStore | None:
-    """The store in the folder if it already is what is asked for."""
-    if not (out / MANIFEST).is_file():
-        return None
-    held = InputStore.open(out)
-    same = held.parts == parts and held.tokens == tuple(token for log in tokens.values() for token in log)
-    return held if same else None
-
-
-def _pack_log(job: _Job) -> PackedLog:
-    made = job.made()
-    tokens = [token for split in job.splits for token in split.tokens]
-    if _is_whole(job, made, tokens):
-        return PackedLog(job.log, len(tokens), job.path.stat().st_size, reused=True)
-    failures: list[Failure] = []
-
-    def read() -> Iterator[tuple[str, dict[str, bytes]]]:
-        for scene in job.scenes():
-            try:
-                yield scene.token, read_stored(refer(scene, job.spec, job.data), job.spec, job.data)
-            except Exception as error:  # the boundary of one scene: the others are tried, all failures are named
-                known = isinstance(error, NavforgeError)
-                cause = str(error) if known else f"{type(error).__name__}: {error}"
-                failures.append(Failure(scene.token, job.log, cause, traceback.format_exc()))
-        if failures:
-            raise _ScenesFailedError
-
-    try:
-        write_shard(job.path, tuple(job.parts), made, read())
-    except _ScenesFailedError:
-        return PackedLog(job.log, failures=failures)
-    return PackedLog(job.log, len(tokens), job.path.stat().st_size)
-
-
-def _is_whole(job: _Job, made: str, tokens: list[str]) -> bool:
-    """Whether the log's shard is there, made from the same and undamaged to the last byte."""
-    if not job.path.exists():
-        return False
-    try:
-        shard = Shard(job.path)
-        return shard.made == made and list(shard.tokens()) == tokens
-    except DataError:
-        return False
-
-
-def _result(outcome: parallel.Outcome[_Job, PackedLog]) -> PackedLog:
-    """The outcome of a job; where the job itself failed, every scene of its log did."""
-    if outcome.result is not None:
-        return outcome.result
-    tokens = [token for split in outcome.item.splits for token in split.tokens]
-    log, error, trace = outcome.item.log, str(outcome.error), str(outcome.traceback)
-    return PackedLog(log, failures=[Failure(token, log, error, trace) for token in tokens])
-
-
-class _ScenesFailedError(Exception):
-    """Some scenes of a log could not be read, so its shard is not written."""
+    for path in () if tokens else sorted((out / SHARD_FOLDER).glob("*.arrow")):
+        with suppress(DataError):  # damaged: nothing to lose
+            tokens += Shard(path).row_tokens()
+    asked = {token for tokens in logs.values() for token in tokens}
+    require_none_lost(out, holds, tokens, asked, split, "pack both at once with split= val_split=")

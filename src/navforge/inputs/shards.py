@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow as pa
 
 from navforge.core.errors import DataError
-from navforge.core.files import atomic_path
 from navforge.core.outside.files import check
 from navforge.core.outside.records import record
 from navforge.core.outside.text import parse_json
@@ -28,7 +27,7 @@ _MADE = b"made"
 
 
 def write_shard(path: Path, parts: tuple[str, ...], made: str, scenes: Iterable[tuple[str, dict[str, bytes]]]) -> None:
-    """Write a shard; it is whole or absent.
+    """Write a shard.
 
     Args:
         path: of the shard.
@@ -39,7 +38,7 @@ def write_shard(path: Path, parts: tuple[str, ...], made: str, scenes: Iterable[
     columns = [(TOKEN, pa.string()), *((name, pa.binary()) for name in parts)]
     columns += [(_sum_column(name), pa.uint32()) for name in parts]
     schema = pa.schema(columns, metadata={_MADE: json.dumps({"made": made, "parts": parts})})
-    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
         for token, stored in scenes:
             values = [token, *(stored[name] for name in parts), *(zlib.crc32(stored[name]) for name in parts)]
             rows = [pa.array([value], kind) for value, (_, kind) in zip(values, columns, strict=True)]

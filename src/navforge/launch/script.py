@@ -108,11 +108,7 @@ def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
             ],
         ),
         directive_block("A job that starts again keeps its log.", [f'--output="{log}"', "--open-mode=append"]),
-        *(
-            [directive_block("sbatch_options of the cluster profile.", profile.sbatch_options)]
-            if profile.sbatch_options
-            else []
-        ),
+        *further_options(profile),
     ]
 
 

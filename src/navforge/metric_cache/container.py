@@ -20,7 +20,6 @@ import pyarrow
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.core.files import atomic_path
 from navforge.core.outside.arrays import check_expansion
 from navforge.core.outside.files import open_regular
 from navforge.core.outside.records import record
@@ -53,7 +52,7 @@ class _Header:
 
 
 def write_arrays(path: Path | str, meta: dict[str, Any], arrays: Arrays) -> int:
-    """Write a file atomically; the same input gives the same bytes.
+    """Write a file; the same input gives the same bytes.
 
     Args:
         path: target.
@@ -78,7 +77,7 @@ def write_arrays(path: Path | str, meta: dict[str, Any], arrays: Arrays) -> int:
         blobs.append(blob)
         offset += len(blob)
     header = json.dumps({"meta": meta, "arrays": index}, sort_keys=True, allow_nan=False).encode()
-    with atomic_path(path) as partial, open(partial, "wb") as file:
+    with open(path, "wb") as file:
         file.write(MAGIC + _PREFIX.pack(len(header), zlib.crc32(header)) + header)
         for blob in blobs:
             file.write(blob)

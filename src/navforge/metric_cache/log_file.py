@@ -72,7 +72,7 @@ class LogRecord:
 
 
 def write_log(path: Path | str, record: LogRecord, meta: Mapping[str, Any]) -> int:
-    """Write one log atomically; returns the size of the file in bytes."""
+    """Write one log; returns the size of the file in bytes."""
     scenes = [entry.scene for entry in record.scenes]
     frame_row = {frame: row for row, frame in enumerate(sorted(record.frame_objects))}
     lane_row = {lane: row for row, lane in enumerate(record.lane_paths)}
