@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +115,7 @@ def test_a_failed_scene_blocks_the_score(
     evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:  # type: ignore[no-untyped-def]
     assert evaluate("agent=constant_velocity") == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     original = score_module.score_plans
     seen: list[str] = []
 
@@ -129,10 +132,27 @@ def test_a_failed_scene_blocks_the_score(
     assert f"{seen[0]} (" in error
     assert "broken polygon" in error
     assert len(seen) == 38, "the others are still tried, so that every failure is listed"
-    assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.suffix != ".yaml") == [
-        "evaluate.provenance.json",
-        "failures.json",
-    ]
+    after = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert after.pop("failures.json") and after == before, "the earlier results stay as they were"
+
+
+def test_results_are_replaced_by_whole_ones_only(
+    evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evaluate("agent=human", "protocol=pdms_v1") == 0
+    run = tmp_path / "run"
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+
+    def full(path: Path, table: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(tables, "write", full)
+        assert evaluate("agent=human", "protocol=pdms_v1") == 2
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    (run / "scores.parquet").write_bytes(b"half")
+    assert evaluate("agent=constant_velocity", "protocol=pdms_v1") == 2, "nobody knows whose results these are"
 
 
 def test_a_mistyped_key_leaves_the_finished_evaluation(

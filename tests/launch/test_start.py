@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 from dataclasses import replace
@@ -164,15 +162,6 @@ def test_what_a_run_can_go_on_from(folder: RunFolder, name: str, counts: bool) -
     folder.checkpoints.mkdir(parents=True)
     (folder.checkpoints / name).touch()
     assert start.has_checkpoint(folder) == counts
-
-
-def test_a_file_system_without_locks(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def flock(file: object, operation: int) -> None:
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with start.sole_start(folder), start.sole_start(folder):
-        assert folder.lock.is_file()
 
 
 def test_the_config_of_a_run_is_plain_yaml(folder: RunFolder) -> None:

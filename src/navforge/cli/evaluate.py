@@ -10,7 +10,8 @@ from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
-from navforge.core.files import atomic_path, file_fingerprint, sole_use, write_json
+from navforge.core.files import atomic_path, file_fingerprint, write_json
+from navforge.core.products import EVALUATION, claim
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.evaluation import summary, tables, trajectories
@@ -72,7 +73,7 @@ def run(config: Config) -> None:
 
 
 def execute(config: Config) -> Evaluation:
-    """Evaluate and write; an earlier evaluation's files go once split, cache and agent are known to be good."""
+    """Evaluate and write; the results of an earlier evaluation are replaced only by whole new ones."""
     split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
     split.require_annotations()
     warn(split)
@@ -85,15 +86,14 @@ def execute(config: Config) -> Evaluation:
         batch_size=config.batch_size,
         blank_camera=config.blank_camera,
     )
-    with sole_use(config.out):
+    with claim(config.out, EVALUATION):
         return _evaluate(config, split, cache, agent)
 
 
 def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Agent) -> Evaluation:
-    _require_same(config, split, agent)
+    _require_same(config, split, cache, agent)
     metrics = load_metrics(config.metrics)
-    for name in (SCORES, PLANS, METRICS, RESULT, FAILURES):
-        (config.out / name).unlink(missing_ok=True)
+    (config.out / FAILURES).unlink(missing_ok=True)
     try:
         found = evaluate_agent(
             agent,
@@ -114,17 +114,21 @@ def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Ag
     return found
 
 
-def _require_same(config: Config, split: Split, agent: agents.Agent) -> None:
+def _require_same(config: Config, split: Split, cache: MetricCache, agent: agents.Agent) -> None:
     """Raise ConfigError if the folder holds results of another evaluation, which would be lost."""
     if not (config.out / RESULT).is_file():
         return
     try:
         held = tables.read(config.out / SCORES).meta
-    except DataError:  # damaged, or of an older format: nothing that could still be used
-        return
+    except DataError as error:
+        raise ConfigError(
+            f"out: {config.out} holds the results of an evaluation whose table cannot be read ({error}); give another "
+            "out= or delete it"
+        ) from error
     present = {
         "agent": (held.agent, agent.name),
         "checkpoint": (held.checkpoint, agent.fingerprint),
+        "cache": (held.cache, cache.fingerprint),
         "split": (f"{held.split} ({held.split_hash})", f"{split.name} ({split.hash})"),
         "traffic": (held.traffic, config.traffic),
         "human_filter": (held.human_filter, config.human_filter),
@@ -139,9 +143,15 @@ def _require_same(config: Config, split: Split, agent: agents.Agent) -> None:
 
 
 def publish(found: Evaluation, config: Config, classes: tuple[type, ...] = ()) -> None:
-    """Write plans, tables and, last, the summary, which names the checksums of the others."""
-    trajectories.write(config.out / PLANS, found.trajectories)
-    tables.write(config.out / SCORES, found.table)
+    """Write plans, tables and, last, the summary, which names the checksums of the others.
+
+    An earlier summary goes when the new plans and the new table are written beside the earlier ones.
+    """
+    with atomic_path(config.out / PLANS) as plans, atomic_path(config.out / SCORES) as scores:
+        trajectories.write(plans, found.trajectories)
+        tables.write(scores, found.table)
+        (config.out / RESULT).unlink(missing_ok=True)
+    (config.out / METRICS).unlink(missing_ok=True)
     provenance.record(config.out, config, name="evaluate", classes=classes)
     result = summary.to_json(found.table, summary.summarise(found.table), provenance.collect(classes=classes))
     result["files"] = {SCORES: tables.checksum(config.out / SCORES), PLANS: file_fingerprint(config.out / PLANS)}

@@ -11,6 +11,7 @@ from typing import Any
 from navforge.cli import by_agent
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.files import sole_use
 from navforge.core.screen import say, screen
 from navforge.jobs import control
 from navforge.launch import snapshot, start
@@ -74,7 +75,7 @@ def run(config: Config) -> int:
         _say_code(folder, config)
     if config.preflight:
         wanted = _checked(config, wanted, profile)
-    with start.sole_start(folder):
+    with sole_use(folder.path):
         wanted = _fitting(folder, wanted)  # another may have started it, and ended, during the preflight
         if folder.finished.is_file():
             return _say_finished(folder)

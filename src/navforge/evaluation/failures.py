@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from navforge.core.errors import NavforgeError
 from navforge.core.failures import Failure, describe_failures, in_order, write_failures
-
-
-def failure_of(token: str, log_name: str, error: Exception) -> Failure:
-    """The record of an error in a scene."""
-    return Failure(token, log_name, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
 
 
 class ScenesFailedError(NavforgeError):

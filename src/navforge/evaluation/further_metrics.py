@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import ConfigError
 from navforge.core.extensions import Group, name_of, users_traceback
-from navforge.evaluation.failures import ScenesFailedError, failure_of
+from navforge.core.failures import failure_of
+from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.summary import ColumnSummary, summarise_column
 from navforge.evaluation.tables import schema
 from navforge.evaluation.trajectories import Trajectories
@@ -100,7 +101,7 @@ def measure(
         try:
             values = {metric.name: _values(metric, scene, states) for metric in metrics}
         except Exception as error:  # the boundary to code of others: recorded with its scene
-            failures.append(failure_of(token, logs[token], error))
+            failures.append(failure_of(error, logs[token], token))
             first_error = first_error or error
             continue
         count = len(poses)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from navforge.agents.contract import Agent
 from navforge.core.errors import DataError
 from navforge.core.extensions import is_own, users_traceback
+from navforge.core.failures import Failure, failure_of
 from navforge.core.parallel import progress
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
-from navforge.evaluation.failures import Failure, ScenesFailedError, failure_of
+from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.trajectories import Trajectories
 from navforge.simulation.plans import horizon_interval
 
@@ -39,7 +40,7 @@ def plan_split(agent: Agent, split: Split, data: DataConfig) -> Trajectories:
         while batch := list(islice(scenes, CHUNK)):
             for part, outcome in _plan_batch(agent, batch):
                 if isinstance(outcome, Exception):
-                    failures.append(failure_of(part[0].token, part[0].log_name, outcome))
+                    failures.append(failure_of(outcome, part[0].log_name, part[0].token))
                     first_error = first_error or outcome
                     continue
                 poses, spacing_s = outcome

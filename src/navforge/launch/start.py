@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import errno
-import fcntl
-import os
-import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from navforge.core import config as configs
@@ -31,38 +25,11 @@ from navforge.training.run_inputs import binding, differences
 PROFILE = "cluster.yaml"
 COMMAND = "launch.provenance.json"
 _DATA = ("split", "val_split", "cache", "vocabulary", "teacher", "val_teacher")
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What flock says on a file system that knows no locks."""
 
 
 def has_checkpoint(folder: RunFolder) -> bool:
     """Whether a run has something to go on from."""
     return any((folder.checkpoints / name).is_file() for name in (LAST, PREVIOUS))
-
-
-@contextmanager
-def sole_start(folder: RunFolder) -> Iterator[None]:
-    """Let no other process start the run meanwhile; where the file system knows no locks, nothing is held.
-
-    Raises:
-        ConfigError: another process is about to start it.
-    """
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with open(folder.lock, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise ConfigError(
-                f"out: another navforge train is starting this run ({file.read().strip() or 'just now'}): {folder.path}"
-            ) from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        file.truncate(0)
-        file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield
 
 
 def continued(config: RunConfig, folder: RunFolder) -> RunConfig:

@@ -19,7 +19,6 @@ RUN/
   steps.csv, epochs.csv     loss curve by step and by epoch
   checkpoints/              last.ckpt, best.ckpt, ...
   finished.json             written once, when training ended as planned
-  .lock                     held, by flock, by the navforge train that starts the run just now
 """
 
 from __future__ import annotations
@@ -140,11 +139,6 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the one that starts the run."""
-        return self.path / ".lock"
 
     @property
     def finished(self) -> Path:
