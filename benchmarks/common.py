@@ -58,22 +58,19 @@ def town(folder: Path, *, sensors: str = "none", sensor_frames: str = "all", wor
     """A tiny town with cameras of official size, written unless it is there.
 
     Raises:
-        RuntimeError: a log could not be made.
+        DataError: a log could not be made.
     """
     data = DataConfig(
         logs=folder / "navsim_logs",
         sensors=None if sensors == "none" else folder / "sensor_blobs",
         maps=folder / "maps",
     )
-    done = folder / "done"
-    if not done.exists():
-        rig = Rig(width=1920, height=1080)
-        made = generate(
-            folder, SCALES["tiny"], seed=0, sensors=sensors, sensor_frames=sensor_frames, rig=rig, workers=workers
-        )
-        if failed := [outcome.error for outcome in made if not outcome.ok]:
-            raise RuntimeError(failed[0])
-        done.touch()
+    rig = Rig(width=1920, height=1080)
+    report = generate(
+        folder, SCALES["tiny"], seed=0, sensors=sensors, sensor_frames=sensor_frames, rig=rig, workers=workers
+    )
+    if not report.complete:
+        raise report.error()
     return data
 
 

@@ -64,8 +64,8 @@ def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("tiny_town")
     rig = Rig(width=64, height=36, lidar_columns=200)
-    outcomes = list(generate(out, SCALES["tiny"], seed=0, sensors="all", sensor_frames="all", rig=rig, workers=1))
-    assert all(outcome.ok for outcome in outcomes), [outcome.traceback for outcome in outcomes if not outcome.ok]
+    report = generate(out, SCALES["tiny"], seed=0, sensors="all", sensor_frames="all", rig=rig, workers=1)
+    assert report.complete, report.failures
     return out
 
 

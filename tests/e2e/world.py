@@ -36,8 +36,8 @@ class World:
 def make_world(path: Path) -> World:
     """Write a world into a folder."""
     options = {"sensors": "none", "sensor_frames": "all", "rig": Rig(width=64, height=36, lidar_columns=200)}
-    outcomes = list(generate(path / "town", SCALES["tiny"], seed=0, workers=1, **options))  # type: ignore[arg-type]
-    assert all(outcome.ok for outcome in outcomes)
+    report = generate(path / "town", SCALES["tiny"], seed=0, workers=1, **options)  # type: ignore[arg-type]
+    assert report.complete
     (path / "split.yaml").write_text(EVERY_WINDOW)
     data = DataConfig(logs=path / "town" / "navsim_logs", sensors=None, maps=path / "town" / "maps")
     split = load_split(str(path / "split.yaml"), data)

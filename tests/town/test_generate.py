@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from navforge.core.build import Report
 from navforge.data.paths import DataConfig
 from navforge.data.pickles import load
 from navforge.data.scenes import read_scenes
 from navforge.data.splits import load_split
 from navforge.maps.graph import lane_graph
 from navforge.maps.map import read_map
-from navforge.town.generate import SCALES, Scale, SplitPlan, generate, sensor_frame_numbers
+from navforge.town.generate import SCALES, Scale, SplitPlan, generate
+from navforge.town.make_log import LogReport, sensor_frame_numbers
 from navforge.town.network import PlanConfig
 from navforge.town.sensors import CAMERA_NAMES, Rig
 
@@ -32,14 +34,14 @@ def world_bytes(root: Path) -> dict[str, str]:
     }
 
 
-def small_world(out: Path, *, seed: int, workers: int) -> Path:
+def small_world(out: Path, *, seed: int, workers: int) -> Report[LogReport]:
     plan = PlanConfig(rows=3, columns=3)
     place = "us-ma-boston"
     scale = Scale({place: plan}, (SplitPlan("train", 2, 15, (place,)),))
     rig = Rig(width=64, height=36, lidar_columns=60)
-    outcomes = list(generate(out, scale, seed=seed, sensors="all", sensor_frames="current", rig=rig, workers=workers))
-    assert all(outcome.ok for outcome in outcomes), [outcome.traceback for outcome in outcomes]
-    return out
+    report = generate(out, scale, seed=seed, sensors="all", sensor_frames="current", rig=rig, workers=workers)
+    assert report.complete, report.failures
+    return report
 
 
 def data_of(root: Path) -> DataConfig:
@@ -47,10 +49,25 @@ def data_of(root: Path) -> DataConfig:
 
 
 def test_same_seed_same_bytes_with_one_or_two_workers(tmp_path: Path) -> None:
-    one = world_bytes(small_world(tmp_path / "one", seed=4, workers=1))
-    two = world_bytes(small_world(tmp_path / "two", seed=4, workers=2))
-    assert one == two
-    assert len(one) > 30
+    small_world(tmp_path / "one", seed=4, workers=1)
+    small_world(tmp_path / "two", seed=4, workers=2)
+    assert world_bytes(tmp_path / "one") == world_bytes(tmp_path / "two")
+    assert len(world_bytes(tmp_path / "one")) > 30
+
+
+def test_whole_logs_are_kept_and_damaged_ones_made_again(tmp_path: Path) -> None:
+    out = tmp_path / "world"
+    small_world(out, seed=4, workers=1)
+    before = world_bytes(out)
+    manifest = (out / "town.json").stat().st_mtime_ns
+    kept, damaged = sorted(out.glob("navsim_logs/train/*.pkl"))
+    image = next((out / "sensor_blobs" / "train" / damaged.stem).rglob("*.jpg"))
+    image.write_bytes(image.read_bytes()[:-1])
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if kept.stem in str(path) and path.is_file()}
+    report = small_world(out, seed=4, workers=1)
+    assert report.reasons == {damaged.stem: f"{image.relative_to(out)} is missing or changed"}
+    assert world_bytes(out) == before and (out / "town.json").stat().st_mtime_ns > manifest
+    assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
 def test_every_split_holds_scenes_and_shares_none(tiny_town: Path) -> None:

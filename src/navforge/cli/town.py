@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
 
+from navforge.cli.executors import ExecutorKeys
+from navforge.cli.notices import tell
 from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.config import key
-from navforge.core.errors import ConfigError, NavforgeError
-from navforge.core.failures import FAILURES, Failure, describe_failures, write_failures
+from navforge.core.errors import ConfigError
 from navforge.core.outside.text import read_yaml
 from navforge.core.products import TOWN, claim
 from navforge.core.screen import Screen
@@ -20,7 +22,7 @@ from navforge.town.sensors import Rig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(ExecutorKeys):
     """Keys of `navforge town`."""
 
     out: Path = key(help="world folder; afterwards OPENSCENE_DATA_ROOT=out and NUPLAN_MAPS_ROOT=out/maps")
@@ -37,52 +39,35 @@ class Config:
     )
     image_width: int = key(480, "camera image width; official 1920", unit="px", low=64, high=3840)
     image_height: int = key(270, "camera image height; official 1080", unit="px", low=36, high=2160)
-    workers: int = key(0, "processes; 0 means one per CPU", low=0)
 
 
 def run(config: Config) -> None:
-    """Write the world, skipping logs an interrupted run of the same configuration finished; print what it holds."""
+    """Write the world, keeping logs that are there and whole; print what it holds."""
     with claim(config.out, TOWN):
-        reports = _generate(config)
-    reports.sort(key=lambda report: report.log_name)
-    _print_summary(config, reports)
-
-
-def _generate(config: Config) -> list[LogReport]:
-    """Write what is missing of the world; NavforgeError if any log failed."""
-    _require_own(config)
-    reports: list[LogReport] = []
-    failures: list[Failure] = []
-    for outcome in generate(
-        config.out,
-        SCALES[config.scale],
-        seed=config.seed,
-        sensors=config.sensors,
-        sensor_frames=config.sensor_frames,
-        rig=Rig(width=config.image_width, height=config.image_height),
-        workers=config.workers,
-    ):
-        if outcome.result is not None:
-            reports.append(outcome.result)
-        else:
-            failures.append(Failure(None, outcome.item.log_name, str(outcome.error), str(outcome.traceback)))
-    write_failures(config.out / FAILURES, failures)
-    if failures:
-        raise NavforgeError(
-            f"{len(failures)} of {len(failures) + len(reports)} logs failed (tracebacks: {config.out / FAILURES}):\n"
-            f"{describe_failures(failures)}\nfinished logs are kept; remove the cause and run the same command again"
+        _require_own(config)
+        report = generate(
+            config.out,
+            SCALES[config.scale],
+            seed=config.seed,
+            sensors=config.sensors,
+            sensor_frames=config.sensor_frames,
+            rig=Rig(width=config.image_width, height=config.image_height),
+            workers=config.workers,
+            executor=config.pick_executor(),
         )
-    return reports
+    tell(report)
+    _print_summary(config, [result.entry for result in report.results.values() if result.entry is not None])
 
 
 def _require_own(config: Config) -> None:
     """Refuse a folder that holds another world; mark this one."""
     marker = config.out / "town.config.yaml"
     if marker.exists():
-        there, wanted = read_yaml(marker, "town config"), configs.to_dict(config)
+        there, asked = read_yaml(marker, "town config"), configs.to_dict(config)
         if not isinstance(there, dict):
             raise ConfigError(f"out: {marker} holds no keys; delete the folder or give another out")
-        different = [name for name in wanted if name not in ("out", "workers") and there.get(name) != wanted[name]]
+        free = {"out", *(field.name for field in dataclasses.fields(ExecutorKeys))}
+        different = [name for name in asked if name not in free and there.get(name) != asked[name]]
         if different:
             raise ConfigError(
                 f"out: {config.out} holds a world of another configuration ("
