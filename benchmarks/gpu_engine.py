@@ -33,8 +33,8 @@ from navforge.metric_cache.store import MetricCache
 from navforge.scoring import SceneBatch, prepare_batch, score
 from navforge.scoring.batch.cpu import score_batch_on_cpu
 from navforge.scoring.batch.cuda import TorchDevice, make_resident, score_batch_on_device
+from navforge.teacher.build import plan
 from navforge.teacher.store import TeacherStore
-from navforge.teacher.teach import finish, plan
 from navforge.teacher.teach_batched import AHEAD, scorer_on_cpu, scorer_on_gpu, shards
 from navforge.vocabulary.vocabulary import Vocabulary
 
@@ -102,13 +102,14 @@ def end_to_end(cache: Path, entries: np.ndarray, count: int, workers: int) -> di
     logs = {log: stored.tokens_of(log) for log in stored.logs if stored.tokens_of(log)}
     split = Split("benchmark", SceneFilter(), logs, dict.fromkeys(logs, "benchmark"))
     with tempfile.TemporaryDirectory() as folder, parallel.process_pool(workers) as pool:
-        made = plan(known, split, cache, Path(folder) / "store", protocol_name="epdms_v2", human_filter=True)
-        scorer = (scorer_on_gpu if torch.cuda.is_available() else scorer_on_cpu)(made.work)
-        ahead, items = AHEAD * workers, made.missing()
+        planned = plan(known, split, cache, Path(folder) / "store", protocol_name="epdms_v2", human_filter=True)
+        work = planned.pieces[0].work
+        scorer = (scorer_on_gpu if torch.cuda.is_available() else scorer_on_cpu)(work)
+        ahead, items = AHEAD * workers, [(piece.name, piece.tokens) for piece in planned.pieces]
 
         def teach(chosen: Sequence[Any]) -> float:
             begun = time.perf_counter()
-            for outcome in shards(made.work, chosen, scorer, pool, ahead=ahead):
+            for outcome in shards(work, chosen, scorer, pool, ahead=ahead):
                 if not outcome.ok:
                     raise RuntimeError(outcome.traceback)
             return time.perf_counter() - begun
@@ -118,9 +119,9 @@ def end_to_end(cache: Path, entries: np.ndarray, count: int, workers: int) -> di
         chosen = repeated(items, math.ceil(count * len(items) / len(split)))
         scenes, seconds = sum(len(tokens) for _, tokens in chosen), teach(chosen)
         begun = time.perf_counter()
-        finish(made)
+        planned.finish()
         merge = (time.perf_counter() - begun) / len(split)
-        TeacherStore.open(made.out, known).check()
+        TeacherStore.open(planned.out, known).check()
     per_scene = seconds / scenes + merge
     return {
         "scenes": scenes,

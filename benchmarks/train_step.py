@@ -38,8 +38,8 @@ from navforge.inputs.pack import pack
 from navforge.inputs.store import InputStore
 from navforge.inputs.workers import begin, worker_context
 from navforge.models.planner import PlannerConfig
+from navforge.teacher.build import teach
 from navforge.teacher.store import TeacherStore
-from navforge.teacher.teach import teach
 from navforge.training.config import TrainConfig
 from navforge.training.loop.module import PlannerModule, optimiser_of, schedule_of
 from navforge.training.loop.stepper import Stepper

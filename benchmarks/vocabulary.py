@@ -41,7 +41,7 @@ from navforge.scoring.library import score
 from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
 from navforge.simulation.plans import prepare_plans, to_reference_poses
-from navforge.teacher.teach import teach
+from navforge.teacher.build import teach
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.scoring.reference import Reference
 from tests.simulation.reference import simulate_one

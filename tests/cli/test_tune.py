@@ -30,8 +30,8 @@ from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.heads.weights import PLAIN_V1
 from navforge.models.planner import Planner, PlannerConfig, load_planner, planner_to_dict
+from navforge.teacher.build import teach
 from navforge.teacher.store import SCORE, TeacherStore
-from navforge.teacher.teach import teach
 from navforge.training.inference import plan_scenes
 from navforge.tuning import confidences
 from navforge.vocabulary.vocabulary import Vocabulary

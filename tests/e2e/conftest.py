@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from navforge.vocabulary.vocabulary import Vocabulary
 from tests.e2e.world import World, make_world
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def vocabulary(world: World) -> Path:
+    """Straight on and round both bends, at speeds from standing to far too fast."""
+    speed, bend = np.meshgrid(np.linspace(0, 14, 8), np.linspace(-0.1, 0.1, 3))
+    seconds = np.arange(1, 41) / 10
+    heading = (speed * bend).reshape(-1, 1) * seconds / 4
+    way = speed.reshape(-1, 1) * seconds
+    poses = np.stack([way * np.cos(heading / 2), way * np.sin(heading / 2), heading], axis=-1)
+    Vocabulary(poses.astype(np.float32)).save(world.path / "v24.npy")
+    return world.path / "v24.npy"

@@ -1,4 +1,4 @@
-"""The script of a job array, and what is told while it runs; it runs for real in `tests/e2e/test_teach.py`."""
+"""The script of a job array, and what is told while it runs; it runs for real in `tests/e2e/test_build.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 from navforge.core.errors import ConfigError
 from navforge.launch import array
 from navforge.launch.array import ArrayFacts, array_script, describe, watch
-from navforge.launch.teaching import share
 from navforge.slurm.client import SlurmError
 from navforge.slurm.output import QueuedJob
 from navforge.slurm.profile import ClusterProfile
@@ -34,7 +33,7 @@ PROFILE = ClusterProfile(
 
 
 def facts(**other: object) -> ArrayFacts:
-    values = {"folder": Path("/s/100% mine"), "name": "teach-v 8", "command": ("teach-task", "/s/100% mine"),
+    values = {"folder": Path("/s/100% mine"), "name": "teach-v 8", "command": ("build-task", "/s/100% mine"),
               "tasks": 16, "cpus": 32, "directory": Path("/data"), "python": "/venv/bin/python"}  # fmt: skip
     return ArrayFacts(**{**values, **other})  # type: ignore[arg-type]
 
@@ -70,23 +69,13 @@ def test_the_shell_runs_the_snapshot_with_the_task_s_number(tmp_path: Path) -> N
                           capture_output=True, check=True).stdout  # fmt: skip
     assert said.splitlines()[1:] == [
         "/s/100% mine/code:/mine", str(tmp_path), "--cpus-per-task=32", "--label", "--container-image=a b.sqsh",
-        "/venv/bin/python", "-m", "navforge", "teach-task", "/s/100% mine", "task=7",
+        "/venv/bin/python", "-m", "navforge", "build-task", "/s/100% mine", "task=7",
     ]  # fmt: skip
 
 
 def test_more_cpus_than_a_node_has_are_refused() -> None:
     with pytest.raises(ConfigError, match="cpus: 200 asked for, a node of mine has 128"):
         array_script(facts(cpus=200), PROFILE)
-
-
-def test_scenes_are_spread_evenly_and_the_same_way_each_time() -> None:
-    sizes = {f"log{number}": size for number, size in enumerate((9, 1, 1, 8, 2, 3, 30, 7))}
-    items = [(log, ("t",) * size) for log, size in sizes.items()]
-    shares = share(items, 3)
-    assert sorted(log for logs in shares for log in logs) == sorted(sizes)
-    assert sorted(sum(sizes[log] for log in logs) for logs in shares) == [15, 16, 30]
-    assert share(list(reversed(items)), 3) == shares
-    assert share(items[:2], 16) == [["log0"], ["log1"]]
 
 
 def task(state: str, reason: str = "None") -> QueuedJob:

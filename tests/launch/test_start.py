@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> RunFolder:
 def _small_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots take a while; here only whether one is taken counts."""
 
-    def take(code: Path) -> None:
+    def take(code: Path, **_: object) -> None:
         code.mkdir(exist_ok=True)
         (code / "taken").write_text(str(int((code / "taken").read_text()) + 1) if (code / "taken").exists() else "1")
 

@@ -19,12 +19,14 @@ from navforge.scoring.against_reference import Scores
 from navforge.scoring.engine import score_plans
 from navforge.scoring.protocols import PROTOCOLS, Protocol, protocol
 from navforge.simulation.plans import prepare_plans
+from navforge.teacher import build as building
 from navforge.teacher import rows as taught
 from navforge.teacher import shards
 from navforge.teacher import teach as module
+from navforge.teacher.build import Plan, require_own, teach
 from navforge.teacher.packing import UNIT16
 from navforge.teacher.store import TeacherStore
-from navforge.teacher.teach import require_own, score_entries, teach
+from navforge.teacher.teach import score_entries
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.scoring.scenes import Sketch, straight, two_lane_road
 from tests.teacher.made import random_entries
@@ -68,6 +70,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
     module.cache_of.cache_clear()
     if "realdata" not in request.fixturenames:
         monkeypatch.setattr(module, "MetricCache", FakeCache)
+        monkeypatch.setattr(building, "MetricCache", FakeCache)
         monkeypatch.setattr(module, "score_entries", fake_scores)
 
 
@@ -133,8 +136,9 @@ def test_an_interrupted_store_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
         return fake_scores(scene, poses)
 
     monkeypatch.setattr(module, "score_entries", fails_late)
-    with pytest.raises(DataError, match=r"(?s)1 of 3 logs .* log_c: .*scene c2: RuntimeError: power cut\n") as raised:
+    with pytest.raises(DataError, match=r"3 of 6 scenes could not be scored") as raised:
         build(tmp_path / "again")
+    assert str(raised.value).splitlines()[1] == "  log log_c: scene c2: RuntimeError: power cut"
     assert str(raised.value).count("\n") == 2, "the first line of each cause"
     failures = json.loads((tmp_path / "again" / "failures.json").read_text())
     assert [failure["log_name"] for failure in failures] == ["log_c"] and "in fails_late" in failures[0]["traceback"]
@@ -154,7 +158,7 @@ def test_an_interrupted_store_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
 
 
 def test_shards_of_another_vocabulary_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(Plan, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path)
     FakeCache.read = []
@@ -229,10 +233,11 @@ def read(entries: Scores[Any], rules: Protocol) -> dict[str, np.ndarray]:
 
 def test_code_counts_by_its_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(module, "code_fingerprint", lambda *modules: seen.append(modules) or "same")
+    for place in (module, building):
+        monkeypatch.setattr(place, "code_fingerprint", lambda *modules: seen.append(modules) or "same")
     build(tmp_path)
     assert set(seen) == {module.CODE} and build(tmp_path).header["code"] == "same"
-    monkeypatch.setattr(module, "code_fingerprint", lambda *modules: "other")
+    monkeypatch.setattr(building, "code_fingerprint", lambda *modules: "other")
     with pytest.raises(DataError, match="differs in the code that makes it has changed"):
         build(tmp_path)
 
@@ -279,48 +284,48 @@ def test_a_merge_that_is_interrupted_is_done_again(tmp_path: Path, monkeypatch: 
 
 
 def test_a_shard_that_vanishes_before_the_merge_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finish = module.finish
+    finish = Plan.finish
 
-    def after_a_loss(made: module.Plan) -> None:
+    def after_a_loss(planned: Plan) -> None:
         (tmp_path / "shards" / "log_b.shard").unlink()
-        finish(made)
+        finish(planned)
 
-    monkeypatch.setattr(module, "finish", after_a_loss)
+    monkeypatch.setattr(Plan, "finish", after_a_loss)
     with pytest.raises(DataError, match=r"log_b\.shard is damaged"):
         build(tmp_path)
     assert not (tmp_path / "header.json").exists() and not (tmp_path / "rows.bin").exists()
 
 
 def test_a_worker_with_other_code_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
+    planned = building.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
     monkeypatch.setattr(module, "code_fingerprint", lambda *modules: "other")
     with pytest.raises(DataError, match="runs other code than the one that plans the store"):
-        module.teach_log(("log_b", LOGS["log_b"]), made.work)
+        module.teach_log(("log_b", LOGS["log_b"]), planned.pieces[0].work)
 
 
 def test_a_cache_that_was_made_again_since_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
+    planned = building.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
     monkeypatch.setattr(FakeCache, "fingerprint", "beef")
     with pytest.raises(DataError, match=r"made again since .*fingerprint beef, planned with cafe\).*teach again"):
-        module.teach_log(("log_b", LOGS["log_b"]), made.work)
+        module.teach_log(("log_b", LOGS["log_b"]), planned.pieces[0].work)
     assert FakeCache.read == [] and not list(tmp_path.rglob("*.shard"))
 
 
 def test_planning_with_another_vocabulary_leaves_work_that_is_under_way_alone(tmp_path: Path) -> None:
     settings = {"protocol_name": "epdms_v2", "human_filter": True}
-    made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, **settings)  # type: ignore[arg-type]
-    module.plan(vocabulary(1), SPLIT, Path("c"), tmp_path, **settings)  # type: ignore[arg-type]
+    planned = building.plan(vocabulary(), SPLIT, Path("c"), tmp_path, **settings)  # type: ignore[arg-type]
+    building.plan(vocabulary(1), SPLIT, Path("c"), tmp_path, **settings)  # type: ignore[arg-type]
     for item in LOGS.items():
-        module.teach_log(item, made.work)
-    module.finish(made)
+        module.teach_log(item, planned.pieces[0].work)
+    planned.finish()
     assert files(tmp_path) == files(build(tmp_path / "alone").path)
 
 
 def test_a_process_opens_the_cache_once(tmp_path: Path) -> None:
-    made = module.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
+    planned = building.plan(vocabulary(), SPLIT, Path("c"), tmp_path, protocol_name="epdms_v2", human_filter=True)
     before = FakeCache.opened
     for item in LOGS.items():
-        module.teach_log(item, made.work)
+        module.teach_log(item, planned.pieces[0].work)
     assert FakeCache.opened - before == 1 and FakeCache.read == list(LOGS)
 
 

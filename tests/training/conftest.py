@@ -22,7 +22,7 @@ from navforge.models.heads.hydra_mdp import HydraMdpConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner import PlannerConfig
 from navforge.scoring.against_reference import Scores
-from navforge.teacher import teach
+from navforge.teacher import build, teach
 from navforge.training import run_inputs as material
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.run_config import RunConfig
@@ -126,6 +126,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     """Builds run configs over made-up splits `train` and `val`, with vocabulary and teacher stores on disk."""
     torch.set_num_threads(1)  # as ranks have it: sums of several threads differ in the last bits
     monkeypatch.setattr(teach, "MetricCache", FakeCache)
+    monkeypatch.setattr(build, "MetricCache", FakeCache)
     monkeypatch.setattr(teach, "score_entries", fake_scores)
     monkeypatch.setattr(material, "MetricCache", FakeCache)
     monkeypatch.setattr(material, "load_split", lambda name, data, allow_missing=False: SPLITS[name])
@@ -135,7 +136,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     vocabulary = Vocabulary(poses)
     vocabulary.save(tmp_path / "vocabulary.npy")
     for name, split in SPLITS.items():
-        teach.teach(
+        build.teach(
             vocabulary,
             split,
             tmp_path,

@@ -35,7 +35,6 @@ VERBS = {
     "vocab": "cluster a split's human trajectories into a vocabulary (.npy)",
     "vocab report": "what a vocabulary can do: limits, distance to human trajectories, oracle scores; draws it",
     "teach": "score a vocabulary on a split into a teacher store; resumes",
-    "teach-task": "one task of a job array; batch scripts of teach call it",
     "build-task": "one task of a job array; batch scripts of executor=slurm call it",
     "import-teacher": "a published teacher table (a pickle: GTRS, Hydra-MDP) as a teacher store",
     "export-teacher": "a teacher store as the pickled table that public code loads",
@@ -55,7 +54,7 @@ VERBS = {
     "demo": "end-to-end demo on a built-in synthetic world: town, cache, teach, train, evaluate, report; resumes",
 }
 """Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, `a-b` in `cli/a_b.py`."""
-HIDDEN = ("rank", "teach-task", "build-task")
+HIDDEN = ("rank", "build-task")
 """Verbs that are not for people."""
 
 
