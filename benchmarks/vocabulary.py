@@ -131,7 +131,7 @@ def copied_logs(name: str, data: DataConfig, folder: Path, copies: int) -> tuple
     target.mkdir(parents=True)
     assert data.logs is not None  # the split was read from there
     for log in split.logs:
-        with open(data.logs / name / f"{log}{LOG_ENDING}", "rb") as file:
+        with open(data.log_root() / name / f"{log}{LOG_ENDING}", "rb") as file:
             frames: list[dict[str, Any]] = pickle.load(file)  # its own data: real logs beside the checkout, or a town
         for copy in range(copies):
             for frame in frames:

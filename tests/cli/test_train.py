@@ -28,7 +28,7 @@ BYGONE = f"{socket.gethostname()}.{os.getpid()}.1"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     monkeypatch.setattr(start, "local_job", lambda: BYGONE)
-    monkeypatch.setattr(snapshot, "take", lambda code: code.mkdir(exist_ok=True))
+    monkeypatch.setattr(snapshot, "take", lambda code, **_: code.mkdir(exist_ok=True))
     monkeypatch.setattr(snapshot, "is_current", lambda code, **_: False)
     return RunFolder(tmp_path / "run")
 
