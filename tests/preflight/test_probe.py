@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from torch._utils import ExceptionWrapper
+
+from navforge.core.errors import DataError
 from navforge.preflight import machine
 from navforge.preflight.finding import OK, REFUSED, WARNING, refused
-from navforge.preflight.probe import interpret
+from navforge.preflight.probe import finding_of, interpret, probe
 from navforge.preflight.steps import StepCost, StepSample
 
 STEP = StepCost(device="CPU", on_gpu=False, samples=(), parameters=1, buffer_bytes=0)
@@ -64,3 +71,51 @@ def test_memory_of_this_machine() -> None:
     available, _ = machine.available_memory()
     total, source = machine.total_memory()
     assert 0 < available <= total and source
+
+
+def in_a_worker(error: Exception) -> Exception:
+    """The error as torch raises it again in the rank."""
+    try:
+        try:
+            raise error
+        except Exception:
+            ExceptionWrapper(where="in DataLoader worker process 0").reraise()
+    except Exception as again:
+        return again
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "remedy"),
+    [
+        (
+            FileNotFoundError(2, "No such file or directory", "/data/a.jpg"),
+            "loading fails: /data/a.jpg: No such file or directory",
+            "check the path",
+        ),
+        (OSError(24, "Too many open files"), "loading fails: Too many open files", "ulimit -n"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "loading fails: Resource temporarily", "ulimit -u"),
+        (
+            in_a_worker(PermissionError(13, "Permission denied", "/data/a.jpg")),
+            "a loader worker fails: [Errno 13] Permission denied: '/data/a.jpg'",
+            "who may read",
+        ),
+        (in_a_worker(DataError("/data/a.jpg is damaged; copy it again")), "/data/a.jpg is damaged", "copy it again"),
+        (in_a_worker(KeyError("panorama")), "a loader worker fails: KeyError: 'panorama'", "training would end"),
+        (MemoryError(), "loading fails: out of memory", "fewer train.loader_workers"),
+    ],
+)
+def test_an_error_of_the_probe_or_a_worker_is_a_refusal_of_one_line(error: Exception, says: str, remedy: str) -> None:
+    found = finding_of(error, "loading")
+    assert (found.check, found.level) == ("loading", REFUSED)
+    assert found.message.startswith(says) and "\n" not in found.message and remedy in found.remedy
+
+
+def test_a_probe_that_cannot_be_started_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_pipe(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Pipe", no_pipe)
+    request: Any = SimpleNamespace(seconds=1.0)
+    (found,) = probe(request).findings
+    assert found.level == REFUSED and found.message == "the probe cannot be started: Too many open files"

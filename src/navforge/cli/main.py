@@ -9,13 +9,10 @@ that order; every key may also be written `--key value` (see `cli.argv`). A verb
 
 from __future__ import annotations
 
-import errno
 import importlib
-import shutil
 import signal
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from types import ModuleType
 
 from rich.table import Table
@@ -24,6 +21,7 @@ from navforge.cli.argv import plain, to_overrides, usage
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError, Deferred, NavforgeError
 from navforge.core.interrupts import Terminated, interruptible
+from navforge.core.os_errors import describe_os_error
 from navforge.core.screen import say, screen
 from navforge.core.semaphores import name_semaphores, remove_leftovers
 
@@ -99,7 +97,7 @@ def _run(words: list[str]) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        say(f"navforge: error: {_describe(error)}", file=sys.stderr)
+        say(f"navforge: error: {'; '.join(describe_os_error(error))}", file=sys.stderr)
         return 2
 
 
@@ -112,36 +110,6 @@ def _configure(verb: str, module: ModuleType, words: list[str]) -> object:
     template = module.template if hasattr(module, "template") else lambda _: module.Config
     overrides = to_overrides(words, configs.leaves(template(plain(words))), positional)
     return module.configure(overrides) if hasattr(module, "configure") else configs.merge(module.Config, overrides)
-
-
-def _describe(error: OSError) -> str:
-    """One line of an error of the file system: where, what, and what to do.
-
-    A file that is written in one piece (`core.files.atomic_path`) carries its final name second.
-    """
-    path = error.filename2 if error.filename2 is not None else error.filename
-    name = path.decode(errors="replace") if isinstance(path, bytes) else str(path)
-    return f"{name}: {error.strerror or type(error).__name__}; {_remedy(error, name)}"
-
-
-def _free_space(path: str) -> str:
-    folder = next((parent for parent in Path(path).absolute().parents if parent.is_dir()), Path("/"))
-    return f"{shutil.disk_usage(folder).free / 1e6:.1f} MB are free in {folder}"
-
-
-def _remedy(error: OSError, path: str) -> str:
-    match error:
-        case IsADirectoryError():
-            return "a folder is there where a file is expected: give another path"
-        case NotADirectoryError() | FileExistsError():
-            return "a file is there where a folder is expected: give another path or move the file away"
-        case FileNotFoundError():
-            return "check the path"
-        case PermissionError():
-            return "check who may read and write there"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full ({_free_space(path)}): make room and run the same command again"
-    return "check the path and the disk"
 
 
 def _split_verb(words: list[str]) -> tuple[str, list[str]]:

@@ -13,7 +13,7 @@ from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
 from navforge.models.planner import planner_to_dict
-from navforge.preflight.finding import Finding, ok, refused, warning
+from navforge.preflight.finding import Finding, ok, refused, refused_by, warning
 from navforge.runs.folder import LAST, RunFolder
 from navforge.teacher.store import TeacherStore
 from navforge.training.run_config import RunConfig
@@ -252,10 +252,9 @@ def _resume(config: RunConfig, fingerprints: dict[str, str | None]) -> Iterator[
 
 
 def _try(check: str, function: Callable[[], ValueT], findings: list[Finding]) -> ValueT | None:
-    """The function's value; a NavforgeError becomes a refusal, whose remedy is what stands behind its semicolon."""
+    """The function's value; None and a refusal where it cannot be had."""
     try:
         return function()
-    except NavforgeError as error:
-        message, _, remedy = str(error).rpartition("; ")
-        findings.append(refused(check, message or str(error), remedy if message else _REMEDIES[check]))
+    except (NavforgeError, OSError) as error:
+        findings.append(refused_by(check, error, _REMEDIES[check]))
         return None

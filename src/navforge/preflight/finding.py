@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from navforge.core.errors import NavforgeError
+from navforge.core.os_errors import describe_os_error
 from navforge.training.run_config import RunConfig
 
 OK, WARNING, REFUSED = "ok", "warning", "refused"
@@ -45,6 +46,14 @@ def refused(check: str, message: str, remedy: str) -> Finding:
     return Finding(check=check, level=REFUSED, message=message, remedy=remedy)
 
 
+def refused_by(check: str, error: NavforgeError | OSError, remedy: str = "see the message") -> Finding:
+    """An error as a refusal; the remedy of a NavforgeError is what stands behind its last semicolon, else `remedy`."""
+    if isinstance(error, OSError):
+        return refused(check, *describe_os_error(error))
+    message, _, own = str(error).rpartition("; ")
+    return refused(check, message, own) if message else refused(check, own, remedy)
+
+
 @dataclass(frozen=True)
 class Report:
     """All findings of a preflight, and the figures they rest on."""
@@ -54,6 +63,10 @@ class Report:
     """Plain values by name (see `submission.figures`); what was not measured is absent."""
     config: RunConfig | None = None
     """The run's config with numbers for what was `auto`."""
+    command: str | None = None
+    """The training command that was judged without its run, where it is another program's."""
+    not_judged: tuple[str, ...] = ()
+    """Checks that need the run."""
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -82,9 +95,15 @@ class Report:
             "refused": bool(self.refused),
             "findings": [asdict(finding) for finding in self.findings],
             "figures": self.figures,
+            **({} if self.command is None else {"command": self.command, "not_judged": list(self.not_judged)}),
         }
 
 
 def join(parts: Iterable[Iterable[Finding]]) -> tuple[Finding, ...]:
     """Findings of several checks in one tuple."""
     return tuple(finding for part in parts for finding in part)
+
+
+def in_order(findings: Iterable[Finding], names: Sequence[str]) -> tuple[Finding, ...]:
+    """Findings in the order of their checks' names."""
+    return tuple(sorted(findings, key=lambda finding: names.index(finding.check)))

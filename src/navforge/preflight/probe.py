@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from navforge.core.errors import NavforgeError
+from navforge.core.os_errors import describe_os_error
+from navforge.core.sizes import write_size
 from navforge.preflight.estimate import load_in_words, seconds
-from navforge.preflight.finding import REFUSED, Finding, ok, refused, warning
-from navforge.preflight.memory import gib
+from navforge.preflight.finding import REFUSED, Finding, ok, refused, refused_by, warning
 from navforge.preflight.request import LOADING, STAGES, STEP, Measured, Request
 from navforge.preflight.steps import StepCost, StepSample
 
@@ -23,11 +24,15 @@ from navforge.preflight.steps import StepCost, StepSample
 def probe(request: Request) -> Measured:
     """Run the measurements; what kills the process is a finding."""
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(request, sending), daemon=False, name="navforge-preflight")
     began = loading = time.monotonic()
     end = began + request.seconds
-    process.start()
+    try:
+        receiving, sending = context.Pipe(duplex=False)
+        process = context.Process(target=_measure, args=(request, sending), daemon=False, name="navforge-preflight")
+        process.start()
+    except OSError as error:
+        message, remedy = describe_os_error(error)
+        return Measured(findings=(refused(LOADING, f"the probe cannot be started: {message}", remedy),))
     sending.close()
     received: list[tuple[str, Any]] = []
     try:
@@ -45,7 +50,7 @@ def probe(request: Request) -> Measured:
                 process.kill()  # nothing is left to wait for
                 process.join()
                 return interpret(received, 0, late=False, limit_s=request.seconds)
-    except EOFError:
+    except (EOFError, OSError):  # it ended, perhaps in the middle of a message
         process.join(5.0)
     late = process.is_alive()
     if late:
@@ -94,7 +99,7 @@ def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool,
 
 def _step_finding(sample: StepSample, device: str) -> Finding:
     """The largest measured step, and whether the machine was busy."""
-    words = f"{sample.batch_size} scenes: {sample.time.written(seconds)}, {gib(sample.peak_bytes)} on {device}"
+    words = f"{sample.batch_size} scenes: {sample.time.written(seconds)}, {write_size(sample.peak_bytes)} on {device}"
     if not sample.busy:
         return ok(STEP, words)
     got = f"a thread gets {sample.share:.0%} of a CPU" if sample.share < 1 else "repeats differ"
@@ -127,16 +132,28 @@ def _measure(request: Request, connection: Connection) -> None:
 
     try:
         measuring.measure(request, send, deadline)
-    except NavforgeError as error:
-        message, _, remedy = str(error).rpartition("; ")
-        send("finding", refused(STAGES[stage[0]], message or str(error), remedy if message else "see the message"))
-    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError, IndexError) as error:
-        # The boundary to code under test: whatever it raises is what the run would raise.
+    except Exception as error:  # the boundary to code under test: whatever it raises is what the run would raise
         contract.show_users_traceback(error, request.config.planner)
-        send(
-            "finding",
-            refused(
-                STAGES[stage[0]], f"{stage[0]} fails: {type(error).__name__}: {error}", "mend it; training would end so"
-            ),
-        )
+        send("finding", finding_of(error, stage[0]))
     send("done", None)
+
+
+def finding_of(error: Exception, stage: str) -> Finding:
+    """What the run would end by, as a refusal of the stage's check.
+
+    An error of a loader worker comes with the worker's traceback as its text, of which the last line is the error.
+    """
+    check, text = STAGES[stage], str(error)
+    where = stage
+    if "in DataLoader worker process" in text:
+        where = "a loader worker"
+        text = text.strip().splitlines()[-1].removeprefix(f"{type(error).__module__}.").strip()
+        text = text.removeprefix(f"{type(error).__name__}: ")
+    if isinstance(error, NavforgeError):
+        return refused_by(check, type(error)(text))
+    if isinstance(error, OSError):
+        message, remedy = describe_os_error(error) if error.strerror else (text, describe_os_error(error)[1])
+        return refused(check, f"{where} fails: {message}", remedy)
+    if isinstance(error, MemoryError):
+        return refused(check, f"{where} fails: out of memory", _less_memory(stage, ()))
+    return refused(check, f"{where} fails: {type(error).__name__}: {text}", "correct it; training would end by it")
