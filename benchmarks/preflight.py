@@ -27,7 +27,7 @@ from common import ROOT
 from rich.console import Console
 from rich.table import Table
 
-from navforge.preflight.memory import gib
+from navforge.core.sizes import write_size
 
 AGENTS = ("ego_mlp", "hydra_mdp_tiny", "transfuser_tiny", "hydra_mdp_tiny+accumulate", "transfuser_tiny+bf16")
 """Planner, and after `+` a variant of its training."""
@@ -86,7 +86,19 @@ def _cell(agent: str, batch: int, options: Any, files: Path, environ: dict[str, 
     figures = json.loads(report.read_text())["figures"]
     real_s, real_bytes = _train(environ, words, out)
     if "duration_s" not in figures:
-        return (agent, str(batch), str(options.load), "unknown", "", f"{real_s:.1f} s", "", "", "", gib(real_bytes), "")
+        return (
+            agent,
+            str(batch),
+            str(options.load),
+            "unknown",
+            "",
+            f"{real_s:.1f} s",
+            "",
+            "",
+            "",
+            write_size(real_bytes),
+            "",
+        )
     value, (low, high) = figures["duration_s"], figures["duration_range_s"]
     held = figures["host_bytes"]
     return (
@@ -98,8 +110,8 @@ def _cell(agent: str, batch: int, options: Any, files: Path, environ: dict[str, 
         f"{real_s:.1f} s",
         f"{value / real_s:.2f}",
         "yes" if low <= real_s <= high else "NO",
-        gib(held),
-        gib(real_bytes),
+        write_size(held),
+        write_size(real_bytes),
         f"{held / real_bytes:.2f}",
     )
 

@@ -1,4 +1,4 @@
-"""The list of checks against the documentation and against facts that refuse nothing."""
+"""The list of checks against the documentation and against context that refuse nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from navforge.preflight.checks import CHECKS, NAMES, WHILE_MEASURING
-from navforge.preflight.context import Facts
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import REFUSED
 from navforge.preflight.machine import this_machine
 from navforge.training.run_config import RunConfig
@@ -28,8 +28,8 @@ def test_every_check_says_what_it_refuses() -> None:
 
 
 def test_findings_carry_the_name_of_their_check(make_config: Callable[..., RunConfig]) -> None:
-    facts = Facts(config=make_config(), machine=this_machine(), visible_gpus=0)
+    context = PreflightContext(config=make_config(), machine=this_machine(), visible_gpus=0)
     for check in CHECKS:
-        found = list(check.find(facts))
+        found = list(check.find(context))
         assert {finding.check for finding in found} <= {check.name}
         assert not [finding for finding in found if finding.level == REFUSED], check.name

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from navforge.preflight.context import Facts
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.estimate import Estimate, Repeats, between
 from navforge.preflight.finding import OK, WARNING
 from navforge.preflight.machine import this_machine
@@ -71,9 +71,9 @@ def test_a_busy_machine_is_named() -> None:
 
 def test_a_batch_larger_than_the_split_takes_what_the_split_takes(make_config: Callable[..., RunConfig]) -> None:
     loader = LoaderCost(rank_bytes=0, worker_bytes=0, example_bytes=1, examples_per_s=1e9)
-    known = Facts(config=make_config(batch_size=500, epochs=4), machine=this_machine(), loader=loader, step=COST)
-    facts = replace(known, scenes=10, start_s=6.0)
-    assert facts.batch == 10 and facts.epoch is not None and facts.duration is not None
-    assert facts.epoch.value == pytest.approx(2.0)
-    assert facts.duration.value == pytest.approx(4 * 2.0 + 6.0)
-    assert (facts.duration.low, facts.duration.high) == pytest.approx((4 * 1.0 + 3.0, 4 * 3.0 + 12.0))
+    config = make_config(batch_size=500, epochs=4)
+    context = PreflightContext(config=config, machine=this_machine(), loader=loader, step=COST, scenes=10, start_s=6.0)
+    assert context.batch == 10 and context.epoch is not None and context.duration is not None
+    assert context.epoch.value == pytest.approx(2.0)
+    assert context.duration.value == pytest.approx(4 * 2.0 + 6.0)
+    assert (context.duration.low, context.duration.high) == pytest.approx((4 * 1.0 + 3.0, 4 * 3.0 + 12.0))

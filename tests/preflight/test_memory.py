@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from navforge.core.sizes import GIB
 from navforge.preflight.finding import OK, REFUSED, WARNING
 from navforge.preflight.memory import (
-    GIB,
     HostPlan,
     LoaderCost,
     check_memory,

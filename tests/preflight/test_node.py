@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.preflight.context import Facts
+from navforge.core.sizes import GIB
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import PreflightError, Report, refused
 from navforge.preflight.machine import this_machine
-from navforge.preflight.memory import GIB, LoaderCost
+from navforge.preflight.memory import LoaderCost
 from navforge.preflight.node import on_node
 from navforge.preflight.record import FILE, read_record, write_record
 from navforge.preflight.steps import StepCost, StepSample
@@ -69,8 +70,8 @@ def test_a_run_for_more_ranks_than_were_started(make_config: Callable[..., RunCo
 
 def test_measured_memory_is_held_against_the_job_on_the_node(make_config: Callable[..., RunConfig]) -> None:
     config = make_config(nodes=2, devices=2, loader_workers=4, val_split="val")
-    facts = Facts(config=config, machine=this_machine(), loader=LOADER, step=STEP)
-    write_record(config.out, Report(()), facts, ())
+    context = PreflightContext(config=config, machine=this_machine(), loader=LOADER, step=STEP)
+    write_record(config.out, Report(()), context, ())
     assert levels(checked(config, TWO_BY_TWO))["host_memory"] == "ok"
     tight = {**TWO_BY_TWO, "SLURM_MEM_PER_NODE": "6144"}
     report = checked(config, tight)
@@ -82,7 +83,7 @@ def test_measured_memory_is_held_against_the_job_on_the_node(make_config: Callab
 def test_what_was_accepted_before_submission_is_accepted_on_the_node(make_config: Callable[..., RunConfig]) -> None:
     config = make_config(nodes=2, devices=2, cache=Path("/nowhere/cache"))
     assert [f.check for f in checked(config, TWO_BY_TWO).refused] == ["paths"]
-    write_record(config.out, Report(()), Facts(config=config, machine=this_machine()), ["paths"])
+    write_record(config.out, Report(()), PreflightContext(config=config, machine=this_machine()), ["paths"])
     report = checked(config, TWO_BY_TWO)
     report.require()
     (found,) = [f for f in report.findings if f.check == "paths"]
@@ -103,8 +104,8 @@ def test_ranks_of_another_launcher_inside_a_job_are_not_counted_as_tasks(
 
 def test_record_round_trip_and_damage(make_config: Callable[..., RunConfig]) -> None:
     config = make_config()
-    facts = Facts(config=config, machine=this_machine(), loader=LOADER, step=STEP)
-    write_record(config.out, Report((refused("disk", "full", "make room"),)), facts, ["gpus"])
+    context = PreflightContext(config=config, machine=this_machine(), loader=LOADER, step=STEP)
+    write_record(config.out, Report((refused("disk", "full", "make room"),)), context, ["gpus"])
     record = read_record(config.out)
     assert (record.loader, record.step, record.accepted) == (LOADER, STEP, ("gpus",))
     assert json.loads((config.out / FILE).read_text())["refused"] is True

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.preflight.script import GIB, Script, read_script
+from navforge.core.sizes import GIB
+from navforge.preflight.script import Script, read_script
 
 SOUND = """#!/bin/bash
 #SBATCH --job-name=hydra
@@ -77,7 +78,7 @@ def test_ways_to_ask(tmp_path: Path, old: str, new: str, field: str, value: obje
     ("text", "says"),
     [
         ("#!/bin/bash\nsrun navforge train\n", "no #SBATCH"),
-        ("#SBATCH -N 1\nsrun python other.py\n", "does not call navforge train"),
+        ("#SBATCH -N 1\nsrun ./other.sh\n", "has no command that trains"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -97,7 +98,8 @@ def test_other_files_are_refused(tmp_path: Path, text: str, says: str) -> None:
 def test_the_command_is_found_among_others(tmp_path: Path, command: str, verb: str, srun: bool) -> None:
     around = '#SBATCH -N 1\necho navforge rank comes\n{}\ntrue # navforge train x\necho "navforge train ended"\n'
     found = read(tmp_path, around.format(command))
-    assert (found.verb, found.allocation.srun, found.allocation.supervised) == (verb, srun, verb == "train")
+    launcher = "navforge train" if verb == "train" else None
+    assert (found.verb, found.allocation.srun, found.allocation.launcher) == (verb, srun, launcher)
     assert found.words == (("devices=4",) if verb == "train" else ())
 
 

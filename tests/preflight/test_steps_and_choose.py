@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 import torch
 
+from navforge.core.sizes import GIB
 from navforge.models.encoders.ego_status import EgoStatusConfig
 from navforge.models.heads.mlp import MlpHeadConfig
 from navforge.models.planner import PlannerConfig
 from navforge.preflight.choose import choose
-from navforge.preflight.context import Facts
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import OK, REFUSED, WARNING, Finding
 from navforge.preflight.machine import Machine
-from navforge.preflight.memory import GIB, LoaderCost
+from navforge.preflight.memory import LoaderCost
 from navforge.preflight.stepping import count_bytes
 from navforge.preflight.steps import StepCost, StepSample, check_gpu_memory, fitting_batch, largest_batch, line
 from navforge.training.config import TrainConfig
@@ -83,13 +84,13 @@ def test_gpu_memory_counted(batch: int, level: str, says: str) -> None:
     assert found.level == level and says in found.message
 
 
-def facts(make_config: Callable[..., RunConfig], step: StepCost | None, **changes: Any) -> Facts:
+def context(make_config: Callable[..., RunConfig], step: StepCost | None, **changes: Any) -> PreflightContext:
     config = make_config(devices=4, accelerator="auto", **{"batch_size": None, "loader_workers": None, **changes})
-    return Facts(config=config, machine=NODE, loader=LOADER, step=step, scenes=100_000)
+    return PreflightContext(config=config, machine=NODE, loader=LOADER, step=step, scenes=100_000)
 
 
 def test_auto_on_a_measured_gpu(make_config: Callable[..., RunConfig]) -> None:
-    config, findings = choose(facts(make_config, ON_GPU))
+    config, findings = choose(context(make_config, ON_GPU))
     # 92 % of 44 GiB holds 4 + 36 GiB, the next multiple of 8 below is 32; a step of 32 takes 1.7 s, so 40 scenes/s per
     # worker need one of them, a quarter faster.
     assert (config.train.batch_size, config.train.loader_workers) == (32, 1)
@@ -97,25 +98,25 @@ def test_auto_on_a_measured_gpu(make_config: Callable[..., RunConfig]) -> None:
 
 
 def test_auto_away_from_the_gpu_is_careful(make_config: Callable[..., RunConfig]) -> None:
-    config, findings = choose(facts(make_config, COUNTED))
+    config, findings = choose(context(make_config, COUNTED))
     assert config.train.batch_size == 56, "0.7 x 44 GiB holds 2 + 57 x 0.5"
     assert config.train.loader_workers == 7, "8 CPUs per rank, one for the rank; the step time is not known"
     assert "not measured on the GPU" in findings[0].message and "not known" in findings[1].message
 
 
 def test_auto_gives_up_where_nothing_is_known(make_config: Callable[..., RunConfig]) -> None:
-    config, findings = choose(facts(make_config, None))
+    config, findings = choose(context(make_config, None))
     assert config.train.batch_size is None and {finding.level for finding in findings} >= {REFUSED}
     assert all(finding.remedy for finding in findings if finding.level == REFUSED)
 
 
 def test_numbers_that_were_given_stay(make_config: Callable[..., RunConfig]) -> None:
-    config, findings = choose(facts(make_config, ON_GPU, batch_size=5, loader_workers=3))
+    config, findings = choose(context(make_config, ON_GPU, batch_size=5, loader_workers=3))
     assert (config.train.batch_size, config.train.loader_workers, findings) == (5, 3, [])
 
 
 def test_workers_stay_within_memory(make_config: Callable[..., RunConfig]) -> None:
-    given = facts(make_config, COUNTED, batch_size=8)
+    given = context(make_config, COUNTED, batch_size=8)
     tight = replace(given, machine=replace(NODE, memory_bytes=32 * GIB))
     config, findings = choose(tight)
     assert config.train.loader_workers is not None and 0 < config.train.loader_workers < 7
@@ -123,7 +124,7 @@ def test_workers_stay_within_memory(make_config: Callable[..., RunConfig]) -> No
 
 
 def test_no_worker_where_loading_takes_no_time(make_config: Callable[..., RunConfig]) -> None:
-    quick = replace(facts(make_config, ON_GPU, batch_size=8), loader=replace(LOADER, examples_per_s=10_000.0))
+    quick = replace(context(make_config, ON_GPU, batch_size=8), loader=replace(LOADER, examples_per_s=10_000.0))
     config, _ = choose(quick)
     assert config.train.loader_workers == 0
 

@@ -14,14 +14,15 @@ import pytest
 import torch
 
 from navforge.cli.main import main
+from navforge.core.sizes import GIB
 from navforge.models.planner import PlannerConfig
 from navforge.preflight import probe
-from navforge.preflight.context import Facts
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.contract import check_planner
 from navforge.preflight.files import open_files
 from navforge.preflight.finding import REFUSED, Finding
 from navforge.preflight.machine import this_machine
-from navforge.preflight.memory import GIB, LOADERS_TOGETHER, HostPlan, LoaderCost, check_memory
+from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost, check_memory
 from navforge.preflight.node import on_node
 from navforge.preflight.request import Request
 from navforge.training.config import TrainConfig
@@ -263,5 +264,5 @@ def test_an_agent_whose_features_are_lists_on_the_real_road(
 
 
 def test_facts_count_the_loaders_of_this_project(make_config: Callable[..., RunConfig]) -> None:
-    facts = Facts(config=make_config(val_split="val"), machine=this_machine())
-    assert facts.host_plan(4, 2).loaders == LOADERS_TOGETHER
+    context = PreflightContext(config=make_config(val_split="val"), machine=this_machine())
+    assert context.host_plan(4, 2).loaders == LOADERS_TOGETHER

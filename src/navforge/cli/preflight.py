@@ -15,6 +15,7 @@ from navforge.core.files import write_json
 from navforge.core.screen import screen
 from navforge.preflight import submission
 from navforge.preflight.script import read_script
+from navforge.preflight.script_checks import check_script
 from navforge.preflight.table import show
 from navforge.runs import exits
 from navforge.runs.folder import RunFolder
@@ -22,6 +23,8 @@ from navforge.training.run_config import RunConfig, read_run_config
 
 NOT_THE_RUN = ("launch", "cluster", "time_limit", "code", "preflight", "force", "script", "json")
 """Keys of a script's command that say how it starts, which here the script itself does."""
+JSON_HELP = "file for findings and figures as JSON"
+FORCE_HELP = "checks whose refusal is accepted, by name"
 SCRIPT_HELP = "batch script to check; keys of its navforge command count unless given here"
 
 
@@ -30,25 +33,35 @@ class Config(train.Config):
     """Keys of `navforge train`, a batch script, and where to write the report."""
 
     script: Path | None = key(None, SCRIPT_HELP)
-    json: Path | None = key(None, "file for findings and figures as JSON")
+    json: Path | None = key(None, JSON_HELP)
 
     def __post_init__(self) -> None:
         if self.script is None:
             super().__post_init__()
 
 
-def configure(words: Sequence[str]) -> Config:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScriptConfig:
+    """Keys for a batch script that calls another trainer."""
+
+    script: Path = key(help=SCRIPT_HELP)
+    json: Path | None = key(None, JSON_HELP)
+    force: tuple[str, ...] = key((), FORCE_HELP)
+
+
+def configure(words: Sequence[str]) -> Config | ScriptConfig:
     """As `train.configure`; words of a batch script's command stand behind those given."""
     given = {word.partition("=")[0]: word for word in words}
-    if "script" not in given:
-        found: tuple[str, ...] = ()
-    else:
+    of_script: tuple[str, ...] = ()
+    if "script" in given:
         path = Path(given["script"].partition("=")[2])
         script = read_script(path)
-        found = script.words
+        if script.trainer is not None:
+            return _of_other_trainer(path, script.trainer.name, words)
         if "agent" not in given and script.verb == "rank":
             return _of_run_folder(_run_config_file(path, script.run), words)
-    later = [word for word in found if word.partition("=")[0] not in (*given, *NOT_THE_RUN)]
+        of_script = script.words
+    later = [word for word in of_script if word.partition("=")[0] not in (*given, *NOT_THE_RUN)]
     words = [*words, *later]
     if not any(word.startswith("agent=") for word in words):
         train.configure(words)  # says which agents there are
@@ -80,6 +93,17 @@ def _run_config_file(script: Path, run: str | None) -> Path:
     )
 
 
+def _of_other_trainer(script: Path, command: str, words: Sequence[str]) -> ScriptConfig:
+    fields = {field.name for field in dataclasses.fields(ScriptConfig)}
+    for word in words:
+        if word.partition("=")[0] not in fields:
+            raise ConfigError(
+                f"{word}: {script} calls {command}, for which keys of navforge train mean nothing; give only script=, "
+                "json= and force=, or a script that calls navforge"
+            )
+    return configs.merge(ScriptConfig, words)
+
+
 def template(words: Sequence[str]) -> type[Config]:
     """What `--help` describes."""
     bases = (train.template(words), Config)
@@ -93,11 +117,16 @@ def _of_run_folder(written: Path, words: Sequence[str]) -> Config:
     return configs.merge(Config(**values, script=written), words)
 
 
-def run(config: Config) -> int:
+def run(config: Config | ScriptConfig) -> int:
     """Print the table; exit status 2 where the job is refused."""
-    job = None if config.script is None else read_script(config.script).allocation
-    profile = None if config.script is not None else train.profile_of(config)
-    report = submission.run(train.run_config(config), profile=profile, job=job, force=config.force)
+    script = None if config.script is None else read_script(config.script)
+    if isinstance(config, ScriptConfig):
+        assert script is not None and script.trainer is not None
+        report = check_script(script.allocation, script.trainer, config.force)
+    else:
+        profile = train.profile_of(config) if script is None else None
+        job = None if script is None else script.allocation
+        report = submission.run(train.run_config(config), profile=profile, job=job, force=config.force)
     if config.json is not None:
         write_json(config.json, report.to_dict())
     show(report, screen())

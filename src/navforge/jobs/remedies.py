@@ -6,10 +6,9 @@ import re
 import shlex
 from datetime import timedelta
 
+from navforge.core.sizes import GIB, parse_size
 from navforge.jobs.evidence import Evidence
 from navforge.slurm import durations
-
-_MEMORY_GB = {"": 1 / 1024, "K": 1 / 1024**2, "M": 1 / 1024, "G": 1.0, "T": 1024.0}
 
 
 def quoted(evidence: Evidence) -> str:
@@ -37,9 +36,8 @@ def more_memory(evidence: Evidence, factor: float = 1.5) -> str | None:
 
 def requested_memory_gb(evidence: Evidence) -> float | None:
     """GiB per node the script asked for."""
-    found = _option(evidence, "mem")
-    match = re.fullmatch(r"(\d+)([KMGT]?)B?", found or "")
-    return int(match[1]) * _MEMORY_GB[match[2]] if match else None
+    size = parse_size(_option(evidence, "mem") or "", unit="M")
+    return None if size is None else size / GIB
 
 
 def memory_words(gigabytes: float) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-MIB = 1 << 20
+from navforge.core.sizes import MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ class Allocation:
     """`job 42`, or the script's name."""
     srun: bool
     """Whether the ranks are started by srun."""
-    supervised: bool = False
-    """Whether one process, `navforge train`, starts all ranks by itself."""
+    launcher: str | None = None
+    """Program that starts all ranks of a node by itself, such as `navforge train`; None: each task is a rank."""
     nodes: int = 1
     tasks: int = 1
     """Processes srun starts in all."""
@@ -40,6 +40,8 @@ class Allocation:
     partition: str | None = None
     account: str | None = None
     requeue: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """Variables that a batch script sets."""
 
 
 def from_environment(environ: Mapping[str, str]) -> Allocation | None:

@@ -1,4 +1,7 @@
-"""The checks, in the order of the table. To add one: a function in the module of its family, and a line here."""
+"""The checks, in the order of the table: what each needs of the context, and what it refuses.
+
+To add one: a function from numbers to findings in the module of its family, and a function with `_check` here.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from navforge.core.errors import ConfigError
 from navforge.preflight import disk, duration, files, memory, network, numerics, partition, ranks, steps
-from navforge.preflight.context import Facts
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import Finding
 
 
@@ -18,120 +22,131 @@ class Check:
     name: str
     refuses: str
     """What it refuses, for documentation."""
-    find: Callable[[Facts], Iterable[Finding]]
+    find: Callable[[PreflightContext], Iterable[Finding]]
     on_node: bool = False
     """Whether it is cheap enough, and worth it, to be repeated where a rank runs."""
 
 
-def _tasks(facts: Facts) -> Iterable[Finding]:
-    if facts.allocation is not None:
-        yield from ranks.check_tasks(facts.allocation, facts.config.nodes, facts.config.devices)
+CHECKS: list[Check] = []
+"""What is checked against a context, in the order of the table."""
 
 
-def _placement(facts: Facts) -> Iterable[Finding]:
-    if facts.allocation is not None:
-        yield from ranks.check_placement(facts.allocation, facts.config.nodes, facts.config.devices)
+def _check(
+    name: str, refuses: str, *, on_node: bool = False
+) -> Callable[[Callable[[PreflightContext], Iterable[Finding]]], None]:
+    """Append a function from a context to findings to `CHECKS`."""
+    return lambda find: CHECKS.append(Check(name, refuses, find, on_node))
 
 
-def _srun(facts: Facts) -> Iterable[Finding]:
-    if facts.allocation is not None:
-        yield from ranks.check_srun(facts.allocation)
+@_check("tasks", "another number of tasks or nodes than ranks", on_node=True)
+def _tasks(context: PreflightContext) -> Iterable[Finding]:
+    if context.allocation is not None:
+        yield from ranks.check_tasks(context.allocation, context.config.nodes, context.config.devices)
 
 
-def _gpus(facts: Facts) -> Iterable[Finding]:
-    devices, accelerator = facts.config.devices, facts.config.train.accelerator
-    if facts.allocation is not None:
-        yield from ranks.check_gpus(facts.allocation, devices, accelerator)
-    elif facts.visible_gpus is not None:
-        yield from ranks.check_visible(facts.visible_gpus, devices, accelerator)
+@_check("placement", "tasks that are not, or may not be, spread evenly over the nodes", on_node=True)
+def _placement(context: PreflightContext) -> Iterable[Finding]:
+    if context.allocation is not None:
+        yield from ranks.check_placement(context.allocation, context.config.nodes, context.config.devices)
 
 
-def _cpus(facts: Facts) -> Iterable[Finding]:
-    workers = facts.config.train.loader_workers
+@_check("srun", "one process in a job of several tasks, started without srun", on_node=True)
+def _srun(context: PreflightContext) -> Iterable[Finding]:
+    if context.allocation is not None:
+        yield from ranks.check_srun(context.allocation)
+
+
+@_check("gpus", "ranks without a GPU of their own, GPUs that would stay idle", on_node=True)
+def _gpus(context: PreflightContext) -> Iterable[Finding]:
+    devices, accelerator = context.config.devices, context.config.train.accelerator
+    if context.allocation is not None:
+        yield from ranks.check_gpus(context.allocation, devices, accelerator)
+    elif context.visible_gpus is not None:
+        yield from ranks.check_visible(context.visible_gpus, devices, accelerator)
+
+
+@_check("cpus", "more loader workers than CPUs of a rank", on_node=True)
+def _cpus(context: PreflightContext) -> Iterable[Finding]:
+    workers = context.config.train.loader_workers
     if workers is not None:
-        yield from ranks.check_cpus(workers, facts.cpus_per_rank)
+        yield from ranks.check_cpus(workers, context.cpus_per_rank)
 
 
-def _network(facts: Facts) -> Iterable[Finding]:
-    if facts.machine.here:
-        ranks_in_all = facts.config.nodes * facts.config.devices
-        yield from network.check_network(os.environ, ranks_in_all, on_gpu=facts.on_gpu)
+@_check("network", "environment variables by which ranks could not talk to each other", on_node=True)
+def _network(context: PreflightContext) -> Iterable[Finding]:
+    nodes, devices = context.config.nodes, context.config.devices
+    if context.machine.here:
+        yield from network.check_network(os.environ, nodes, devices, on_gpu=context.on_gpu)
+    elif context.allocation is not None and nodes * devices > 1:
+        yield from network.check_variables(context.allocation.environ, nodes, on_gpu=context.on_gpu)
 
 
-def _partition(facts: Facts) -> Iterable[Finding]:
-    if facts.request is not None and facts.cluster is not None:
-        yield from partition.check_partition(facts.request, facts.cluster)
+@_check("partition", "what the partition does not offer or would never start")
+def _partition(context: PreflightContext) -> Iterable[Finding]:
+    if context.request is not None:
+        yield from partition.check_here(context.request)
 
 
-def _memory(facts: Facts) -> Iterable[Finding]:
-    batch, workers = facts.config.train.batch_size, facts.config.train.loader_workers
-    if facts.loader is not None and batch is not None and workers is not None:
-        plan = facts.host_plan(batch, workers)
-        yield from memory.check_memory(facts.loader, plan, facts.machine.memory_bytes, facts.machine.memory_source)
+@_check("host_memory", "ranks, loader workers and batches above the memory of a node", on_node=True)
+def _memory(context: PreflightContext) -> Iterable[Finding]:
+    batch, workers = context.config.train.batch_size, context.config.train.loader_workers
+    if context.loader is not None and batch is not None and workers is not None:
+        plan = context.host_plan(batch, workers)
+        yield from memory.check_memory(
+            context.loader, plan, context.machine.memory_bytes, context.machine.memory_source
+        )
 
 
-def _shared(facts: Facts) -> Iterable[Finding]:
-    batch, workers = facts.config.train.batch_size, facts.config.train.loader_workers
-    if facts.loader is not None and batch is not None and workers is not None:
-        plan = facts.host_plan(batch, workers)
-        yield from memory.check_shared_memory(facts.loader, plan, facts.machine.shared_memory_bytes)
+@_check("shared_memory", "batches in flight above the free space of /dev/shm", on_node=True)
+def _shared(context: PreflightContext) -> Iterable[Finding]:
+    batch, workers = context.config.train.batch_size, context.config.train.loader_workers
+    if context.loader is not None and batch is not None and workers is not None:
+        plan = context.host_plan(batch, workers)
+        yield from memory.check_shared_memory(context.loader, plan, context.machine.shared_memory_bytes)
 
 
-def _gpu_memory(facts: Facts) -> Iterable[Finding]:
-    batch = facts.config.train.batch_size
-    if facts.on_gpu and facts.step is not None and batch is not None:
-        yield from steps.check_gpu_memory(facts.step, batch, facts.machine.gpu_bytes, facts.machine.gpu_name)
+@_check("gpu_memory", "a step above the memory of one GPU", on_node=True)
+def _gpu_memory(context: PreflightContext) -> Iterable[Finding]:
+    batch = context.config.train.batch_size
+    if context.on_gpu and context.step is not None and batch is not None:
+        yield from steps.check_gpu_memory(context.step, batch, context.machine.gpu_bytes, context.machine.gpu_name)
 
 
-def _disk(facts: Facts) -> Iterable[Finding]:
-    if facts.step is not None and facts.free_bytes is not None:
-        size = disk.checkpoint_bytes(facts.step.parameters, facts.step.buffer_bytes)
-        yield from disk.check_disk(size, facts.config.train.keep_best, facts.free_bytes, facts.config.out)
+@_check("disk", "checkpoints above the free disk space", on_node=True)
+def _disk(context: PreflightContext) -> Iterable[Finding]:
+    if context.step is not None and context.free_bytes is not None:
+        size = disk.checkpoint_bytes(context.step.parameters, context.step.buffer_bytes)
+        yield from disk.check_disk(size, context.config.train.keep_best, context.free_bytes, context.config.out)
 
 
-def _writable(facts: Facts) -> Iterable[Finding]:
-    yield from disk.check_writable(facts.config.out)
+@_check("run_folder", "a run folder that cannot be written", on_node=True)
+def _writable(context: PreflightContext) -> Iterable[Finding]:
+    yield from disk.check_writable(context.config.out)
 
 
-def _time(facts: Facts) -> Iterable[Finding]:
-    machine, step = facts.machine, facts.step
-    target = (machine.gpu_name or "a GPU") if facts.on_gpu else f"CPUs of {machine.name}"
+@_check("time_limit", "a run that would be killed at its time limit and not go back into the queue")
+def _time(context: PreflightContext) -> Iterable[Finding]:
+    machine, step = context.machine, context.step
+    target = (machine.gpu_name or "a GPU") if context.on_gpu else f"CPUs of {machine.name}"
     yield from duration.check_time(
-        facts.duration,
+        context.duration,
         machine.time_limit_s,
         requeue=machine.requeue,
         measured_on="nothing" if step is None else step.device,
         target=target,
-        same=facts.comparable,
+        same=context.comparable,
     )
 
 
-def _numerics(facts: Facts) -> Iterable[Finding]:
+@_check("numerics", "a machine that computes other trajectories than the reference", on_node=True)
+def _numerics(context: PreflightContext) -> Iterable[Finding]:
     yield from numerics.check_numerics()
 
 
-def _paths(facts: Facts) -> Iterable[Finding]:
-    yield from files.check_paths(facts.config)
+@_check("paths", "data, caches and stores that are not there", on_node=True)
+def _paths(context: PreflightContext) -> Iterable[Finding]:
+    yield from files.check_paths(context.config)
 
-
-CHECKS: tuple[Check, ...] = (
-    Check("tasks", "another number of tasks or nodes than ranks", _tasks, on_node=True),
-    Check("placement", "tasks that are not, or may not be, spread evenly over the nodes", _placement, on_node=True),
-    Check("srun", "one process in a job of several tasks, started without srun", _srun, on_node=True),
-    Check("gpus", "ranks without a GPU of their own, GPUs that would stay idle", _gpus, on_node=True),
-    Check("cpus", "more loader workers than CPUs of a rank", _cpus, on_node=True),
-    Check("network", "environment variables that name network interfaces this node lacks", _network, on_node=True),
-    Check("partition", "what the partition does not offer or would never start", _partition),
-    Check("host_memory", "ranks, loader workers and batches above the memory of a node", _memory, on_node=True),
-    Check("shared_memory", "batches in flight above the free space of /dev/shm", _shared, on_node=True),
-    Check("gpu_memory", "a step above the memory of one GPU", _gpu_memory, on_node=True),
-    Check("disk", "checkpoints above the free disk space", _disk, on_node=True),
-    Check("run_folder", "a run folder that cannot be written", _writable, on_node=True),
-    Check("time_limit", "a run that would be killed at its time limit and not go back into the queue", _time),
-    Check("numerics", "a machine that computes other trajectories than the reference", _numerics, on_node=True),
-    Check("paths", "data, caches and stores that are not there", _paths, on_node=True),
-)
-"""What is checked against facts."""
 
 WHILE_MEASURING: tuple[tuple[str, str], ...] = (
     ("vocabulary", "a missing or damaged vocabulary, or one of another size than the planner's name says"),
@@ -146,7 +161,14 @@ WHILE_MEASURING: tuple[tuple[str, str], ...] = (
     ("step", "a training step that fails or is killed"),
     ("auto", "an auto value for which nothing fits"),
 )
-"""Checks that happen while facts are gathered, and what each refuses."""
+"""Checks that happen while context are gathered, and what each refuses."""
 
 NAMES = tuple(dict.fromkeys([*(check.name for check in CHECKS), *(name for name, _ in WHILE_MEASURING)]))
 """What `force=` may name."""
+
+
+def require_names(force: Iterable[str]) -> None:
+    """Raise ConfigError if one of the names is no check's."""
+    for name in force:
+        if name not in NAMES:
+            raise ConfigError(f"force: no check is called {name!r}; checks: {', '.join(NAMES)}")

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from navforge.preflight.context import Facts
+from navforge.core.sizes import write_size
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import Finding, ok, refused
-from navforge.preflight.memory import MARGIN, gib, most_workers
+from navforge.preflight.memory import MARGIN, most_workers
 from navforge.preflight.steps import fitting_batch, largest_batch, line
 from navforge.training.run_config import RunConfig
 
@@ -23,37 +24,37 @@ NEGLIGIBLE = 0.02
 """Share of a step that loading in the training process may take."""
 
 
-def choose(facts: Facts) -> tuple[RunConfig, list[Finding]]:
+def choose(context: PreflightContext) -> tuple[RunConfig, list[Finding]]:
     """The config with numbers for what was `auto`, and how they were chosen; None stays where nothing is known.
 
     Args:
-        facts: of the config as given, measured.
+        context: of the config as given, measured.
     """
     findings: list[Finding] = []
-    if facts.config.train.batch_size is None:
-        size, finding = _batch_size(facts)
+    if context.config.train.batch_size is None:
+        size, finding = _batch_size(context)
         findings.append(finding)
-        facts = _with(facts, batch_size=size or None)
-    if facts.config.train.loader_workers is None:
-        findings += list(_workers(facts))
-        facts = _with(facts, loader_workers=_number_of_workers(facts)[0])
-    return facts.config, findings
+        context = _with(context, batch_size=size or None)
+    if context.config.train.loader_workers is None:
+        findings += list(_workers(context))
+        context = _with(context, loader_workers=_number_of_workers(context)[0])
+    return context.config, findings
 
 
-def _with(facts: Facts, **changes: int | None) -> Facts:
-    return replace(facts, config=replace(facts.config, train=replace(facts.config.train, **changes)))
+def _with(context: PreflightContext, **changes: int | None) -> PreflightContext:
+    return replace(context, config=replace(context.config, train=replace(context.config.train, **changes)))
 
 
-def _batch_size(facts: Facts) -> tuple[int, Finding]:
-    step, machine, config = facts.step, facts.machine, facts.config
+def _batch_size(context: PreflightContext) -> tuple[int, Finding]:
+    step, machine, config = context.step, context.machine, context.config
     give = "give train.batch_size=N, or run navforge preflight on a node of the kind the run is for"
     if step is None:
         return 0, refused(AUTO, "train.batch_size=auto: no step could be measured", give)
     ranks = config.nodes * config.devices * config.train.accumulate
-    most = GPU_MOST if facts.on_gpu else CPU_MOST
-    if facts.scenes is not None:
-        most = max(1, min(most, facts.scenes // ranks))
-    if facts.on_gpu:
+    most = GPU_MOST if context.on_gpu else CPU_MOST
+    if context.scenes is not None:
+        most = max(1, min(most, context.scenes // ranks))
+    if context.on_gpu:
         if machine.gpu_bytes is None:
             return 0, refused(
                 AUTO,
@@ -62,50 +63,50 @@ def _batch_size(facts: Facts) -> tuple[int, Finding]:
             )
         size = fitting_batch(step, machine.gpu_bytes, most)
         how = f"measured on {step.device}" if step.on_gpu else "by a count of tensor sizes, not measured on the GPU"
-        room = f"{gib(machine.gpu_bytes)} of GPU memory"
+        room = f"{write_size(machine.gpu_bytes)} of GPU memory"
     else:
-        size = _cpu_batch(facts, most)
-        how, room = "measured on CPU", f"{gib(machine.memory_bytes or 0)} of host memory"
+        size = _cpu_batch(context, most)
+        how, room = "measured on CPU", f"{write_size(machine.memory_bytes or 0)} of host memory"
     if not size:
         return 0, refused(AUTO, f"train.batch_size=auto: not even one scene fits into {room} ({how})", give)
     return size, ok(AUTO, f"train.batch_size={size}: fits {room} ({how}), at most {most} tried")
 
 
-def _cpu_batch(facts: Facts, most: int) -> int:
-    step, loader, memory = facts.step, facts.loader, facts.machine.memory_bytes
+def _cpu_batch(context: PreflightContext, most: int) -> int:
+    step, loader, memory = context.step, context.loader, context.machine.memory_bytes
     if step is None or not step.samples or loader is None or memory is None:
         return 0
     fixed, each = line([(sample.batch_size, sample.peak_bytes) for sample in step.samples])
-    room = MARGIN * memory / facts.config.devices - loader.rank_bytes
+    room = MARGIN * memory / context.config.devices - loader.rank_bytes
     if step.failed_at is not None:
         most = min(most, step.failed_at - 1)
     return largest_batch(fixed, each + loader.example_bytes, room, most)
 
 
-def _workers(facts: Facts) -> Iterator[Finding]:
-    if facts.loader is None:
+def _workers(context: PreflightContext) -> Iterator[Finding]:
+    if context.loader is None:
         yield refused(
             AUTO,
             "train.loader_workers=auto: loading could not be measured",
             "mend that, or give train.loader_workers=N",
         )
         return
-    count, why = _number_of_workers(facts)
+    count, why = _number_of_workers(context)
     yield ok(AUTO, f"train.loader_workers={count}: {why}")
 
 
-def _number_of_workers(facts: Facts) -> tuple[int | None, str]:
-    loader, batch = facts.loader, facts.config.train.batch_size
+def _number_of_workers(context: PreflightContext) -> tuple[int | None, str]:
+    loader, batch = context.loader, context.config.train.batch_size
     if loader is None or batch is None:
         return None, "nothing is measured"
-    by_cpus = max(1 if facts.on_gpu else 0, int(facts.cpus_per_rank) - 1)
-    most, limit = by_cpus, f"{facts.cpus_per_rank:g} CPUs per rank"
-    if facts.machine.memory_bytes is not None:
-        by_memory = most_workers(loader, facts.host_plan(batch, 1), facts.machine.memory_bytes)
+    by_cpus = max(1 if context.on_gpu else 0, int(context.cpus_per_rank) - 1)
+    most, limit = by_cpus, f"{context.cpus_per_rank:g} CPUs per rank"
+    if context.machine.memory_bytes is not None:
+        by_memory = most_workers(loader, context.host_plan(batch, 1), context.machine.memory_bytes)
         if by_memory < most:
-            most, limit = by_memory, f"{gib(facts.machine.memory_bytes)} of host memory"
-    step = facts.step
-    if step is None or not step.samples or not facts.comparable:
+            most, limit = by_memory, f"{write_size(context.machine.memory_bytes)} of host memory"
+    step = context.step
+    if step is None or not step.samples or not context.comparable:
         return min(most, WORKERS_MOST), f"what {limit} allow; the step time there is not known"
     step_s = step.seconds_at(batch).value
     load_s = batch / loader.examples_per_s

@@ -9,13 +9,13 @@ from navforge.preflight.duration import START_RANGE, Pace, epoch_s
 from navforge.preflight.estimate import Estimate
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost
-from navforge.preflight.partition import Cluster, Request
+from navforge.preflight.partition import Request
 from navforge.preflight.steps import CUDA_HOST_BYTES, StepCost
 from navforge.training.run_config import RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class PreflightContext:
     """Input of every check; None where something is not known or does not apply."""
 
     config: RunConfig
@@ -26,7 +26,6 @@ class Facts:
     visible_gpus: int | None = None
     """GPUs of this machine, where the ranks run here without Slurm."""
     request: Request | None = None
-    cluster: Cluster | None = None
     loader: LoaderCost | None = None
     step: StepCost | None = None
     start_s: float | None = None
@@ -99,7 +98,7 @@ class Facts:
     def cpus_per_rank(self) -> float:
         """CPUs of one rank."""
         allocation = self.allocation
-        if allocation is not None and allocation.cpus_per_task is not None and not allocation.supervised:
+        if allocation is not None and allocation.cpus_per_task is not None and allocation.launcher is None:
             return allocation.cpus_per_task
         return self.machine.cpus / self.config.devices
 

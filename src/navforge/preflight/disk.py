@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from navforge.core.sizes import write_size
 from navforge.preflight.finding import Finding, ok, refused
-from navforge.preflight.memory import gib
 
 DISK, WRITABLE = "disk", "run_folder"
 FLOATS_PER_PARAMETER = 3
@@ -26,7 +26,10 @@ def check_disk(checkpoint: int, keep_best: int, free: int, folder: Path) -> Iter
     """The last two checkpoints, the best ones and the one being written against the free space."""
     files = 2 + keep_best + 1
     needed = files * checkpoint + LOGS_BYTES
-    shown = f"{files} checkpoints of {gib(checkpoint)} and logs: {gib(needed)}; {folder} has {gib(free)} free"
+    shown = (
+        f"{files} checkpoints of {write_size(checkpoint)} and logs: {write_size(needed)}; {folder} has "
+        f"{write_size(free)} free"
+    )
     if needed > free:
         yield refused(DISK, shown, "make room, give an out= on another disk, or a smaller train.keep_best")
     else:

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 
 from navforge.core.parallel import available_cpus
+from navforge.core.sizes import GIB
 from navforge.preflight.allocation import Allocation
 from navforge.slurm.profile import ClusterProfile
 
-GIB = 1 << 30
 SHARED_MEMORY = Path("/dev/shm")
 _CGROUP_V2 = Path("/sys/fs/cgroup")
 _CGROUP_V1 = Path("/sys/fs/cgroup/memory")
@@ -79,7 +79,7 @@ def of_profile(profile: ClusterProfile, devices: int) -> Machine:
 
 def of_allocation(allocation: Allocation, devices: int) -> Machine:
     """A node of an existing job or batch script."""
-    cpus = (allocation.cpus_per_task or 1) * (1 if allocation.supervised else devices)
+    cpus = (allocation.cpus_per_task or 1) * (devices if allocation.launcher is None else 1)
     return Machine(
         name=allocation.origin,
         here=False,

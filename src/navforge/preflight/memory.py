@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from navforge.core.sizes import write_size
 from navforge.preflight.finding import Finding, ok, refused, warning
 
 MEMORY, SHARED = "host_memory", "shared_memory"
-GIB = 1 << 30
 MARGIN = 0.9
 """Share of a node's memory a job may be planned to take: measured sizes grow by some per cent over hours."""
 PREFETCH = 2
@@ -74,25 +74,25 @@ def most_workers(cost: LoaderCost, plan: HostPlan, memory_bytes: int) -> int:
 
 
 def check_memory(cost: LoaderCost, plan: HostPlan, memory_bytes: int | None, source: str) -> Iterator[Finding]:
-    """Workers x ranks x measured memory, training and validation both alive, against the node."""
+    """Workers x ranks x measured memory against the node."""
     needed = node_bytes(cost, plan)
     shown = (
-        f"{plan.ranks} rank{'s' * (plan.ranks != 1)} of {gib(cost.rank_bytes + plan.step_bytes)}"
+        f"{plan.ranks} rank{'s' * (plan.ranks != 1)} of {write_size(cost.rank_bytes + plan.step_bytes)}"
         f" + {plan.processes} loader workers"
         + (f" ({plan.workers} x {plan.loaders} loaders x {plan.ranks})" if plan.processes else "")
-        + f" of {gib(cost.worker_bytes)}"
-        + f" + {gib(in_flight_bytes(cost, plan))} of batches = {gib(needed)} per node"
+        + f" of {write_size(cost.worker_bytes)}"
+        + f" + {write_size(in_flight_bytes(cost, plan))} of batches = {write_size(needed)} per node"
     )
     if memory_bytes is None:
         yield warning(MEMORY, f"{shown}; the node's memory is not known", "#SBATCH --mem=...G says it")
     elif needed > MARGIN * memory_bytes:
         yield refused(
             MEMORY,
-            f"{shown}, of which {gib(memory_bytes)} are there ({source}; {1 - MARGIN:.0%} is kept free)",
+            f"{shown}, {write_size(memory_bytes)} available ({source}; {1 - MARGIN:.0%} is kept free)",
             _remedy(cost, plan, memory_bytes),
         )
     else:
-        yield ok(MEMORY, f"{shown} of {gib(memory_bytes)} ({source})")
+        yield ok(MEMORY, f"{shown} of {write_size(memory_bytes)} ({source})")
 
 
 def check_shared_memory(cost: LoaderCost, plan: HostPlan, free_bytes: int | None) -> Iterator[Finding]:
@@ -101,20 +101,16 @@ def check_shared_memory(cost: LoaderCost, plan: HostPlan, free_bytes: int | None
     if not needed:
         yield ok(SHARED, "no loader workers")
     elif free_bytes is None:
-        yield warning(SHARED, f"{gib(needed)} of batches in /dev/shm; its size on the node is checked there")
+        yield warning(SHARED, f"{write_size(needed)} of batches in /dev/shm; its size on the node is checked there")
     elif needed > MARGIN * free_bytes:
         yield refused(
             SHARED,
-            f"{plan.processes} workers x {PREFETCH} batches are {gib(needed)}, /dev/shm has {gib(free_bytes)} free",
+            f"{plan.processes} workers x {PREFETCH} batches are {write_size(needed)}, /dev/shm has "
+            f"{write_size(free_bytes)} free",
             "fewer train.loader_workers, or a larger /dev/shm (docker: --shm-size)",
         )
     else:
-        yield ok(SHARED, f"{gib(needed)} of batches in {gib(free_bytes)} of /dev/shm")
-
-
-def gib(size: float) -> str:
-    """Bytes as `1.2 GiB`, small ones as MiB."""
-    return f"{size / GIB:.1f} GiB" if size >= 0.1 * GIB else f"{size / (1 << 20):.0f} MiB"
+        yield ok(SHARED, f"{write_size(needed)} of batches in {write_size(free_bytes)} of /dev/shm")
 
 
 def _remedy(cost: LoaderCost, plan: HostPlan, memory_bytes: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from navforge.preflight import disk, machine
 from navforge.preflight.allocation import from_environment, visible_gpus
 from navforge.preflight.checks import CHECKS
-from navforge.preflight.context import Facts
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import Finding, Report, join, ok, refused
 from navforge.preflight.ranks import TASKS
 from navforge.preflight.record import read_record
@@ -34,7 +34,7 @@ def on_node(config: RunConfig, rank_info: RankInfo, environ: Mapping[str, str]) 
     allocation = None if "WORLD_SIZE" in environ else from_environment(environ)
     here = machine.of_node(allocation, config.devices)
     visible = visible_gpus(environ) if allocation is not None else machine.count_gpus()
-    facts = Facts(
+    context = PreflightContext(
         config=config,
         machine=here,
         allocation=allocation,
@@ -45,7 +45,7 @@ def on_node(config: RunConfig, rank_info: RankInfo, environ: Mapping[str, str]) 
     )
     first = rank_info.local_rank == 0
     chosen = [check for check in CHECKS if check.on_node and (first or check.name in RANK_CHECKS)]
-    findings = join([_ranks(config, rank_info), *(check.find(facts) for check in chosen)])
+    findings = join([_ranks(config, rank_info), *(check.find(context) for check in chosen)])
     return Report(findings, {"node": rank_info.node}).accept(record.accepted)
 
 

@@ -10,14 +10,14 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from navforge.core.sizes import MIB
 from navforge.preflight.allocation import Allocation
 from navforge.preflight.finding import Finding, ok, refused, warning
-from navforge.slurm import durations
+from navforge.slurm import client, durations
 from navforge.slurm.output import Node, Partition
 from navforge.slurm.profile import ClusterProfile
 
 PARTITION = "partition"
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,16 @@ def of_allocation(job: Allocation) -> Request:
         memory_mb=None if job.memory_bytes is None else job.memory_bytes // MIB,
         time_limit_s=job.time_limit_s,
     )
+
+
+def check_here(request: Request) -> Iterator[Finding]:
+    """`check_partition` against the cluster that Slurm's commands of this machine speak of; a warning without them."""
+    try:
+        cluster = Cluster(client.partitions(), client.nodes())
+    except client.SlurmError as error:
+        yield warning(PARTITION, f"not checked: {error}", "run navforge preflight where Slurm's commands are")
+        return
+    yield from check_partition(request, cluster)
 
 
 def check_partition(request: Request, cluster: Cluster) -> Iterator[Finding]:

@@ -12,13 +12,14 @@ from navforge.preflight.finding import Finding, ok, refused, warning
 
 TASKS, PLACEMENT, SRUN, GPUS, CPUS = "tasks", "placement", "srun", "gpus", "cpus"
 
+NAVFORGE_TRAIN = "navforge train"
 _SEVERAL_TASKS = "navforge train ... launch=slurm cluster=FILE instead of this script, or srun navforge rank RUN in it"
 
 
 def check_tasks(allocation: Allocation, nodes: int, devices: int) -> Iterator[Finding]:
-    """As many tasks as ranks, on as many nodes; one where `navforge train` starts the ranks by itself."""
-    if allocation.supervised:
-        yield _one_task(allocation, nodes, devices)
+    """As many tasks as ranks, on as many nodes; one per node where a launcher starts the ranks of a node."""
+    if allocation.launcher is not None:
+        yield _launcher_tasks(allocation, allocation.launcher, nodes, devices)
         return
     ranks, found = nodes * devices, allocation.tasks
     wanted = f"nodes={nodes} devices={devices} make {ranks} rank{'s' * (ranks > 1)}"
@@ -44,8 +45,8 @@ def check_tasks(allocation: Allocation, nodes: int, devices: int) -> Iterator[Fi
 
 def check_placement(allocation: Allocation, nodes: int, devices: int) -> Iterator[Finding]:
     """The same number of tasks on every node, and asked for per node."""
-    if allocation.supervised:
-        yield ok(PLACEMENT, f"navforge train places {_count(devices, 'rank')}")
+    if allocation.launcher is not None:
+        yield ok(PLACEMENT, f"{allocation.launcher} places {_count(devices, 'rank')} per node")
         return
     remedy = f"#SBATCH --ntasks-per-node={devices} instead of --ntasks={nodes * devices}"
     placed = allocation.placement
@@ -69,19 +70,32 @@ def check_placement(allocation: Allocation, nodes: int, devices: int) -> Iterato
         yield ok(PLACEMENT, f"{devices} per node")
 
 
-def check_srun(allocation: Allocation) -> Iterator[Finding]:
+def check_srun(allocation: Allocation, command: str = "navforge rank RUN") -> Iterator[Finding]:
     """A job of several tasks must start them with srun: else one process waits for the others until the time limit.
 
-    `navforge train` is the contrary: every task that srun starts would start the whole run.
+    A launcher on several nodes needs it too. `navforge train` is the contrary: every task that srun starts would start
+    the whole run.
+
+    Args:
+        allocation: what the job has.
+        command: what srun is to start.
     """
-    if allocation.supervised and allocation.srun:
+    launcher, remedy = allocation.launcher, f"put srun before the command: srun --kill-on-bad-exit=1 {command}"
+    if launcher == NAVFORGE_TRAIN and allocation.srun:
         yield refused(
             SRUN,
             "srun starts navforge train, which starts all ranks by itself",
             f"navforge train without srun, in one task; or {_SEVERAL_TASKS}",
         )
-    elif allocation.supervised:
-        yield ok(SRUN, "navforge train starts the ranks by itself")
+    elif launcher is not None and launcher != NAVFORGE_TRAIN and allocation.nodes > 1 and not allocation.srun:
+        yield refused(
+            SRUN,
+            f"{launcher} is started without srun in a job of {allocation.nodes} nodes: it runs on the first one only "
+            "and waits for the others",
+            remedy,
+        )
+    elif launcher is not None:
+        yield ok(SRUN, f"{launcher} starts the ranks{' of each node' if allocation.srun else ' by itself'}")
     elif allocation.srun or allocation.tasks == 1:
         yield ok(SRUN, "ranks are started by srun" if allocation.srun else "one task needs no srun")
     else:
@@ -89,7 +103,7 @@ def check_srun(allocation: Allocation) -> Iterator[Finding]:
             SRUN,
             f"one process is started without srun in a job of {allocation.tasks} tasks; it would wait for "
             f"{allocation.tasks - 1} others until the time limit",
-            "put srun before the command: srun --kill-on-bad-exit=1 navforge rank RUN",
+            remedy,
         )
 
 
@@ -117,7 +131,7 @@ def check_gpus(allocation: Allocation, devices: int, accelerator: str) -> Iterat
         yield refused(
             GPUS,
             f"{_count(devices, 'rank')} per node and {has} GPUs: {has - devices} would stay idle",
-            f"devices={has}{'' if allocation.supervised else f' with --ntasks-per-node={has}'}, "
+            f"devices={has}{'' if allocation.launcher else f' with --ntasks-per-node={has}'}, "
             f"or #SBATCH --gres=gpu:{devices}",
         )
     elif allocation.visible_gpus is not None and allocation.visible_gpus not in (1, has):
@@ -154,13 +168,19 @@ def check_visible(visible: int, devices: int, accelerator: str, *, launch: str =
         yield ok(GPUS, f"{_count(visible, 'GPU')} for {_count(devices, 'rank')} ({launch})")
 
 
-def check_cpus(workers: int, cpus_per_rank: float) -> Iterator[Finding]:
-    """Loader workers against the CPUs of a rank; the rank itself needs one."""
+def check_cpus(workers: int, cpus_per_rank: float, key: str = "train.loader_workers") -> Iterator[Finding]:
+    """Loader workers against the CPUs of a rank; the rank itself needs one.
+
+    Args:
+        workers: of a rank.
+        cpus_per_rank: of a rank.
+        key: that gives the workers, for the remedy.
+    """
     if cpus_per_rank < 1:
         yield refused(
             CPUS,
             f"{cpus_per_rank:.2g} CPUs per rank: ranks would compete for CPUs",
-            "fewer devices=, or #SBATCH --cpus-per-task=N with N of at least 1 + train.loader_workers",
+            f"fewer devices=, or #SBATCH --cpus-per-task=N with N of at least 1 + {key}",
         )
         return
     most = max(1, int(cpus_per_rank))
@@ -168,28 +188,41 @@ def check_cpus(workers: int, cpus_per_rank: float) -> Iterator[Finding]:
         yield refused(
             CPUS,
             f"{workers} loader workers on {most} CPU{'s' * (most > 1)} of a rank",
-            f"train.loader_workers={max(most - 1, 0)}, or #SBATCH --cpus-per-task={workers + 1}",
+            f"{key}={max(most - 1, 0)}, or #SBATCH --cpus-per-task={workers + 1}",
         )
     else:
         yield ok(CPUS, f"{_count(workers, 'loader worker')} and the rank itself on {_count(most, 'CPU')}")
 
 
-def _one_task(allocation: Allocation, nodes: int, devices: int) -> Finding:
-    """The job of a `navforge train` that starts all ranks by itself."""
-    if nodes > 1 or allocation.nodes > 1:
+def _launcher_tasks(allocation: Allocation, launcher: str, nodes: int, devices: int) -> Finding:
+    """The job of a launcher: one task on each node; `navforge train` on one node only."""
+    if launcher == NAVFORGE_TRAIN and (nodes > 1 or allocation.nodes > 1):
         return refused(
             TASKS,
             f"navforge train in a batch script starts ranks on one node only; nodes={nodes}, {allocation.origin} has "
             f"{_count(allocation.nodes, 'node')}",
             _SEVERAL_TASKS,
         )
-    if allocation.tasks > 1:
+    if launcher == NAVFORGE_TRAIN and allocation.tasks > 1:
         return refused(
             TASKS,
             f"navforge train starts all ranks by itself, {allocation.origin} has {allocation.tasks} tasks",
             f"#SBATCH --ntasks=1 and navforge train devices={devices} without srun; or {_SEVERAL_TASKS}",
         )
-    return ok(TASKS, f"one task, in which navforge train starts {_count(devices, 'rank')}")
+    if allocation.nodes != nodes:
+        return refused(
+            TASKS,
+            f"{launcher} is for {_count(nodes, 'node')}, {allocation.origin} has {_count(allocation.nodes, 'node')}",
+            f"#SBATCH --nodes={nodes}, or the number of nodes that {launcher} is given",
+        )
+    if allocation.srun and allocation.tasks != nodes:
+        return refused(
+            TASKS,
+            f"{launcher} starts {_count(devices, 'rank')} on its node, and srun would start it {allocation.tasks} "
+            f"times on {_count(nodes, 'node')}",
+            f"#SBATCH --nodes={nodes} --ntasks-per-node=1",
+        )
+    return ok(TASKS, f"one task per node, in which {launcher} starts {_count(devices, 'rank')}")
 
 
 def _without_gpus(allocation: Allocation, has: int) -> Finding:

@@ -10,7 +10,7 @@ from navforge.core.errors import DataError
 from navforge.core.files import write_json
 from navforge.core.outside.records import record
 from navforge.core.outside.text import read_json
-from navforge.preflight.context import Facts
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import Report
 from navforge.preflight.memory import LoaderCost
 from navforge.preflight.steps import StepCost
@@ -29,11 +29,11 @@ class Record:
     step: StepCost | None = None
 
 
-def write_record(out: Path, report: Report, facts: Facts, accepted: Sequence[str]) -> None:
+def write_record(out: Path, report: Report, context: PreflightContext, accepted: Sequence[str]) -> None:
     """Write a run folder's record."""
     measured = {
-        "loader": None if facts.loader is None else asdict(facts.loader),
-        "step": None if facts.step is None else asdict(facts.step),
+        "loader": None if context.loader is None else asdict(context.loader),
+        "step": None if context.step is None else asdict(context.step),
     }
     write_json(out / FILE, {**report.to_dict(), "accepted": list(accepted), "measured": measured})
 

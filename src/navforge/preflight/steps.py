@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from navforge.core.sizes import write_size
 from navforge.preflight.estimate import Estimate, between
 from navforge.preflight.finding import Finding, ok, refused, warning
-from navforge.preflight.memory import gib
 
 GPU_MEMORY = "gpu_memory"
 GPU_MARGIN = 0.92
@@ -110,29 +110,32 @@ def check_gpu_memory(cost: StepCost, batch_size: int, gpu_bytes: int | None, gpu
     remedy = _smaller(cost, gpu_bytes)
     if cost.on_gpu and cost.samples:
         needed = cost.bytes_at(batch_size)
-        shown = f"a step of {batch_size} scenes takes {gib(needed)} (measured on {cost.device})"
+        shown = f"a step of {batch_size} scenes takes {write_size(needed)} (measured on {cost.device})"
         if cost.failed_at is not None and batch_size >= cost.failed_at:
             yield refused(GPU_MEMORY, f"a step of {cost.failed_at} scenes does not fit into {cost.device}", remedy)
         elif gpu_bytes is None:
             yield warning(GPU_MEMORY, f"{shown}; the memory of {target} is not known", "gpu_memory_gb in the profile")
         elif needed > GPU_MARGIN * gpu_bytes:
-            yield refused(GPU_MEMORY, f"{shown}, {target} has {gib(gpu_bytes)}", remedy)
+            yield refused(GPU_MEMORY, f"{shown}, {target} has {write_size(gpu_bytes)}", remedy)
         else:
-            yield ok(GPU_MEMORY, f"{shown} of {gib(gpu_bytes)}")
+            yield ok(GPU_MEMORY, f"{shown} of {write_size(gpu_bytes)}")
         return
     if cost.bound is None:
         yield warning(GPU_MEMORY, "unknown: no step was measured", "navforge preflight on a GPU node measures it")
         return
     least = cost.bound[0] + cost.bound[1] * batch_size
-    shown = f"a step of {batch_size} scenes takes at least {gib(least)} (weights, optimiser and activations, counted)"
+    shown = (
+        f"a step of {batch_size} scenes takes at least {write_size(least)} (weights, optimiser and activations, "
+        "counted)"
+    )
     if gpu_bytes is None:
         yield warning(GPU_MEMORY, f"{shown}; the memory of {target} is not known", "gpu_memory_gb in the profile")
     elif least > gpu_bytes:
-        yield refused(GPU_MEMORY, f"{shown}, {target} has {gib(gpu_bytes)}", remedy)
+        yield refused(GPU_MEMORY, f"{shown}, {target} has {write_size(gpu_bytes)}", remedy)
     elif least > BOUND_MARGIN * gpu_bytes:
-        yield warning(GPU_MEMORY, f"{shown}; {target} has {gib(gpu_bytes)}: it may not fit", remedy)
+        yield warning(GPU_MEMORY, f"{shown}; {target} has {write_size(gpu_bytes)}: it may not fit", remedy)
     else:
-        yield ok(GPU_MEMORY, f"{shown} of {gib(gpu_bytes)}; not measured on {target}")
+        yield ok(GPU_MEMORY, f"{shown} of {write_size(gpu_bytes)}; not measured on {target}")
 
 
 def fitting_batch(cost: StepCost, gpu_bytes: int, most: int) -> int:

@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from navforge.core.errors import ConfigError
 from navforge.preflight import choose, disk, machine, partition
 from navforge.preflight.allocation import Allocation
-from navforge.preflight.checks import CHECKS, NAMES
-from navforge.preflight.context import Facts
+from navforge.preflight.checks import CHECKS, NAMES, require_names
+from navforge.preflight.context import PreflightContext
 from navforge.preflight.files import Files, open_files
-from navforge.preflight.finding import Finding, Report, join, warning
+from navforge.preflight.finding import Report, in_order, join
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import node_bytes
 from navforge.preflight.probe import probe
 from navforge.preflight.record import write_record
 from navforge.preflight.request import Measured, Request
-from navforge.slurm import client as slurm
 from navforge.slurm.profile import ClusterProfile
 from navforge.training.run_config import RunConfig
 
@@ -54,72 +52,69 @@ def run(
     Raises:
         ConfigError: `force` names a check that does not exist.
     """
-    unknown = [name for name in force if name not in NAMES]
-    if unknown:
-        raise ConfigError(f"force: no check is called {unknown[0]!r}; checks: {', '.join(NAMES)}")
+    require_names(force)
     began = time.monotonic()
-    facts, findings = _asked(config, profile, job)
+    context = _asked(config, profile, job)
     files = open_files(config)
-    facts = replace(
-        facts,
+    context = replace(
+        context,
         scenes=None if files.split is None else len(files.split),
         val_scenes=0 if files.val_split is None else len(files.val_split),
         free_bytes=disk.free_bytes(config.out),
     )
-    measured = _measured(facts, files, max(LEAST_S, seconds - (time.monotonic() - began)))
-    facts = replace(facts, loader=measured.loader, step=measured.step, start_s=measured.start_s)
-    resolved, chosen = choose.choose(facts)
-    facts = replace(facts, config=resolved)
-    found = join([files.findings, measured.findings, chosen, findings, *(check.find(facts) for check in CHECKS)])
-    shown = {**figures(facts), "preflight_s": round(time.monotonic() - began, 1)}
-    report = Report(_in_order(found), shown, resolved).accept(force)
+    measured = _measured(context, files, max(LEAST_S, seconds - (time.monotonic() - began)))
+    context = replace(context, loader=measured.loader, step=measured.step, start_s=measured.start_s)
+    resolved, chosen = choose.choose(context)
+    context = replace(context, config=resolved)
+    found = join([files.findings, measured.findings, chosen, *(check.find(context) for check in CHECKS)])
+    shown = {**figures(context), "preflight_s": round(time.monotonic() - began, 1)}
+    report = Report(in_order(found, NAMES), shown, resolved).accept(force)
     if record and not report.refused:
-        write_record(config.out, report, facts, force)
+        write_record(config.out, report, context, force)
     return report
 
 
-def figures(facts: Facts) -> dict[str, Any]:
+def figures(context: PreflightContext) -> dict[str, Any]:
     """What the table shows below the findings; bytes, seconds and counts."""
-    train = facts.config.train
+    train = context.config.train
     values: dict[str, Any] = {
-        "ranks": facts.config.nodes * facts.config.devices,
+        "ranks": context.config.nodes * context.config.devices,
         "batch_size": train.batch_size,
         "loader_workers": train.loader_workers,
-        "scenes": facts.scenes,
+        "scenes": context.scenes,
         "gpu_bytes": None,
         "host_bytes": None,
     }
-    if facts.loader is not None and train.batch_size is not None and train.loader_workers is not None:
-        plan = facts.host_plan(train.batch_size, train.loader_workers)
-        values["host_bytes"] = node_bytes(facts.loader, plan)
-        values["loader_examples_per_s"] = facts.loader.examples_per_s
-        values["worker_bytes"] = facts.loader.worker_bytes
-    if facts.step is not None and train.batch_size is not None:
-        if facts.step.on_gpu and facts.step.samples:
-            values["gpu_bytes"] = facts.step.bytes_at(train.batch_size)
-        elif facts.step.bound is not None:
-            values["gpu_bytes_at_least"] = facts.step.bound[0] + facts.step.bound[1] * train.batch_size
-        if facts.step.samples:
-            step = facts.step.seconds_at(facts.batch or train.batch_size)
+    if context.loader is not None and train.batch_size is not None and train.loader_workers is not None:
+        plan = context.host_plan(train.batch_size, train.loader_workers)
+        values["host_bytes"] = node_bytes(context.loader, plan)
+        values["loader_examples_per_s"] = context.loader.examples_per_s
+        values["worker_bytes"] = context.loader.worker_bytes
+    if context.step is not None and train.batch_size is not None:
+        if context.step.on_gpu and context.step.samples:
+            values["gpu_bytes"] = context.step.bytes_at(train.batch_size)
+        elif context.step.bound is not None:
+            values["gpu_bytes_at_least"] = context.step.bound[0] + context.step.bound[1] * train.batch_size
+        if context.step.samples:
+            step = context.step.seconds_at(context.batch or train.batch_size)
             values["step_s"] = step.value
             values["step_range_s"] = [step.low, step.high]
-            values["measured_on"] = facts.step.device
-    duration = facts.duration
-    if duration is not None and facts.comparable:
+            values["measured_on"] = context.step.device
+    duration = context.duration
+    if duration is not None and context.comparable:
         values["duration_s"] = duration.value
         values["duration_range_s"] = [duration.low, duration.high]
-        epoch = facts.epoch
+        epoch = context.epoch
         assert epoch is not None
         values["epoch_s"] = epoch.value
         values["epoch_range_s"] = [epoch.low, epoch.high]
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _asked(config: RunConfig, profile: ClusterProfile | None, job: Allocation | None) -> tuple[Facts, list[Finding]]:
+def _asked(config: RunConfig, profile: ClusterProfile | None, job: Allocation | None) -> PreflightContext:
     """What is asked for, of whom, and what they offer."""
-    findings: list[Finding] = []
     target: Machine
-    request = cluster = visible = None
+    request = visible = None
     if profile is not None:
         target, request = (
             machine.of_profile(profile, config.devices),
@@ -129,36 +124,27 @@ def _asked(config: RunConfig, profile: ClusterProfile | None, job: Allocation | 
         target, request = machine.of_allocation(job, config.devices), partition.of_allocation(job)
     else:
         target, visible = machine.this_machine(), machine.count_gpus()
-    if request is not None:
-        try:
-            cluster = partition.Cluster(slurm.partitions(), slurm.nodes())
-        except slurm.SlurmError as error:
-            findings.append(
-                warning("partition", f"not checked: {error}", "run navforge preflight where Slurm's commands are")
-            )
-    facts = Facts(
+    return PreflightContext(
         config=config,
         machine=target,
         allocation=job if profile is None else None,
         visible_gpus=visible,
         request=request,
-        cluster=cluster,
     )
-    return facts, findings
 
 
-def _measured(facts: Facts, files: Files, seconds: float) -> Measured:
+def _measured(context: PreflightContext, files: Files, seconds: float) -> Measured:
     """Measurements, where the files allow them."""
-    if files.split is None or not files.usable(facts.config):
+    if files.split is None or not files.usable(context.config):
         return Measured()
     here, gpu_bytes = machine.available_memory()[0], machine.first_gpu()[1]
-    on_gpu_here = gpu_bytes is not None and facts.config.train.accelerator != "cpu"
-    away = facts.on_gpu and not on_gpu_here
+    on_gpu_here = gpu_bytes is not None and context.config.train.accelerator != "cpu"
+    away = context.on_gpu and not on_gpu_here
     request = Request(
-        config=_here(facts.config, away=away),
+        config=_here(context.config, away=away),
         split=files.split,
-        val_scenes=facts.val_scenes,
-        batch_sizes=batch_sizes(facts.batch, on_gpu=on_gpu_here, away=away),
+        val_scenes=context.val_scenes,
+        batch_sizes=batch_sizes(context.batch, on_gpu=on_gpu_here, away=away),
         memory_bytes=gpu_bytes if on_gpu_here and gpu_bytes is not None else here,
         evaluate=files.cache is not None,
         threads=int(os.environ.get("OMP_NUM_THREADS") or 1),
@@ -193,8 +179,3 @@ def _here(config: RunConfig, *, away: bool) -> RunConfig:
 
 def _cpu_precision(config: RunConfig) -> str:
     return "bf16-mixed" if config.train.precision == "16-mixed" else config.train.precision
-
-
-def _in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """As the names of checks are listed."""
-    return tuple(sorted(findings, key=lambda finding: NAMES.index(finding.check)))

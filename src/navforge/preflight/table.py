@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from navforge.core.sizes import write_size
 from navforge.preflight.duration import hours
 from navforge.preflight.estimate import Estimate, seconds
 from navforge.preflight.finding import OK, REFUSED, WARNING, Finding, Report
-from navforge.preflight.memory import gib
 
 STYLES = {OK: "green", WARNING: "yellow", REFUSED: "bold red"}
 
@@ -32,6 +32,9 @@ def show(report: Report, console: Console) -> None:
     for name, value in lines(report.figures):
         figures.add_row(name, value)
     console.print(Padding(figures, (0, 0, 1, 0)))
+    if report.not_judged:
+        names = ", ".join(report.not_judged)
+        console.print(Text(f"not judged, for they need the run and {report.command} is not navforge's: {names}"))
     console.print(_verdict(report))
 
 
@@ -58,7 +61,8 @@ def _verdict(report: Report) -> Text:
     if refused:
         return Text(f"refused by {refused} check{'s' * (refused > 1)}{spent}", style=STYLES[REFUSED])
     also = f", {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
-    return Text(f"may start{also}{spent}", style=STYLES[WARNING if warnings else OK])
+    may = "may start" if not report.not_judged else "may start by what was judged"
+    return Text(f"{may}{also}{spent}", style=STYLES[WARNING if warnings else OK])
 
 
 def _on(value: float, ends: Sequence[float], device: str) -> str:
@@ -73,10 +77,10 @@ _ROWS: tuple[tuple[str, tuple[str, ...], Callable[..., str]], ...] = (
     ("ranks", ("ranks",), str),
     ("scenes per step and rank", ("batch_size",), str),
     ("loader workers per rank", ("loader_workers",), str),
-    ("GPU memory", ("gpu_bytes",), gib),
-    ("GPU memory", ("gpu_bytes_at_least",), lambda size: f"at least {gib(size)} (counted, not measured)"),
-    ("host memory per node", ("host_bytes",), gib),
-    ("a loader worker", ("worker_bytes", "loader_examples_per_s"), lambda b, r: f"{gib(b)}, {r:.1f} scenes/s"),
+    ("GPU memory", ("gpu_bytes",), write_size),
+    ("GPU memory", ("gpu_bytes_at_least",), lambda size: f"at least {write_size(size)} (counted, not measured)"),
+    ("host memory per node", ("host_bytes",), write_size),
+    ("a loader worker", ("worker_bytes", "loader_examples_per_s"), lambda b, r: f"{write_size(b)}, {r:.1f} scenes/s"),
     ("step", ("step_s", "step_range_s", "measured_on"), _on),
     ("an epoch", ("epoch_s", "epoch_range_s"), _time),
     ("whole run", ("duration_s", "duration_range_s"), _time),

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from navforge.core.errors import DataError
+from navforge.core.sizes import parse_size
 from navforge.slurm import durations
 
 FINAL_STATES = (
@@ -46,7 +47,6 @@ STEP_FIELDS = ("JobID", "NTasks", "MaxRSS", "MaxRSSNode", "MaxRSSTask", "AveCPU"
 """For `sstat -a -P -n --format`."""
 
 _NONE = ("", "N/A", "None", "Unknown", "NONE", "(null)", "None assigned", "NOT_SET")
-_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +210,7 @@ def parse_accounting(text: str) -> list[AccountedStep]:
                 submit=_text(submit),
                 start=_text(start),
                 end=_text(end),
-                max_rss_bytes=_bytes(rss),
+                max_rss_bytes=parse_size(rss),
                 node_list=_text(nodes),
                 reason=_text(reason),
             )
@@ -229,7 +229,7 @@ def parse_steps(text: str) -> list[RunningStep]:
                 job=job,
                 step=step,
                 tasks=int(tasks or 0),
-                max_rss_bytes=_bytes(rss),
+                max_rss_bytes=parse_size(rss),
                 max_rss_node=_text(node),
                 max_rss_task=int(task) if task.isdigit() else None,
             )
@@ -305,11 +305,6 @@ def _count(field: str) -> int | None:
 def _exit_code(field: str) -> tuple[int, int]:
     code, _, signal = field.partition(":")
     return int(code or 0), int(signal or 0)
-
-
-def _bytes(field: str) -> int | None:
-    match = re.fullmatch(r"([\d.]+)([KMGTP]?)", field)
-    return round(float(match[1]) * _BYTES[match[2]]) if match else None
 
 
 def _gpus(gres: str) -> dict[str, int]:

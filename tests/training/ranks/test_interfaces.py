@@ -41,8 +41,8 @@ def test_interfaces(variable: str, value: str, backend: str, sound: bool) -> Non
 
 def test_the_preflight_refuses_it_where_several_ranks_train() -> None:
     environ = {"GLOO_SOCKET_IFNAME": "no-such-interface"}
-    (alone,) = check_network(environ, 1, on_gpu=False)
-    (several,) = check_network(environ, 2, on_gpu=False)
+    (alone,) = check_network(environ, 1, 1, on_gpu=False)
+    (several,) = check_network(environ, 1, 2, on_gpu=False)
     assert (alone.level, several.level) == (OK, REFUSED)
     assert "GLOO_SOCKET_IFNAME=no-such-interface: this node has" in several.message
     assert several.remedy.startswith("unset GLOO_SOCKET_IFNAME")

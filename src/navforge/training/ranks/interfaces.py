@@ -14,7 +14,7 @@ VARIABLES = {"gloo": "GLOO_SOCKET_IFNAME", "nccl": "NCCL_SOCKET_IFNAME"}
 def check_interfaces(environ: Mapping[str, str], backend: str, interfaces: Iterable[str] | None = None) -> None:
     """Do nothing where every backend has an interface to use.
 
-    gloo takes interface names; NCCL takes prefixes of names, exact names after `=`, excluded ones after `^`.
+    What a value means is said at `matching_interfaces`.
 
     Args:
         environ: of a rank.
@@ -27,18 +27,23 @@ def check_interfaces(environ: Mapping[str, str], backend: str, interfaces: Itera
     names = sorted({name for _, name in socket.if_nameindex()} if interfaces is None else interfaces)
     for kind, variable in VARIABLES.items():
         value = environ.get(variable, "")
-        if kind in backend and value and not _matches(kind, value, names):
+        if kind in backend and value and not matching_interfaces(kind, value, names):
             raise ConfigError(
                 f"{variable}={value}: this node has {', '.join(names) or 'no network interface'}; unset {variable}, or "
                 "name an interface that every node has"
             )
 
 
-def _matches(kind: str, value: str, names: list[str]) -> bool:
+def matching_interfaces(kind: str, value: str, names: Iterable[str]) -> list[str]:
+    """The names among which a backend chooses; none where gloo lacks one of those it is given.
+
+    Args:
+        kind: `gloo` or `nccl`.
+        value: of its variable: names for gloo; for NCCL prefixes, after `=` exact names, after `^` excluded ones.
+        names: that this machine has.
+    """
+    parts = [part.strip() for part in value.lstrip("^=").split(",") if part.strip()]
     if kind == "gloo":
-        return all(part.strip() in names for part in value.split(","))
-    mark = value[0] if value[0] in "^=" else ""
-    parts = [part for part in value.removeprefix("^").removeprefix("=").split(",") if part]
-    if mark == "^":
-        return any(not name.startswith(tuple(parts)) for name in names)
-    return any(name in parts if mark == "=" else name.startswith(tuple(parts)) for name in names)
+        return parts if set(parts) <= set(names) else []
+    exact, excluded = "=" in value[:2], value.startswith("^")
+    return [name for name in names if (name in parts if exact else name.startswith(tuple(parts))) is not excluded]
