@@ -1,10 +1,12 @@
 """How far the preflight's prediction of time and memory is from what a run then takes.
 
-Run from the repository: `python benchmarks/preflight.py [--agent NAME ...] [--batch N ...] [--epochs N] [--load N]`.
+Run from the repository: `python benchmarks/preflight.py [--agent NAME ...] [--batch N ...] [--load N ...]`.
 A tiny town with cameras is cached, taught to a vocabulary of 8 and trained on by every planner with every batch size:
 first the preflight, then the run itself, both beside `--load` processes that compute without end. Other work on the
-machine counts as load too: quiet rows need a quiet machine. The run's time is that of its rank, from the first sign of
-its process to its end; its memory is the largest sum over the rank and its workers that its heartbeat noted.
+machine counts as load too: quiet rows need a quiet machine, and every row has the load average before it. The run's
+time is that of its rank, from the first sign of its process to its end; its memory is the largest sum over the rank and
+its workers that its heartbeat noted. With `--folder` the town and the rows are kept: a call goes on where the last one
+ended, so that the table can be measured in pieces, and `--print` shows it as Markdown.
 """
 
 from __future__ import annotations
@@ -18,14 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from common import ROOT
-from rich.console import Console
-from rich.table import Table
 
 from navforge.core.sizes import write_size
 
@@ -33,35 +34,102 @@ AGENTS = ("ego_mlp", "hydra_mdp_tiny", "transfuser_tiny", "hydra_mdp_tiny+accumu
 """Planner, and after `+` a variant of its training."""
 VARIANTS = {"accumulate": ("train.accumulate=2",), "bf16": ("train.precision=bf16-mixed",)}
 BATCHES = (2, 5, 10)
+LOADS = (0, 2)
 POLL_S = 0.2
+ROWS = "rows.jsonl"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run, as predicted and as it was; None where the preflight predicted nothing."""
+
+    agent: str
+    batch: int
+    load: int
+    """Busy processes beside it."""
+    load_average: float
+    """Of the minute before."""
+    day: str
+    real_s: float
+    real_bytes: int
+    predicted_s: float | None
+    low_s: float | None
+    high_s: float | None
+    predicted_bytes: int | None
+    step: str
+    """What the preflight said of the step."""
+
+    @property
+    def cell(self) -> tuple[str, int, int]:
+        """What identifies the row."""
+        return self.agent, self.batch, self.load
+
+    @property
+    def markdown(self) -> str:
+        """The row of the table."""
+        cells = [self.agent, str(self.batch), str(self.load), f"{self.load_average:.1f}"]
+        if self.predicted_s is None or self.low_s is None or self.high_s is None or self.predicted_bytes is None:
+            cells += ["unknown", "", f"{self.real_s:.1f} s", "", "", "", write_size(self.real_bytes), ""]
+        else:
+            cells += [
+                f"{self.predicted_s:.1f} s",
+                f"{self.low_s:.1f} to {self.high_s:.1f}",
+                f"{self.real_s:.1f} s",
+                f"{self.predicted_s / self.real_s:.2f}",
+                "yes" if self.low_s <= self.real_s <= self.high_s else "**no**",
+                write_size(self.predicted_bytes),
+                write_size(self.real_bytes),
+                f"{self.predicted_bytes / self.real_bytes:.2f}",
+            ]
+        return f"| {' | '.join(cells)} |"
+
+
+HEAD = """| planner | batch | load | load average | predicted | range | real | ratio | inside | memory | real | ratio |
+|---|---|---|---|---|---|---|---|---|---|---|---|"""
 
 
 def main() -> None:
-    """Make the files, measure every cell, print the table."""
+    """Make the files, measure every cell that has no row, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", nargs="+", default=AGENTS)
     parser.add_argument("--batch", nargs="+", type=int, default=BATCHES)
+    parser.add_argument("--load", nargs="+", type=int, default=LOADS)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--load", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where town and stores are kept between calls")
+    parser.add_argument("--folder", type=Path, help="where town, stores and rows are kept between calls")
+    parser.add_argument("--print", action="store_true", help="show the rows of --folder and measure nothing")
     options = parser.parse_args()
-    table = Table(
-        "planner", "batch", "load", "predicted", "range", "real", "ratio", "inside", "memory", "real", "ratio"
-    )
     with tempfile.TemporaryDirectory() as scratch:
-        files = options.folder or Path(scratch)
-        environ = _files(files)
-        with _busy(options.load):
-            for agent in options.agent:
-                for batch in options.batch:
-                    table.add_row(*_cell(agent, batch, options, files, environ, Path(scratch)))
-                    Console(width=160).print(table)
+        folder = options.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = _rows(folder)
+        print(HEAD, *(row.markdown for row in rows), sep="\n", flush=True)
+        if options.print:
+            return
+        environ = _files(folder)
+        for load in options.load:
+            with _busy(load):
+                for agent in options.agent:
+                    for batch in options.batch:
+                        if (agent, batch, load) in {row.cell for row in rows}:
+                            continue
+                        row = _measure(agent, batch, load, options.epochs, folder, environ)
+                        with (folder / ROWS).open("a") as file:
+                            print(json.dumps(asdict(row)), file=file)
+                        print(row.markdown, flush=True)
+
+
+def _rows(folder: Path) -> list[Row]:
+    path = folder / ROWS
+    return [Row(**json.loads(line)) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def _files(folder: Path) -> dict[str, str]:
     """Town, caches, vocabulary and teachers, made unless they are there; the environment that names the town."""
     town = folder / "town"
     environ = {**os.environ, "OPENSCENE_DATA_ROOT": str(town), "NUPLAN_MAPS_ROOT": str(town / "maps")}
+    ready = folder / "ready"
+    if ready.is_file():
+        return environ
     _navforge(environ, "town", "scale=tiny", f"out={town}", "sensors=all", "sensor_frames=current")
     for split in ("train", "val"):
         _navforge(environ, "cache", f"split={split}", f"out={folder / 'cache' / split}")
@@ -70,53 +138,43 @@ def _files(folder: Path) -> dict[str, str]:
     for split in ("train", "val"):
         cache, out = folder / "cache" / split, folder / "teacher" / split
         _navforge(environ, "teach", words, f"split={split}", f"cache={cache}", f"out={out}", "protocol=epdms_v2")
+    ready.touch()
     return environ
 
 
-def _cell(agent: str, batch: int, options: Any, files: Path, environ: dict[str, str], scratch: Path) -> tuple[str, ...]:
+def _measure(agent: str, batch: int, load: int, epochs: int, files: Path, environ: dict[str, str]) -> Row:
     name, _, variant = agent.partition("+")
-    out, report = scratch / f"{agent}-{batch}", scratch / "report.json"
-    words = [f"agent={name}", "split=train", "val_split=val", f"cache={files / 'cache' / 'train'}", f"out={out}"]
-    words += [f"train.batch_size={batch}", f"train.epochs={options.epochs}", "train.accelerator=cpu"]
-    words += VARIANTS.get(variant, ())
-    if name.startswith("hydra"):
-        words += [f"vocabulary={files / 'v8.npy'}", f"teacher={files / 'teacher' / 'train'}"]
-        words += [f"val_teacher={files / 'teacher' / 'val'}"]
-    _navforge(environ, "preflight", *words, f"json={report}")
-    figures = json.loads(report.read_text())["figures"]
-    real_s, real_bytes = _train(environ, words, out)
-    if "duration_s" not in figures:
-        return (
-            agent,
-            str(batch),
-            str(options.load),
-            "unknown",
-            "",
-            f"{real_s:.1f} s",
-            "",
-            "",
-            "",
-            write_size(real_bytes),
-            "",
-        )
-    value, (low, high) = figures["duration_s"], figures["duration_range_s"]
-    held = figures["host_bytes"]
-    return (
-        agent,
-        str(batch),
-        str(options.load),
-        f"{value:.1f} s",
-        f"{low:.1f} to {high:.1f}",
-        f"{real_s:.1f} s",
-        f"{value / real_s:.2f}",
-        "yes" if low <= real_s <= high else "NO",
-        write_size(held),
-        write_size(real_bytes),
-        f"{held / real_bytes:.2f}",
+    load_average = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as scratch:
+        out, report = Path(scratch) / "run", Path(scratch) / "report.json"
+        words = [f"agent={name}", "split=train", "val_split=val", f"cache={files / 'cache' / 'train'}", f"out={out}"]
+        words += [f"train.batch_size={batch}", f"train.epochs={epochs}", "train.accelerator=cpu"]
+        words += VARIANTS.get(variant, ())
+        if name.startswith("hydra"):
+            words += [f"vocabulary={files / 'v8.npy'}", f"teacher={files / 'teacher' / 'train'}"]
+            words += [f"val_teacher={files / 'teacher' / 'val'}"]
+        _navforge(environ, "preflight", *words, f"json={report}")
+        values = json.loads(report.read_text())
+        real_s, real_bytes = _train(environ, words, out)
+    figures = values["figures"]
+    low, high = figures.get("duration_range_s", (None, None))
+    return Row(
+        agent=agent,
+        batch=batch,
+        load=load,
+        load_average=load_average,
+        day=datetime.now(UTC).date().isoformat(),
+        real_s=real_s,
+        real_bytes=real_bytes,
+        predicted_s=figures.get("duration_s"),
+        low_s=low,
+        high_s=high,
+        predicted_bytes=figures.get("host_bytes"),
+        step="; ".join(finding["message"] for finding in values["findings"] if finding["check"] in ("step", "loading")),
     )
 
 
-def _train(environ: dict[str, str], words: list[str], out: Path) -> tuple[float, int]:
+def _train(environ: dict[str, str], words: Sequence[str], out: Path) -> tuple[float, int]:
     """Seconds from the first sign of the rank to the end of the command, and the largest memory its heartbeat noted."""
     process = subprocess.Popen(
         [sys.executable, "-m", "navforge", "train", *words, "preflight=false"],

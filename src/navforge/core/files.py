@@ -146,14 +146,24 @@ def sole_use(folder: Path) -> Iterator[None]:
     held = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(held)
         except BlockingIOError as error:
             raise DataError(
                 f"another process works in {folder} just now; wait for it or give another folder"
             ) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-                raise
         yield
     finally:
         os.close(held)
+
+
+def lock(held: int) -> None:
+    """Lock an open file or folder until it is closed; where the file system knows no locks, nothing is held.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from navforge.core.errors import ConfigError
 from navforge.core.parallel import progress
-from navforge.launch.script import check_paths, directive_block, further_options, where
+from navforge.launch.script import check_paths, directive_block, further_options, python_environment, where
 from navforge.slurm import client as slurm
 from navforge.slurm.output import QueuedJob
 from navforge.slurm.profile import ClusterProfile
@@ -63,8 +63,6 @@ def array_script(facts: ArrayFacts, profile: ClusterProfile) -> str:
     python = shlex.quote(profile.python or facts.python)
     options = [f"--cpus-per-task={facts.cpus}", "--label", *profile.srun_options]
     words = " ".join(shlex.quote(word) for word in facts.command)
-    setup = ["# setup of the cluster profile.", *profile.setup, ""] if profile.setup else []
-    scratch = [f'export TMPDIR="{profile.scratch}"', 'mkdir -p "$TMPDIR"'] if profile.scratch is not None else []
     return "\n".join(
         [
             "#!/bin/bash",
@@ -86,11 +84,8 @@ def array_script(facts: ArrayFacts, profile: ClusterProfile) -> str:
                 [f"--time={profile.time_limit}", "--requeue", f'--output="{log}"', "--open-mode=append"],
             ),
             *further_options(profile),
-            *setup,
-            f'export PYTHONPATH={shlex.quote(str(facts.folder / CODE))}"${{PYTHONPATH:+:$PYTHONPATH}}"',
-            "export PYTHONUNBUFFERED=1",
-            'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"',
-            *scratch,
+            *python_environment(profile, shlex.quote(str(facts.folder / CODE))),
+            *(['mkdir -p "$TMPDIR"'] if profile.scratch is not None else []),
             'echo "navforge: task $SLURM_ARRAY_TASK_ID of job $SLURM_ARRAY_JOB_ID on $SLURM_JOB_NODELIST, '
             'restart ${SLURM_RESTART_COUNT:-0}, $(date +%FT%T%z)"',
             "",

@@ -125,21 +125,11 @@ def directive_block(comment: str, options: list[str] | tuple[str, ...]) -> str:
 
 
 def _environment(facts: JobFacts, profile: ClusterProfile) -> str:
-    lines = [f"run={shlex.quote(str(facts.folder))}", ""]
-    if profile.setup:
-        lines += ["# setup of the cluster profile.", *profile.setup, ""]
-    lines += [
-        "# The ranks run the snapshot of navforge in the run folder, whatever becomes of the files it was taken from.",
-        'export PYTHONPATH="$run/code${PYTHONPATH:+:$PYTHONPATH}"',
-        "export PYTHONUNBUFFERED=1",
-        "# One thread per rank and loader worker, unless told otherwise: more would fight over the CPUs.",
-        'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"',
-    ]
-    if profile.scratch is not None:
-        lines += [f'export TMPDIR="{profile.scratch}"']
     return "\n".join(
         [
-            *lines,
+            f"run={shlex.quote(str(facts.folder))}",
+            "",
+            *python_environment(profile, '"$run/code"'),
             "",
             "# The ranks meet on the first node, at a port of this job's own.",
             'MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
@@ -151,6 +141,24 @@ def _environment(facts: JobFacts, profile: ClusterProfile) -> str:
             "",
         ]
     )
+
+
+def python_environment(profile: ClusterProfile, code: str) -> list[str]:
+    """Shell lines before Python starts: the profile's setup, the snapshot of the code, threads, temporary files.
+
+    Args:
+        profile: of the cluster.
+        code: folder of the snapshot, as a word of the shell.
+    """
+    return [
+        *(["# setup of the cluster profile.", *profile.setup, ""] if profile.setup else []),
+        "# What runs is this snapshot of navforge, whatever becomes of the files it was taken from.",
+        f'export PYTHONPATH={code}"${{PYTHONPATH:+:$PYTHONPATH}}"',
+        "export PYTHONUNBUFFERED=1",
+        "# One thread per process, unless told otherwise: more would compete for the CPUs.",
+        'export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"',
+        *([f'export TMPDIR="{profile.scratch}"'] if profile.scratch is not None else []),
+    ]
 
 
 def _step(facts: JobFacts, profile: ClusterProfile) -> str:
