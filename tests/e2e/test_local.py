@@ -62,7 +62,7 @@ def test_stopped_and_killed_runs_go_on_by_the_same_command(
     assert [int(row.partition(",")[0]) for row in rows] == list(range(1, 641))
     attempts = read_attempts(folder.attempts)
     assert [entry.attempt for entry in attempts] == [0, 1, 2] and attempts[1].resumed_step >= 20
-    ends = {(end.attempt, end.rank): (end.status, end.asked) for end in exits.read_exits(folder.exits)}
+    ends = {(end.attempt, end.rank): (end.status, end.asked) for end in status.read_lines(folder.exits, exits.RankExit)}
     assert ends[0, 0] == ends[0, 1] == (exits.STOPPED, True)
     assert ends[1, 1] == (-signal.SIGKILL, False) and ends[1, 0][0] != exits.FINISHED
     assert ends[2, 0] == ends[2, 1] == (exits.FINISHED, False)

@@ -43,7 +43,7 @@ def main() -> int:
         attempt = Attempt(
             attempt=beat.attempt, job=beat.job, world_size=beat.world_size, time=beat.time, resumed_step=0
         )
-        status.append_attempt(folder.attempts, attempt)
+        status.append_line(folder.attempts, attempt)
     return go_on(folder, beat, orders["harm"] if rank == orders["rank"] else "none")
 
 

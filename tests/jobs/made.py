@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from navforge.runs import exits, status
+from navforge.runs import status
 from navforge.runs.exits import RankExit
 from navforge.runs.folder import RunFolder, RunRecord
 from navforge.runs.status import Attempt, Failure, RankStatus
@@ -76,9 +76,9 @@ def make_run(
     for f in failures:
         status.write(folder.failure_file(f.rank), f)
     for a in attempts:
-        status.append_attempt(folder.attempts, a)
+        status.append_line(folder.attempts, a)
     for e in ends:
-        exits.append_exit(folder.exits, e)
+        status.append_line(folder.exits, e)
     if finished:
         folder.finished.write_text("{}\n")
     for name, text in (logs or {}).items():

@@ -17,7 +17,8 @@ from navforge.jobs.cluster import Answer, SlurmJob
 from navforge.jobs.control import RefusedError
 from navforge.models.checkpoints import KEY, write_values
 from navforge.runs.folder import RunFolder
-from navforge.runs.requests import read_requests
+from navforge.runs.requests import Request
+from navforge.runs.status import read_lines
 from tests.jobs.made import GONE_PID, alive_beat, beat, make_run, record
 
 SUPERVISOR = """
@@ -52,7 +53,7 @@ def test_a_local_run_ends_and_its_checkpoint_is_told(supervised: RunFolder) -> N
     said: list[str] = []
     done = control.cancel(supervised, wait_s=20, say=said.append)
     assert done == "ended. A checkpoint was written: last.ckpt." and "SIGTERM" in said[0]
-    assert [wish.action for wish in read_requests(supervised.requests)] == ["cancel"]
+    assert [wish.action for wish in read_lines(supervised.requests, Request)] == ["cancel"]
     with pytest.raises(RefusedError, match="does not run"):
         control.cancel(supervised, wait_s=1, say=said.append)
 
@@ -111,7 +112,7 @@ def test_a_local_run_starts_again_with_its_own_words(
     assert "started in the background" in done and "begins at step 0" in done
     log = stopped.logs / "job-background.log"
     assert log.read_text() == f"{tmp_path} -m navforge train agent=nobody out={stopped.path}\n"
-    assert [wish.action for wish in read_requests(stopped.requests)] == ["requeue"]
+    assert [wish.action for wish in read_lines(stopped.requests, Request)] == ["requeue"]
 
 
 def test_a_local_run_that_cannot_start_again_says_why(

@@ -16,8 +16,9 @@ import pytest
 
 from navforge.launch import local
 from navforge.runs import exits
-from navforge.runs.exits import RankExit, read_exits
+from navforge.runs.exits import RankExit
 from navforge.runs.folder import RunFolder
+from navforge.runs.status import read_lines
 
 RANK = """
 import os, signal, subprocess, sys, time
@@ -54,8 +55,8 @@ def log(folder: RunFolder, rank: int) -> str:
 
 
 def ends(folder: RunFolder) -> dict[int, RankExit]:
-    found = {end.rank: end for end in read_exits(folder.exits)}
-    assert len(found) == len(read_exits(folder.exits))
+    found = {end.rank: end for end in read_lines(folder.exits, RankExit)}
+    assert len(found) == len(read_lines(folder.exits, RankExit))
     return found
 
 

@@ -8,11 +8,17 @@ from pathlib import Path
 
 from navforge.launch.script import JobFacts, batch_script
 from navforge.runs.folder import RunFolder
-from navforge.slurm import client
+from navforge.slurm import client, output
 from navforge.slurm.profile import ClusterProfile, read_profile
 from tests.slurm_cluster.cluster import Cluster, wait_for
 
 PROFILE = read_profile("l40s_4x4")
+
+
+def details(job: str) -> dict[str, str]:
+    """What `scontrol show job` says."""
+    return output.parse_fields(client.call("scontrol", "-o", "show", "job", job))
+
 
 RANKS = """
 import os, signal, sys, time
@@ -56,7 +62,7 @@ def test_status_75_goes_back_into_the_queue_until_it_may_not(slurm: Cluster, tmp
     ]
     client.cancel(job, "USR1")  # what Slurm sends before the time limit
     assert places(folder, 1)[0][:6] == seen[0][:6]
-    assert [entry.alive for entry in client.queue([job])] == [True] and (client.details(job) or {})["Restarts"] == "1"
+    assert [entry.alive for entry in client.queue([job])] == [True] and details(job)["Restarts"] == "1"
     client.cancel(job, "USR1")
     slurm.wait(job, "FAILED")
     log = folder.job_log(job).read_text()
@@ -82,7 +88,7 @@ def test_a_killed_rank_ends_the_job_with_its_status(slurm: Cluster, tmp_path: Pa
         return {step.step: (step.state, step.exit_code) for step in client.accounting([job])}
 
     # The rank's own SIGKILL or the SIGTERM the others got, whichever srun heard of last.
-    assert (client.details(job) or {})["ExitCode"] in ("137:0", "143:0")
+    assert details(job)["ExitCode"] in ("137:0", "143:0")
     wait_for(lambda: ends().get(None) in (("FAILED", 9), ("FAILED", 15)), "the accounting", 20)
     assert ends()["0"] == ("CANCELLED", 0)
 

@@ -84,8 +84,8 @@ def test_lines_survive_a_kill_in_the_last_one(folder: RunFolder) -> None:
     first = Attempt(attempt=0, job=None, world_size=2, time=1.0, resumed_step=0)
     second = Attempt(attempt=1, job="5", world_size=2, time=2.0, resumed_step=40)
     assert status.read_attempts(folder.attempts) == []
-    status.append_attempt(folder.attempts, first)
-    status.append_attempt(folder.attempts, second)
+    status.append_line(folder.attempts, first)
+    status.append_line(folder.attempts, second)
     assert status.read_attempts(folder.attempts) == [first, second]
     text = folder.attempts.read_text()
     folder.attempts.write_text(text[:-10])
@@ -98,12 +98,12 @@ def test_lines_survive_a_kill_in_the_last_one(folder: RunFolder) -> None:
 def test_exits_round_trip_and_damage(folder: RunFolder) -> None:
     killed = RankExit(rank=1, attempt=0, pid=9, status=-9, time=3.0)
     told = RankExit(rank=0, attempt=0, pid=8, status=-15, time=4.0, asked=True)
-    exits.append_exit(folder.exits, killed)
-    exits.append_exit(folder.exits, told)
-    assert exits.read_exits(folder.exits) == [killed, told]
+    status.append_line(folder.exits, killed)
+    status.append_line(folder.exits, told)
+    assert status.read_lines(folder.exits, RankExit) == [killed, told]
     folder.exits.write_text(json.dumps({"rank": 1}) + "\n" + folder.exits.read_text())
     with pytest.raises(DataError, match=r"exits\.jsonl, line 1"):
-        exits.read_exits(folder.exits)
+        status.read_lines(folder.exits, RankExit)
 
 
 @pytest.mark.parametrize(

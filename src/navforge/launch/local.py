@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import IO
 
 from navforge.runs import exits
-from navforge.runs.exits import RankExit, append_exit
+from navforge.runs.exits import RankExit
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import STATUS, StopSignals
+from navforge.runs.status import append_line
 
 GRACE_S = 20.0
 """From SIGTERM to SIGKILL for ranks whose peer died: they wait for it in a collective and cannot write a checkpoint."""
@@ -151,7 +152,7 @@ def _supervise(
     deadline: float | None = None
     while any(rank.status is None for rank in ranks):
         for ended in _ended(ranks):
-            append_exit(folder.exits, _record(ended, attempt))
+            append_line(folder.exits, _record(ended, attempt))
             if ended.status not in _PLANNED and first is None:
                 # A signal that was passed on kills a rank that does not listen to it yet.
                 first = STATUS[passed] if passed is not None and ended.status == -passed else ended.status

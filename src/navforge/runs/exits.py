@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-from navforge.runs.status import read_lines
+from dataclasses import dataclass
 
 FINISHED = 0
 """Training ended as planned."""
@@ -23,7 +19,7 @@ STOPPED = 128 + signal.SIGTERM
 
 @dataclass(frozen=True, kw_only=True)
 class RankExit:
-    """The end of one rank process, as the supervisor of a local run saw it."""
+    """The end of one rank process, as the supervisor of a local run saw it: a line of `RunFolder.exits`."""
 
     rank: int
     attempt: int
@@ -34,22 +30,6 @@ class RankExit:
     """When the supervisor noticed, s since 1970."""
     asked: bool = False
     """The supervisor itself had told the rank to end (another rank had died, or the user stopped the run)."""
-
-
-def append_exit(path: Path, ended: RankExit) -> None:
-    """Add one line to `RunFolder.exits`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(ended)) + "\n")
-
-
-def read_exits(path: Path) -> list[RankExit]:
-    """Every end, oldest first; a last line cut off by a kill is left out.
-
-    Raises:
-        DataError: another line is damaged.
-    """
-    return read_lines(path, RankExit)
 
 
 def describe(status: int) -> str:

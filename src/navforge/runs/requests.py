@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import json
 import socket
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.runs.status import read_lines
+from navforge.runs.status import append_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +26,5 @@ class Request:
 def append_request(path: Path, action: str) -> Request:
     """Note that the user of this process asked for something."""
     request = Request(action=action, by=f"{getpass.getuser()}@{socket.gethostname()}", time=time.time())
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(request)) + "\n")
+    append_line(path, request)
     return request
-
-
-def read_requests(path: Path) -> list[Request]:
-    """Every wish, oldest first.
-
-    Raises:
-        DataError: a line before the last is damaged.
-    """
-    return read_lines(path, Request)

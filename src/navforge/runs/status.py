@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
@@ -110,11 +110,11 @@ def write(path: Path, record: RankStatus | Failure) -> None:
     write_json(path, asdict(record))
 
 
-def append_attempt(path: Path, attempt: Attempt) -> None:
-    """Add one line."""
+def append_line(path: Path, entry: Any) -> None:
+    """Add a record to a file with one JSON object per line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(attempt)) + "\n")
+        file.write(json.dumps(asdict(entry)) + "\n")
 
 
 def read(path: Path, kind: type[RecordT]) -> RecordT | None:

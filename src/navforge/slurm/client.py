@@ -128,16 +128,6 @@ def running_steps(jobs: Sequence[str]) -> list[RunningStep]:
     return found
 
 
-def details(job: str) -> dict[str, str] | None:
-    """Fields of `scontrol show job`, such as `JobState`, `Reason`, `Restarts`, `StdOut`; None for an unknown job."""
-    try:
-        return slurm_output.parse_fields(call("scontrol", "-o", "show", "job", job))
-    except SlurmError as error:
-        if _UNKNOWN_JOB in str(error):
-            return None
-        raise
-
-
 def partitions() -> list[Partition]:
     """The partitions of the cluster."""
     return slurm_output.parse_partitions(call("scontrol", "-o", "show", "partition"))

@@ -21,7 +21,7 @@ from navforge.models.checkpoints import planner_part, read_values, write_values
 from navforge.models.planner import Planner, planner_to_dict
 from navforge.runs.folder import BEST, LAST, RunFolder
 from navforge.runs.signals import StopSignals
-from navforge.runs.status import Attempt, append_attempt, read_attempts
+from navforge.runs.status import Attempt, append_line, read_attempts
 from navforge.training import run_inputs as materials
 from navforge.training.environment import describe_environment
 from navforge.training.loop.checkpointing import CheckpointManager
@@ -84,7 +84,7 @@ def execute(
     resumed = found["training"]["position"]["total"] if found is not None else None
     if ranks.first:
         _describe(config, folder, about)
-        append_attempt(
+        append_line(
             folder.attempts,
             Attempt(
                 attempt=beat.status.attempt,
