@@ -24,7 +24,8 @@ UNTIL_STEP = [("begin", "step"), ("step", STEP), ("size", 8), ("sample", ONE), (
 def test_a_probe_that_is_killed_names_the_batch_and_the_one_that_passed() -> None:
     found = interpret(UNTIL_STEP, -9, late=False, limit_s=50)
     killed = found.findings[0]
-    assert killed.level == REFUSED and "killed at a batch of 32 scenes, most likely out of memory" in killed.message
+    assert killed.level == REFUSED
+    assert "killed at a batch of 32 scenes, most likely out of host memory" in killed.message
     assert killed.remedy == "train.batch_size=8 passed"
     assert found.step is not None and found.step.failed_at == 32 and found.step.samples == (ONE,)
 
@@ -102,7 +103,12 @@ def in_a_worker(error: Exception) -> Exception:
         ),
         (in_a_worker(DataError("/data/a.jpg is damaged; copy it again")), "/data/a.jpg is damaged", "copy it again"),
         (in_a_worker(KeyError("panorama")), "a loader worker fails: KeyError: 'panorama'", "training would end"),
-        (MemoryError(), "loading fails: out of memory", "fewer train.loader_workers"),
+        (MemoryError(), "loading fails: out of host memory", "fewer train.loader_workers"),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that"),
+            "loading fails: out of shared memory (/dev/shm): DataLoader worker (pid 7) is killed",
+            "--shm-size",
+        ),
     ],
 )
 def test_an_error_of_the_probe_or_a_worker_is_a_refusal_of_one_line(error: Exception, says: str, remedy: str) -> None:

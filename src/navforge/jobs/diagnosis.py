@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from navforge.jobs.evidence import Evidence, Line
+from navforge.runs import status
+from navforge.training.ranks.failures import OUT_OF_SHARED_MEMORY
 
 CAUSES = {
     "running": "it is running",
@@ -14,22 +16,14 @@ CAUSES = {
     "finished": "training ended as planned",
     "stopped": "stopped on a signal after a checkpoint",
     "cancelled": "someone cancelled it",
-    "host_memory": "out of host memory",
-    "shared_memory": "out of shared memory (/dev/shm)",
-    "gpu_memory": "out of GPU memory",
+    "shared_memory": OUT_OF_SHARED_MEMORY,
     "time_limit": "time limit",
     "preemption": "another job took its nodes",
     "node_failure": "a node failed",
     "rank_killed": "a rank was killed by a signal",
-    "rank_error": "a rank ended with an error",
-    "rendezvous": "ranks did not meet",
+    "rank_error": status.CAUSES["error"],
     "hang": "ranks waited for one that did not answer",
-    "non_finite": "a loss or gradient was not finite",
-    "corrupt_sample": "a scene could not be read",
-    "disk_full": "no room on the disk",
-    "preflight": "refused by the preflight on the node",
-    "evaluation": "the evaluation of the planner failed",
-    "user_error": "something that was asked for is wrong",
+    **{cause: words for cause, words in status.CAUSES.items() if cause not in ("peer", "error")},
     "not_started": "no job was ever submitted, or nothing of it is left",
     "unknown": "unknown",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from navforge.core.sizes import write_size
 from navforge.preflight.finding import Finding, ok, refused, warning
+from navforge.training.ranks.failures import MORE_SHARED_MEMORY
 
 MEMORY, SHARED = "host_memory", "shared_memory"
 MARGIN = 0.9
@@ -107,7 +108,7 @@ def check_shared_memory(cost: LoaderCost, plan: HostPlan, free_bytes: int | None
             SHARED,
             f"{plan.processes} workers x {PREFETCH} batches are {write_size(needed)}, /dev/shm has "
             f"{write_size(free_bytes)} free",
-            "fewer train.loader_workers, or a larger /dev/shm (docker: --shm-size)",
+            MORE_SHARED_MEMORY,
         )
     else:
         yield ok(SHARED, f"{write_size(needed)} of batches in {write_size(free_bytes)} of /dev/shm")

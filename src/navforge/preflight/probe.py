@@ -19,6 +19,13 @@ from navforge.preflight.estimate import load_in_words, seconds
 from navforge.preflight.finding import REFUSED, Finding, ok, refused, refused_by, warning
 from navforge.preflight.request import LOADING, STAGES, STEP, Measured, Request
 from navforge.preflight.steps import StepCost, StepSample
+from navforge.runs.status import CAUSES
+from navforge.training.ranks.failures import (
+    MORE_SHARED_MEMORY,
+    OUT_OF_SHARED_MEMORY,
+    cause_of,
+    is_shared_memory,
+)
 
 
 def probe(request: Request) -> Measured:
@@ -84,7 +91,7 @@ def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool,
         size = values.get("size")
         at = f" at a batch of {size} scenes" if stage == STEP and size else ""
         findings.append(
-            refused(check, f"the probe was killed{at}, most likely out of memory", _less_memory(stage, samples))
+            refused(check, f"the probe was killed{at}, most likely out of host memory", _less_memory(stage, samples))
         )
         step = None if step is None else replace(step, failed_at=size)
     elif exitcode and not any(finding.level == REFUSED for finding in findings):
@@ -139,7 +146,7 @@ def _measure(request: Request, connection: Connection) -> None:
 
 
 def finding_of(error: Exception, stage: str) -> Finding:
-    """What the run would end by, as a refusal of the stage's check.
+    """What the run would end by, as a refusal of the stage's check, in the words of `navforge diagnose`.
 
     An error of a loader worker comes with the worker's traceback as its text, of which the last line is the error.
     """
@@ -151,9 +158,13 @@ def finding_of(error: Exception, stage: str) -> Finding:
         text = text.removeprefix(f"{type(error).__name__}: ")
     if isinstance(error, NavforgeError):
         return refused_by(check, type(error)(text))
+    cause = cause_of(error)
+    if cause == "host_memory" and is_shared_memory(text):
+        return refused(check, f"{where} fails: {OUT_OF_SHARED_MEMORY}: {text}", MORE_SHARED_MEMORY)
+    if cause in ("host_memory", "gpu_memory"):
+        told = f": {text}" if text else ""
+        return refused(check, f"{where} fails: {CAUSES[cause]}{told}", _less_memory(stage, ()))
     if isinstance(error, OSError):
         message, remedy = describe_os_error(error) if error.strerror else (text, describe_os_error(error)[1])
         return refused(check, f"{where} fails: {message}", remedy)
-    if isinstance(error, MemoryError):
-        return refused(check, f"{where} fails: out of memory", _less_memory(stage, ()))
     return refused(check, f"{where} fails: {type(error).__name__}: {text}", "correct it; training would end by it")

@@ -15,20 +15,20 @@ from navforge.core.outside.text import parse_json, read_json, read_text
 PHASES = ("starting", "rendezvous", "preflight", "smoke", "training", "validating", "finished", "stopped", "failed")
 """`stopped`: ended on a signal after a checkpoint; `failed`: see the rank's Failure."""
 
-CAUSES = (
-    "rendezvous",
-    "preflight",
-    "evaluation",
-    "non_finite",
-    "corrupt_sample",
-    "gpu_memory",
-    "host_memory",
-    "disk_full",
-    "user_error",
-    "peer",
-    "error",
-)
-"""What a rank itself can tell of its end; the rest (signals, limits, nodes) only the outside knows.
+CAUSES = {
+    "rendezvous": "ranks did not meet",
+    "preflight": "refused by the preflight on the node",
+    "evaluation": "the evaluation of the planner failed",
+    "non_finite": "a loss or gradient was not finite",
+    "corrupt_sample": "a scene could not be read",
+    "gpu_memory": "out of GPU memory",
+    "host_memory": "out of host memory",
+    "disk_full": "no room on the disk",
+    "user_error": "something that was asked for is wrong",
+    "peer": "another rank was gone",
+    "error": "a rank ended with an error",
+}
+"""What a rank itself can tell of its end, in words; the rest (signals, limits, nodes) only the outside knows.
 
 `peer`: another rank was gone; what ended that one ended the run.
 """

@@ -10,6 +10,7 @@ from navforge.jobs.evidence import Evidence, Line
 from navforge.jobs.first_failure import first_failure, killed_first, ranks_in_words
 from navforge.jobs.units import gigabytes
 from navforge.runs.status import Failure
+from navforge.training.ranks.failures import MORE_SHARED_MEMORY, OUT_OF_SHARED_MEMORY, is_shared_memory
 
 SHOWN_TOKENS = 8
 _FILE = re.compile(r"\(file (?P<file>.+?)\)")
@@ -86,11 +87,9 @@ def _gpu_memory(evidence: Evidence, failure: Failure) -> Diagnosis:
 
 
 def _host_memory(evidence: Evidence, failure: Failure) -> Diagnosis:
-    shared = re.search(r"shared memory|/dev/shm|Bus error", failure.error + failure.traceback)
-    if shared:
-        words = f"Rank {failure.rank} ran out of shared memory (/dev/shm){_at(failure)}: {_message(failure)}."
-        advice = "# more room in /dev/shm (container option such as --shm-size=64g), or fewer train.loader_workers"
-        return _diagnosis(evidence, failure, "shared_memory", words, "df -h /dev/shm", advice)
+    if is_shared_memory(failure.error + failure.traceback):
+        words = f"Rank {failure.rank} ran {OUT_OF_SHARED_MEMORY}{_at(failure)}: {_message(failure)}."
+        return _diagnosis(evidence, failure, "shared_memory", words, "df -h /dev/shm", f"# {MORE_SHARED_MEMORY}")
     words = f"Rank {failure.rank} ran out of host memory{_at(failure)}: {_message(failure)}."
     oom = [line for line, _ in evidence.in_job_log(r"oom[-_]kill|Out Of Memory$|exceeded memory limit")]
     more = remedies.more_memory(evidence)

@@ -26,6 +26,10 @@ SIGNS = (
     ("peer", r"Timed out waiting \d+ms for (?:recv|send)|Broken pipe|Watchdog caught collective operation timeout"),
 )
 """Causes by the words of errors that torch raises with a general type."""
+_SHARED_MEMORY = r"shared memory|/dev/shm|Bus error"
+OUT_OF_SHARED_MEMORY = "out of shared memory (/dev/shm)"
+MORE_SHARED_MEMORY = "more room in /dev/shm (container option such as --shm-size=64g), or fewer train.loader_workers"
+"""What helps where loader workers find no room for their batches."""
 
 
 class TrainingError(NavforgeError):
@@ -64,6 +68,11 @@ def cause_of(error: BaseException) -> str:
                     return cause
         user = user or isinstance(link, NavforgeError)
     return "user_error" if user else "error"
+
+
+def is_shared_memory(text: str) -> bool:
+    """Whether the text of an error of cause `host_memory` is about /dev/shm."""
+    return bool(re.search(_SHARED_MEMORY, text))
 
 
 NAMES = {
