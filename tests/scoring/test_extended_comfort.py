@@ -26,7 +26,7 @@ def test_the_acceleration_limit_is_inclusive(difference: float, expected: float)
     assert two_frame_extended_comfort(states(difference), states(0.0), 0.5)[0] == expected
 
 
-@pytest.mark.parametrize(("difference", "expected"), [(0.09, 1.0), (0.11, 0.0)])
+@pytest.mark.parametrize(("difference", "expected"), [(0.0999, 1.0), (0.1001, 0.0)])
 def test_the_yaw_rate_limit(difference: float, expected: float) -> None:
     # 1.5 rad/s turns through more than pi in 4 s: headings wrap.
     assert two_frame_extended_comfort(states(0, 1.5 + difference), states(0, 1.5), 0.5)[0] == expected
@@ -80,8 +80,9 @@ def test_batches_are_rows() -> None:
     assert two_frame_extended_comfort(now, states(count=3), 0.5).tolist() == [1.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("gap", [0.0, -0.5, 0.6, 0.01])
+@pytest.mark.parametrize("gap", [0.0, -0.5, 0.5501, 0.6, 0.01])
 def test_scenes_that_are_not_consecutive_are_refused(gap: float) -> None:
+    assert two_frame_extended_comfort(states(), states(), 0.5499).tolist() == [1.0]
     with pytest.raises(DataError, match="at most"):
         two_frame_extended_comfort(states(), states(), gap)
 
@@ -93,7 +94,7 @@ def test_shapes_must_agree() -> None:
 
 def test_previous_scenes() -> None:
     logs = ["b", "a", "a", "a", "b"]
-    times = [100_000_000, 3_000_000, 2_500_000, 1_900_000, 100_549_000]
-    # a: 1.9 s, then 0.6 s later, then 0.5 s later; b: 0.549 s apart.
+    times = [100_000_000, 3_000_000, 2_500_000, 1_949_900, 100_549_900]
+    # a: 1.9499 s, then 0.5501 s later, then 0.5 s later; b: 0.5499 s apart.
     assert previous_scenes(logs, times).tolist() == [-1, 2, -1, -1, 0]
     assert previous_scenes([], []).tolist() == []

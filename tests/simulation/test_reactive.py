@@ -141,6 +141,16 @@ def test_a_leaders_speed_is_followed_and_reacts_to_the_egos() -> None:
     assert pair[1, -1] == pytest.approx(5.0, abs=0.05)
 
 
+@pytest.mark.parametrize(("leader", "lead_speed"), [(0, 0.1), (1, 0.0)])
+def test_a_leader_is_seen_after_its_move_if_it_comes_first_and_before_it_else(leader: int, lead_speed: float) -> None:
+    """It starts from rest, 20 m ahead: 16 m between the cars, whose speed follows the driver model."""
+    cars = [(0, 40.0, 5.0), (0, 60.0, 0.0)]
+    _, speed, _ = drive(scene(cars[:: 1 if leader else -1], [straight_lane(500.0)]), ego())
+    safe_gap = 1.0 + 5.0 * 1.5 + 5.0 * (5.0 - lead_speed) / (2 * 2.0**0.5)
+    expected = 5.0 + 0.1 * (1.0 - 0.5**4 - (safe_gap / 16.0) ** 2)
+    assert speed[1 - leader, 1] == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_end_of_a_lane_is_a_wall_and_the_last_vertex_is_cut_off() -> None:
     lane = straight_lane(40.0)
     pose, speed, _ = drive(scene([(0, 30.0, 6.0)], [lane]), ego())
@@ -162,6 +172,12 @@ def test_cars_beside_and_beyond_the_radius() -> None:
     assert present[1, 0]
     tracks = simulate_traffic(made, ego(x=20.0))
     assert tracks.valid[1].tolist() == [True] + [False] * 40
+
+
+@pytest.mark.parametrize(("metres", "there"), [(99.9, True), (100.1, False)])
+def test_cars_more_than_100_metres_from_the_ego_are_taken_out(metres: float, there: bool) -> None:
+    _, _, present = drive(scene([(0, 50.0, 0.0)], [straight_lane(300.0)]), ego(x=50.0, y=-metres))
+    assert present[0, 1] == there
 
 
 def test_a_standing_car_gives_way_and_comes_back() -> None:
