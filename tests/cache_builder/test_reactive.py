@@ -82,7 +82,7 @@ def test_who_meets_the_ego_or_an_earlier_car_is_left_out(road_map: Map) -> None:
 
 
 def test_off_the_road_the_stationary_stand_and_the_moving_vanish(road_map: Map) -> None:
-    cars = [("parked", 25.0, 9.0, 0.0, 0.05), ("moving", 35.0, 9.0, 0.0, 0.2), ("on", 45.0, 6.0, 0.0, 0.0)]
+    cars = [("parked", 25.0, 9.0, 0.0, 0.099), ("moving", 35.0, 9.0, 0.0, 0.101), ("on", 45.0, 6.0, 0.0, 0.0)]
     found, lanes = start(road_map, cars)
     assert names(found, found.standing) == ["parked"], "`on` is on the intersection, where it has no connector"
     assert not len(found.follower)
@@ -95,7 +95,7 @@ def test_too_far_from_the_baseline_a_car_stands_whatever_its_speed(tmp_path: Pat
     lane, _, columns = features[Layer.LANE][0]
     features[Layer.LANE][0] = (lane, box(0, 0, 50, 9), columns)
     write_map(tmp_path, features)
-    cars = [("near", 25.0, 4.4, 0.0, 8.0), ("far", 35.0, 4.6, 0.0, 8.0)]
+    cars = [("near", 25.0, 4.49, 0.0, 8.0), ("far", 35.0, 4.51, 0.0, 8.0)]
     found, _ = start(read_map(tmp_path, LOCATION), cars)
     assert names(found, found.follower) == ["near"]
     assert names(found, found.standing) == ["far"]

@@ -80,6 +80,29 @@ def test_route_ends_before_a_connector_that_overlaps_an_earlier_one():
     assert corrected(graph, [1, 50, 2, 51, 3], 15.0) == [1, 50, 2, 51, 3]
 
 
+@pytest.mark.parametrize(("metres", "cut"), [(0.09, False), (0.11, True)])
+def test_a_route_ends_where_connectors_overlap_by_more_than_one_square_metre(metres, cut):
+    graph = FakeGraph([(1, 50), (50, 2), (2, 51), (51, 3)])
+    graph.areas = {50: shapely.box(0, 20, 10, 30), 51: shapely.box(10 - metres, 20, 20, 30)}
+    assert corrected(graph, [1, 50, 2, 51, 3], 15.0) == ([1, 50, 2] if cut else [1, 50, 2, 51, 3])
+
+
+@pytest.mark.parametrize(("degrees", "expected"), [(44.0, [1, 2]), (46.0, [50, 2])])
+def test_the_ego_is_on_a_block_whose_lane_turns_less_than_45_degrees_against_it(degrees, expected):
+    """Block 50 lies on block 1 and heads north, at 90 degrees."""
+    graph = FakeGraph([*CHAIN, (50, 2)])
+    graph.areas = {50: shapely.box(10, -2, 20, 2)}
+    north = np.array([[15.0, 0.5, np.pi / 2]])
+    graph.lane_path = lambda lane: north if lane == 150 else FakeGraph.lane_path(graph, lane)
+    assert corrected(graph, [1, 2], 15.0, heading=np.radians(degrees)) == expected
+
+
+@pytest.mark.parametrize(("last", "reached"), [(29, True), (30, False)])
+def test_a_gap_is_filled_by_thirty_blocks_at_most(last, reached):
+    graph = FakeGraph([(b, b + 1) for b in range(40)])
+    assert corrected(graph, [0, last], 5.0) == (list(range(last + 1)) if reached else [0, last])
+
+
 def test_ego_far_from_everything_takes_the_nearest_blocks():
     assert corrected(FakeGraph(CHAIN), [3, 4], -500.0) == [0, 1, 2, 3, 4]
 

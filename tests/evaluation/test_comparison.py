@@ -33,6 +33,14 @@ def test_claims(tables: dict[str, ScoreTable]) -> None:
     assert cells == ["holds", "DOES NOT HOLD"]
 
 
+def test_a_claim_does_not_hold_by_its_mean_alone(make_table: MakeTable) -> None:
+    """One scene of twelve is better, the others are equal: a third of the resampled differences are 0."""
+    once = make_table(("pdms_v1",), score=lambda log, scene: 1.0 if log == scene == 0 else 0.5)
+    never = make_table(("pdms_v1",), score=lambda log, scene: 0.5)
+    found = comparison.claim({"once": once, "never": never}, "once", "never", "pdms_v1", "once beats never")
+    assert found.by_scene.mean > 0 and not found.holds
+
+
 def test_score_table_has_a_row_per_agent(tables: dict[str, ScoreTable]) -> None:
     table = comparison.scores_table(tables, "epdms_v2")
     assert [column.header for column in table.columns][4:] == ["NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC"]

@@ -114,3 +114,9 @@ def test_implausible_scenes_stand_under_the_table_and_in_the_summary(make_table:
     assert printed.caption == "7 of these scenes have frames that are not 0.5 s apart"
     assert summary.to_json(table, summaries, {})["split"]["doubts"] == {"frames that are not 0.5 s apart": 7}
     assert summaries["epdms_v2"].score == summary.summarise(make_table(logs=20), resamples=100)["epdms_v2"].score
+
+
+@pytest.mark.parametrize(("logs", "rough"), [(19, True), (20, False)])
+def test_intervals_over_fewer_than_twenty_logs_are_called_rough(make_table: MakeTable, logs: int, rough: bool) -> None:
+    (printed,) = summary.render(summary.summarise(make_table(logs=logs), resamples=100), "human")
+    assert (printed.caption == f"only {logs} log(s): the intervals over logs are rough") == rough

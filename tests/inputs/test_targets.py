@@ -173,6 +173,7 @@ def test_targets_do_not_depend_on_where_the_world_lies(pose: tuple[float, float,
 def test_agents_are_the_nearest_vehicles_in_reach() -> None:
     vehicles = [(VEHICLE, (10.0 + n / 2, -20.0 + n, 0.1 * n, 4.0 + n / 10, 2.0)) for n in range(40)]
     others = [(PEDESTRIAN, (1.0, 1.0, 0.0, 1.0, 1.0)), (VEHICLE, (32.1, 0.0, 0.0, 4.0, 2.0))]
+    others += [(VEHICLE, (0.0, y, 0.0, 4.0, 2.0)) for y in (32.1, -32.1)]
     edge = [(VEHICLE, (-32.0, 0.0, 4.0, 4.0, 2.0))]
     boxes, labels = agents(around(others + vehicles))
     assert boxes.shape == (30, 5) and boxes.dtype == np.float32 and labels.all()

@@ -62,6 +62,13 @@ def test_a_living_process_that_is_silent_is_told(tmp_path: Path) -> None:
     assert state(folder, now=time.time() + 600) == ("training", "silent for 10 min 00 s")
 
 
+@pytest.mark.parametrize(("seconds", "silent"), [(89.0, False), (91.0, True)])
+def test_a_rank_is_silent_after_90_seconds(tmp_path: Path, seconds: float, silent: bool) -> None:
+    now = time.time()
+    beats = (alive_beat(0, time=now - seconds, moved=now), alive_beat(1))
+    assert state(make_run(tmp_path / "run", beats=beats), now=now)[1].startswith("silent") == silent
+
+
 def test_no_process_and_no_word_of_an_end_is_lost(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", beats=(beat(0), beat(1)))
     assert state(folder) == ("lost", f"its processes are gone; last heartbeat 2 s ago on {HOST}")

@@ -8,6 +8,7 @@ import shapely
 
 from navforge.core.errors import DataError
 from navforge.maps import LaneGraph, Layer, Map, lane_graph
+from navforge.maps.flat import discrete_path
 from tests.maps.tiny_map import ORIGIN
 
 
@@ -77,6 +78,14 @@ def test_attributes(graph):
     assert shapely.get_coordinates(lane.left_boundary)[0] - ORIGIN == pytest.approx([0, 3], abs=1e-6)
     assert shapely.get_coordinates(connector.right_boundary)[0] - ORIGIN == pytest.approx([50, 0], abs=1e-6)
     assert connector.polygon.area == pytest.approx(30, abs=0.1)
+    for fid, low_y in ((11, 0.0), (12, -3.0)):
+        bounds = np.array(graph.lane_connector(fid).polygon.bounds) - [*ORIGIN, *ORIGIN]
+        np.testing.assert_allclose(bounds, [50.0, low_y, 60.0, low_y + 3.0], atol=1e-6)
+
+
+def test_a_path_heads_from_vertex_to_vertex_and_at_its_end_as_before():
+    path = discrete_path(np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0], [0.0, 4.0], [0.0, 1.0]]))
+    np.testing.assert_allclose(path[:, 2], [0.0, np.pi / 2, np.pi, -np.pi / 2, -np.pi / 2])
 
 
 def test_stop_lines_are_those_crossed_or_else_the_nearest(graph):

@@ -54,9 +54,12 @@ def test_a_reversing_vehicle_moves_backwards():
 def test_only_the_nearest_of_each_class_are_seen():
     rows = [(f"p{i}", ObjectType.PEDESTRIAN, 10 + i, 0, 0, 0, 0) for i in range(40)]
     rows += [(f"c{i}", ObjectType.TRAFFIC_CONE, 12 + i, 5, 0, 0, 0) for i in range(60)]
-    rows += [("far", ObjectType.VEHICLE, 102.0, 0, 0, 0, 0), ("near", ObjectType.VEHICLE, 100.0, 0, 0, 0, 0)]
+    rows += [(f"b{i}", ObjectType.BICYCLE, 10 + i, -5, 0, 0, 0) for i in range(15)]
+    for token, metres in (("far", 100.1), ("near", 99.9)):
+        rows.append((token, ObjectType.VEHICLE, ego.center(POSE)[0] + metres, 0, 0, 0, 0))
     seen = around(objects(*rows))
-    assert list(seen.objects.token) == [f"c{i}" for i in range(50)] + ["near"] + [f"p{i}" for i in range(25)]
+    expected = [f"c{i}" for i in range(50)] + ["near"] + [f"p{i}" for i in range(25)] + [f"b{i}" for i in range(10)]
+    assert list(seen.objects.token) == expected
 
 
 def test_what_touches_the_ego_now_is_ignored():

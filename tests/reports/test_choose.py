@@ -42,6 +42,12 @@ def test_every_reason_finds_its_scene() -> None:
     assert found["pulling away"] == 8
 
 
+@pytest.mark.parametrize(("metres", "near"), [(11.9, True), (12.1, False)])
+def test_another_agent_within_12_metres_makes_a_conflict(metres: float, near: bool) -> None:
+    reasons = {choice.reason for choice in choose_scenes([facts(0, nearest=metres), facts(1)], 2)}
+    assert ("conflict" in reasons) == near
+
+
 def test_choice_is_unique_and_ignores_order() -> None:
     first = choose_scenes(SCENES, 14)
     assert len({choice.token for choice in first}) == 14

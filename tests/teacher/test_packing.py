@@ -100,3 +100,9 @@ def test_any_byte_that_changes_is_noticed(place: int) -> None:
     row[place] ^= 16
     with pytest.raises(DataError, match="changed"):
         layout.head(row)
+
+
+def test_codes_stand_for_equal_shares_of_one() -> None:
+    assert LEVEL.values[:3].tolist() == [0.0, 0.5, 1.0] and FLAG.values.tolist() == [0.0, 1.0]
+    assert UNIT8.values[[0, 51, 255]].tolist() == pytest.approx([0.0, 0.2, 1.0])
+    assert UNIT16.values[[0, 13107, 65535]].tolist() == pytest.approx([0.0, 0.2, 1.0])

@@ -65,3 +65,8 @@ def test_the_public_vocabulary_has_the_limits_others_found(navsim_files) -> None
     assert found.top_speed_mps == pytest.approx(14.8, abs=0.05)
     assert round(8192 * found.reversing_share) == 12
     assert 1180 < 8192 * found.stationary_share < 1200
+
+
+def test_a_trajectory_that_ends_within_half_a_metre_stands() -> None:
+    """4 s at a constant speed."""
+    assert Motion(np.stack([straight(0.124), straight(0.126)])).stationary.tolist() == [True, False]
