@@ -33,7 +33,7 @@ browser:  ## install what tests of pages in a browser need (apt-get, root; elsew
 wandb: setup  ## install W&B into .venv, so that its tests run
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.wandb.lock
 
-test: setup slurm  ## the test suite
+test: setup slurm  ## the test suite, without the tests marked slow, which .ci/run runs too
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: setup  ## lint, types, import direction

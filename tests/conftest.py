@@ -7,9 +7,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.built_once import built_once
 
 if TYPE_CHECKING:
     from navforge.data.paths import DataConfig
@@ -40,33 +42,48 @@ def navsim_files() -> Path:
 
 @pytest.fixture(scope="session")
 def real_cache(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The metric cache of the real logs, built once per test process; mark its tests `xdist_group("real_cache")`."""
+    """The metric cache of the real logs, built once; do not write into it."""
     from navforge.cache_builder.pool import cache_split  # noqa: PLC0415 (imports what most tests do not need)
     from navforge.data.paths import DataConfig  # noqa: PLC0415
     from navforge.data.splits import load_split  # noqa: PLC0415
 
-    data = DataConfig(logs=realdata / "navsim_logs", sensors=None, maps=realdata / "maps")
-    out = tmp_path_factory.mktemp("real_cache")
-    report = cache_split(load_split("real", data), data, out, workers=1)
-    assert not report.failures
-    return out
+    def build(out: Path) -> None:
+        data = DataConfig(logs=realdata / "navsim_logs", sensors=None, maps=realdata / "maps")
+        report = cache_split(load_split("real", data), data, out, workers=1)
+        assert not report.failures
+
+    return built_once(tmp_path_factory, "real_cache", build)
 
 
 @pytest.fixture(scope="session")
 def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny world with cameras and LiDAR (64 x 36 px), made once per test process.
+    """A tiny world with cameras and LiDAR (64 x 36 px), built once; do not write into it.
 
-    The folder serves as OPENSCENE_DATA_ROOT, its `maps` as NUPLAN_MAPS_ROOT; splits `train`, `val` and `test`. Mark
-    tests that use it `xdist_group("tiny_town")`, and do not write into it.
+    The folder serves as OPENSCENE_DATA_ROOT, its `maps` as NUPLAN_MAPS_ROOT; splits `train`, `val` and `test`.
     """
     from navforge.town.generate import SCALES, generate  # noqa: PLC0415 (imports what most tests do not need)
     from navforge.town.sensors import Rig  # noqa: PLC0415
 
-    out = tmp_path_factory.mktemp("tiny_town")
-    rig = Rig(width=64, height=36, lidar_columns=200)
-    report = generate(out, SCALES["tiny"], seed=0, sensors="all", sensor_frames="all", rig=rig, workers=1)
-    assert report.complete, report.failures
-    return out
+    def build(out: Path) -> None:
+        rig = Rig(width=64, height=36, lidar_columns=200)
+        report = generate(out, SCALES["tiny"], seed=0, sensors="all", sensor_frames="all", rig=rig, workers=1)
+        assert report.complete, report.failures
+
+    return built_once(tmp_path_factory, "tiny_town", build)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spread tests over processes by group, else by file: what a file builds and compiles is then made once."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling  # noqa: PLC0415 (there is none without pytest-xdist)
+
+    class ByFile(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return super()._split_scope(nodeid).partition("::")[0]
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -105,11 +122,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests that need the Slurm cluster run in one process, so that one cluster serves them.
 
     Tests that fork ranks come first: torch refuses autograd in a fork of a process in which it has started threads.
+    Then come those on the cluster, which take longest.
     """
-    items.sort(key=lambda item: item.get_closest_marker("forks") is None)
     for item in items:
         if "slurm_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("slurm"))
+    markers = ("forks", "xdist_group")
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in markers])
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,6 @@ def test_modules_imported_lazily_and_for_type_checkers_are_the_same() -> None:
         assert getattr(navforge, name) is getattr(importlib.import_module(f"navforge.{module}"), name)
 
 
-@pytest.mark.xdist_group("tiny_town")
 def test_the_documented_examples_run(tiny_town: Path, tmp_path: Path) -> None:
     from navforge.cache_builder.pool import cache_split  # noqa: PLC0415 (imports what most tests do not need)
 

@@ -23,7 +23,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.slow
 def test_every_stage_leaves_its_result(made: Path) -> None:
     assert (made / "report" / "index.html").stat().st_size > 100_000
     plans = {label: trajectories.read(made / "evaluation" / demo.folder(label) / "plans.npz") for label in demo.AGENTS}
@@ -40,7 +39,6 @@ def test_every_stage_leaves_its_result(made: Path) -> None:
     assert all(any(abs(plan - entry).max() < 1e-5 for entry in entries) for plan in chosen)
 
 
-@pytest.mark.slow
 def test_comparison_is_written_and_honest(made: Path) -> None:
     found = json.loads((made / "comparison.json").read_text())
     assert set(found["agents"]) == set(demo.AGENTS)
@@ -49,7 +47,6 @@ def test_comparison_is_written_and_honest(made: Path) -> None:
         assert claim["holds"] is (low is not None and low > 0)
 
 
-@pytest.mark.slow
 def test_a_second_run_does_nothing_and_a_deleted_result_comes_back(
     made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,6 @@ from navforge.data.splits import load_split
 from navforge.evaluation import score as score_module
 from navforge.evaluation import tables, trajectories
 
-pytestmark = pytest.mark.xdist_group("real_cache")
 Evaluate = Callable[..., int]
 
 

@@ -25,7 +25,6 @@ def published_file(path: Path) -> Path:
     return path
 
 
-@pytest.mark.xdist_group("tiny_town")
 def test_the_imported_planner_drives(tmp_path: Path, tiny_town: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, out = published_file(tmp_path / "transfuser.ckpt"), tmp_path / "ours.ckpt"
     assert main(["import-checkpoint", f"source={source}", "agent=transfuser_tiny", f"out={out}"]) == 0

@@ -18,7 +18,6 @@ from navforge.evaluation import tables
 from navforge.scoring import engine
 from navforge.scoring.kernels import block
 
-pytestmark = pytest.mark.xdist_group("real_cache")
 Score = Callable[..., int]
 
 

@@ -36,7 +36,6 @@ from navforge.training.inference import plan_scenes
 from navforge.tuning import confidences
 from navforge.vocabulary.vocabulary import Vocabulary
 
-pytestmark = pytest.mark.xdist_group("tiny_town")
 ENTRIES = 24
 BY_IMITATION = replace(PLAIN_V1, no_at_fault_collisions=0.0, drivable_area_compliance=0.0, weighted=0.0)
 HEAD = HydraMdpConfig(

@@ -13,8 +13,6 @@ from navforge.cli.main import main
 from navforge.vocabulary import clustering
 from navforge.vocabulary.vocabulary import Vocabulary
 
-pytestmark = pytest.mark.xdist_group("real_cache")
-
 
 @pytest.fixture
 def data(realdata: Path) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from navforge.cli.main import main
 from navforge.core.build import Executor
 from navforge.teacher import teach_batched
 from navforge.teacher.build import Threads
+from tests.built_once import built_once
 from tests.e2e.world import World
 from tests.scoring.backends import has_gpu
 from tests.slurm_cluster.cluster import wait_for
@@ -45,10 +47,12 @@ def words(world: World, vocabulary: Path, out: Path, **keys: object) -> list[str
 
 @pytest.fixture(scope="session")
 def taught(world: World, vocabulary: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Files of the store that this process makes alone."""
-    out = tmp_path_factory.mktemp("alone") / "store"
-    assert main(words(world, vocabulary, out)) == 0
-    return files(out)
+    """Files of the store that one process makes alone."""
+
+    def build(folder: Path) -> None:
+        assert main(words(world, vocabulary, folder / "store")) == 0
+
+    return files(built_once(tmp_path_factory, "e2e_taught", build) / "store")
 
 
 @pytest.fixture
@@ -96,7 +100,7 @@ def batched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("batched")
-@pytest.mark.parametrize(("scenes", "workers"), [(1, 2), (32, 1)])
+@pytest.mark.parametrize(("scenes", "workers"), [(32, 1), (1, 2)])
 def test_many_scenes_at_a_time(
     run: Teach, taught: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenes: int, workers: int
 ) -> None:
@@ -110,6 +114,7 @@ def test_many_scenes_at_a_time_interrupted_and_failing(
     run: Teach, taught: dict[str, bytes], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     out, scored = tmp_path / "store", 0
+    cache = Path(shutil.copytree(world.path / "cache", tmp_path / "cache"))
 
     def scorer(work: Any) -> teach_batched.Scorer:
         score, scenes = teach_batched.scorer_on_cpu(work), 0
@@ -127,23 +132,21 @@ def test_many_scenes_at_a_time_interrupted_and_failing(
     monkeypatch.setattr(teach_batched, "scorer_on_gpu", scorer)
     power_cut = True
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        raise SystemExit(run(out))
+        raise SystemExit(run(out, cache=cache))
     kept = {path: path.stat().st_mtime_ns for path in out.glob("shards/*.shard")}
     assert kept and not (out / "header.json").exists()
     power_cut = False
-    damaged = next(path for path in sorted((world.path / "cache" / "logs").glob("*.nfc"))
+    damaged = next(path for path in sorted((cache / "logs").glob("*.nfc"))
                    if not (out / "shards" / f"{path.stem}.shard").exists())  # fmt: skip
     whole = damaged.read_bytes()
-    try:
-        damaged.write_bytes(whole[:-1000])
-        assert run(out) == 2
-    finally:
-        damaged.write_bytes(whole)
+    damaged.write_bytes(whole[:-1000])
+    assert run(out, cache=cache) == 2
+    damaged.write_bytes(whole)
     assert f"log {damaged.stem}: scene " in capfd.readouterr().err
     failures = json.loads((out / "failures.json").read_text())
     assert [failure["log_name"] for failure in failures] == [damaged.stem]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert run(out) == 0
+    assert run(out, cache=cache) == 0
     assert files(out) == taught and not (out / "failures.json").exists()
     assert 0 < scored < 16
 

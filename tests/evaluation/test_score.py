@@ -21,7 +21,6 @@ from navforge.evaluation.score import open_cache, parse_protocols, score_split
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.store import MetricCache
 
-pytestmark = pytest.mark.xdist_group("real_cache")
 PROTOCOLS = ("pdms_v1", "epdms_v2", "epdms_v2_before_fix")
 OFFICIAL = {
     "pdms_v1": "v1/official_{}_agent.csv",

@@ -33,8 +33,6 @@ from navforge.training.recipes.catalog import RECIPES, recipe
 
 from .conftest import few
 
-pytestmark = pytest.mark.xdist_group("tiny_town")
-
 
 def equal(one: Any, other: Any) -> None:
     """Keys, dtypes, shapes and every bit."""

@@ -27,8 +27,6 @@ from navforge.training.recipes.catalog import recipe
 
 from .conftest import PLANNER, few
 
-pytestmark = pytest.mark.xdist_group("tiny_town")
-
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}

@@ -22,8 +22,6 @@ from navforge.inputs.store import INDEX, MANIFEST, InputStore, shard_path
 from navforge.models.planner import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 
-pytestmark = pytest.mark.xdist_group("tiny_town")
-
 
 @pytest.fixture
 def copied(packed: InputStore, tmp_path: Path) -> Path:

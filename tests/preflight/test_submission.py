@@ -29,7 +29,6 @@ from .conftest import town_data
 PROFILE = read_profile("l40s_4x4")
 
 
-@pytest.mark.xdist_group("tiny_town")
 def test_a_sound_run_passes_and_auto_becomes_numbers(
     tiny_town: Path, town_files: dict[str, Path], make_config: Callable[..., RunConfig]
 ) -> None:
@@ -97,7 +96,6 @@ def test_the_table_shows_every_finding_with_its_remedy(width: int) -> None:
     assert "3.0 GiB" in text and "2.0 h (117 min to 2.5 h)" in text and max(map(len, text.splitlines())) <= width
 
 
-@pytest.mark.xdist_group("slurm")
 def test_a_real_cluster_says_what_it_would_never_start(slurm: Cluster, make_config: Callable[..., RunConfig]) -> None:
     def refusal(**changes: object) -> tuple[str, str]:
         profile = replace(PROFILE, **changes)  # type: ignore[arg-type]
@@ -117,7 +115,6 @@ def test_a_real_cluster_says_what_it_would_never_start(slurm: Cluster, make_conf
     assert level == WARNING and "1 of 2 nodes can be used now" in text
 
 
-@pytest.mark.xdist_group("slurm")
 def test_ranks_without_srun_end_within_seconds_on_a_real_cluster(slurm: Cluster, tmp_path: Path) -> None:
     """The launch that used to hang until its time limit: four tasks, one process."""
     script, log = tmp_path / "job.sbatch", tmp_path / "job.log"

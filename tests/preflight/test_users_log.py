@@ -199,7 +199,6 @@ def test_workers_of_training_are_gone_when_those_of_validation_come(monkeypatch:
     assert len(seen) == 2 and max(map(len, during)) <= config.loader_workers * LOADERS_TOGETHER  # type: ignore[operator]
 
 
-@pytest.mark.xdist_group("tiny_town")
 def test_a_name_saying_8192_with_another_vocabulary(
     tiny_town: Path, town_files: dict[str, Path], make_config: Callable[..., RunConfig]
 ) -> None:
@@ -236,7 +235,6 @@ def test_inputs_that_are_lists_are_refused_too() -> None:
     assert [finding.level for finding in check_planner(planner, batch, {"status": status})] == ["ok"]
 
 
-@pytest.mark.xdist_group("tiny_town")
 def test_an_agent_whose_features_are_lists_on_the_real_road(
     tiny_town: Path, town_files: dict[str, Path], make_config: Callable[..., RunConfig]
 ) -> None:

@@ -21,7 +21,6 @@ from navforge.reports.gallery import Evaluated, best_entry, gallery
 from navforge.vocabulary.vocabulary import Vocabulary
 
 PROTOCOL = "epdms_v2"
-pytestmark = pytest.mark.xdist_group("real_cache")
 
 
 @dataclasses.dataclass(frozen=True)

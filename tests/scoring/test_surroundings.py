@@ -51,7 +51,6 @@ def test_what_lies_beyond_changes_no_score_of_made_up_scenes(seed):
     check(random_scene(rng), random_plans(rng, int(rng.integers(1, 6))), 0.1)
 
 
-@pytest.mark.xdist_group("real_cache")
 def test_what_lies_beyond_changes_no_score_of_real_scenes(real_cache: Path):
     rng = np.random.default_rng(0)
     cache = MetricCache.open(real_cache)
@@ -59,7 +58,6 @@ def test_what_lies_beyond_changes_no_score_of_real_scenes(real_cache: Path):
         check(cache.load(token), random_plans(rng, 2), 0.1)
 
 
-@pytest.mark.xdist_group("real_cache")
 def test_most_of_a_real_scene_lies_beyond(real_cache: Path):
     cache = MetricCache.open(real_cache)
     scene = cache.load(cache.tokens[0])

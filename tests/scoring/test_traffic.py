@@ -21,7 +21,6 @@ from tests.scoring.golden import golden_files, load, tracks
 from tests.scoring.human import human_scores
 from tests.scoring.scenes import Sketch, straight
 
-pytestmark = pytest.mark.xdist_group("real_cache")
 SCENES = 38
 EXACT = 1e-6
 VEHICLES_M = 5e-8

@@ -8,7 +8,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from navforge.core.build import Report
 from navforge.data.paths import DataConfig
@@ -22,7 +21,6 @@ from navforge.town.make_log import LogReport, sensor_frame_numbers
 from navforge.town.network import PlanConfig
 from navforge.town.sensors import CAMERA_NAMES, Rig
 
-pytestmark = pytest.mark.xdist_group("tiny_town")
 SPLITS = ("train", "val", "test")
 
 

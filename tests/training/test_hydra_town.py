@@ -31,7 +31,6 @@ def reduced(name: str) -> PlannerConfig:
     return PlannerConfig(name=name.replace("8192", "32"), encoder=recipe("transfuser_tiny").planner.encoder, head=small)
 
 
-@pytest.mark.xdist_group("tiny_town")
 @pytest.mark.parametrize("name", ["hydra_mdp_v8192_w_ep", "hydra_mdp_v8192_pdm"])
 def test_one_batch_of_town_is_learned(name: str, tiny_town: Path) -> None:
     torch.manual_seed(0)

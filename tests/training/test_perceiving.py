@@ -27,7 +27,6 @@ def planner_config(latent: bool) -> PlannerConfig:
     return replace(TINY, name="ltf_tiny" if latent else "transfuser_tiny", encoder=encoder, head=head)
 
 
-@pytest.mark.xdist_group("tiny_town")
 @pytest.mark.parametrize("latent", [False, True], ids=["transfuser", "ltf"])
 def test_one_batch_of_town_is_learned(latent: bool, tiny_town: Path) -> None:
     torch.manual_seed(0)

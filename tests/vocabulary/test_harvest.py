@@ -20,7 +20,6 @@ def town(tiny_town: Path) -> tuple[Split, DataConfig]:
     return load_split("train", data), data
 
 
-@pytest.mark.xdist_group("tiny_town")
 def test_rows_are_the_scenes_in_the_order_of_the_split(town: tuple[Split, DataConfig]) -> None:
     split, data = town
     found = human_trajectories(split, data, workers=1)
@@ -31,7 +30,6 @@ def test_rows_are_the_scenes_in_the_order_of_the_split(town: tuple[Split, DataCo
     assert np.allclose(found[0, 4::5], scenes[0].human_poses(8), atol=1e-4)
 
 
-@pytest.mark.xdist_group("tiny_town")
 def test_scenes_with_less_future_are_shaped_by_what_they_have(town: tuple[Split, DataConfig]) -> None:
     split, data = town
     (first, *_), long = (read_scenes(split, data, next(iter(split.logs))) for _ in range(2))
@@ -41,7 +39,6 @@ def test_scenes_with_less_future_are_shaped_by_what_they_have(town: tuple[Split,
     assert np.array_equal(found[[0, 2]], scene_trajectories(long[1:3]))
 
 
-@pytest.mark.xdist_group("tiny_town")
 def test_a_sample_is_a_part_of_the_split_and_its_seed_decides(town: tuple[Split, DataConfig]) -> None:
     split, data = town
     part = sampled(split, 5, seed=3)
