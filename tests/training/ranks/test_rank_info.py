@@ -74,7 +74,7 @@ def test_alone() -> None:
     [
         (without(SRUN, "SLURM_STEP_ID"), "job 31 of 4 tasks, started without srun"),
         ({**SRUN, "SLURM_STEP_TASKS_PER_NODE": "3,1"}, r"placed 3 \+ 1 tasks .* --ntasks-per-node"),
-        ({**SRUN, "SLURM_STEP_NODELIST": "[]"}, "no Slurm node list"),
+        ({**SRUN, "SLURM_STEP_NODELIST": "[]"}, "not a Slurm node list"),
         (without(TORCHRUN, "MASTER_PORT"), "lacks MASTER_PORT"),
         ({**TORCHRUN, "RANK": "8"}, "rank 8 of 8"),
         ({**TORCHRUN, "LOCAL_WORLD_SIZE": "3"}, "do not make 3 on each"),
