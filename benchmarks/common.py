@@ -15,7 +15,8 @@ sys.path.insert(0, str(ROOT))
 
 from navforge.data.paths import DataConfig  # noqa: E402
 from navforge.metric_cache.scene import CachedScene  # noqa: E402
-from navforge.town.generate import SCALES, generate  # noqa: E402
+from navforge.town.generate import generate  # noqa: E402
+from navforge.town.scales import SCALES  # noqa: E402
 from navforge.town.sensors import Rig  # noqa: E402
 from tests.scoring.golden import scene_from_golden  # noqa: E402
 from tests.scoring.scenes import random_plans, random_scene  # noqa: E402

@@ -58,7 +58,7 @@ from navforge.inputs.pack import pack  # noqa: E402
 from navforge.inputs.store import InputStore  # noqa: E402
 from navforge.inputs.workers import begin, worker_context  # noqa: E402
 from navforge.models.panorama import PanoramaConfig  # noqa: E402
-from navforge.models.planner import PlannerConfig  # noqa: E402
+from navforge.models.planner_config import PlannerConfig  # noqa: E402
 from navforge.training.recipes.catalog import recipe  # noqa: E402
 
 SIZES = {(256, 1024): 64, (512, 2048): 22}

@@ -37,7 +37,7 @@ from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.store import InputStore
 from navforge.inputs.workers import begin, worker_context
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.teacher.build import teach
 from navforge.teacher.store import TeacherStore
 from navforge.training.config import TrainConfig

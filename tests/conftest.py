@@ -61,7 +61,8 @@ def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     The folder serves as OPENSCENE_DATA_ROOT, its `maps` as NUPLAN_MAPS_ROOT; splits `train`, `val` and `test`.
     """
-    from navforge.town.generate import SCALES, generate  # noqa: PLC0415 (imports what most tests do not need)
+    from navforge.town.generate import generate  # noqa: PLC0415 (imports what most tests do not need)
+    from navforge.town.scales import SCALES  # noqa: PLC0415
     from navforge.town.sensors import Rig  # noqa: PLC0415
 
     def build(out: Path) -> None:

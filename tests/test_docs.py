@@ -40,7 +40,7 @@ def test_commands_shown_use_real_verbs_and_keys(document: Path) -> None:
         verb = " ".join(words[:2]) if " ".join(words[:2]) in VERBS else words[0]
         assert verb in VERBS, f"{document.name}: navforge {line}"
         given = [word for word in words if re.fullmatch(r"[\w.]+=.*", word)]
-        module = importlib.import_module(f"navforge.cli.{re.sub('[ -]', '_', verb)}")
+        module = importlib.import_module(f"navforge.cli.keys.{re.sub('[ -]', '_', verb)}")
         agent = [word for word in given if word.startswith("agent=") and not word.endswith(".yaml")]
         template = module.template(agent) if hasattr(module, "template") else module.Config
         known = {leaf.name for leaf in configs.leaves(template)}

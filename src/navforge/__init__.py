@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from navforge.data.splits import load_split
     from navforge.evaluation.evaluate import evaluate_agent
     from navforge.evaluation.score import open_cache
-    from navforge.models.planner import load_planner
+    from navforge.models.loading import load_planner
     from navforge.scoring import prepare_batch, score
     from navforge.training.recipes.catalog import recipe
     from navforge.training.run import train
@@ -37,7 +37,7 @@ __all__ = [
 _MODULE_OF = {
     "Agent": "agents.contract",
     "evaluate_agent": "evaluation.evaluate",
-    "load_planner": "models.planner",
+    "load_planner": "models.loading",
     "load_split": "data.splits",
     "open_cache": "evaluation.score",
     "prepare_batch": "scoring",

@@ -16,7 +16,9 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import EgoStatus
 from navforge.inputs import read as inputs
 from navforge.models import checkpoints
-from navforge.models.planner import Planner, load_planner, planner_to_dict
+from navforge.models.loading import load_planner
+from navforge.models.planner import Planner
+from navforge.models.planner_config import planner_to_dict
 from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 

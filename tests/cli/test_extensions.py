@@ -23,7 +23,8 @@ from navforge.core.files import file_fingerprint
 from navforge.evaluation.further_metrics import load_metrics
 from navforge.models import encoders, heads
 from navforge.models.checkpoints import KEY, read_checkpoint, read_values, write_values
-from navforge.models.planner import PlannerConfig, load_planner, planner_from_dict, planner_to_dict
+from navforge.models.loading import load_planner
+from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.preflight import submission
 from navforge.training.recipes.catalog import recipe
 from tests.conftest import town_data

@@ -8,8 +8,7 @@ import pytest
 
 from navforge.cli import town
 from navforge.cli.main import main
-from navforge.town.generate import Scale, SplitPlan
-from navforge.town.network import PlanConfig
+from navforge.town.scales import PlanConfig, Scale, SplitPlan
 
 WORDS = ["scale=tiny", "sensors=none", "workers=1"]
 

@@ -25,11 +25,12 @@ from navforge.inputs.dataset import scenes_of
 from navforge.inputs.read import read_status
 from navforge.models.checkpoints import KEY, contents, read_checkpoint, write_values
 from navforge.models.contract import Targets
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
-from navforge.models.heads.mlp import MlpHeadConfig
+from navforge.models.encoders.configs import EgoStatusConfig
+from navforge.models.heads.configs import HydraMdpConfig, MlpHeadConfig
 from navforge.models.heads.weights import PLAIN_V1
-from navforge.models.planner import Planner, PlannerConfig, load_planner, planner_to_dict
+from navforge.models.loading import load_planner
+from navforge.models.planner import Planner
+from navforge.models.planner_config import PlannerConfig, planner_to_dict
 from navforge.teacher.build import teach
 from navforge.teacher.store import SCORE, TeacherStore
 from navforge.training.inference import plan_scenes

@@ -8,7 +8,8 @@ from pathlib import Path
 from navforge.cache_builder.pool import cache_split
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
-from navforge.town.generate import SCALES, generate
+from navforge.town.generate import generate
+from navforge.town.scales import SCALES
 from navforge.town.sensors import Rig
 
 ROOT = Path(__file__).parents[2]

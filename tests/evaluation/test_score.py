@@ -17,9 +17,10 @@ from navforge.evaluation import summary, tables
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.official import disagreements, read_official
-from navforge.evaluation.score import open_cache, parse_protocols, score_split
+from navforge.evaluation.score import open_cache, score_split
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.store import MetricCache
+from navforge.scoring.protocols import parse_protocols
 
 PROTOCOLS = ("pdms_v1", "epdms_v2", "epdms_v2_before_fix")
 TOLERANCE = 2e-10

@@ -12,7 +12,7 @@ from navforge.data.splits import Split, load_split
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.store import InputStore
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 
 PLANNER = "transfuser_tiny"

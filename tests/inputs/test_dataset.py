@@ -28,7 +28,7 @@ from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
 from navforge.inputs.workers import worker_context
 from navforge.models.panorama import PanoramaConfig
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import RECIPES, recipe
 
 from .conftest import few

@@ -22,7 +22,7 @@ from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.shards import Shard
 from navforge.inputs.store import MANIFEST, SHARD_FOLDER, InputStore, shard_path
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 
 from .conftest import PLANNER, few

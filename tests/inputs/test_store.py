@@ -19,7 +19,7 @@ from navforge.inputs.dataset import SceneDataset
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.shards import Shard
 from navforge.inputs.store import INDEX, MANIFEST, InputStore, shard_path
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 
 

@@ -13,9 +13,10 @@ import torch
 from navforge.core.errors import DataError
 from navforge.models import checkpoints
 from navforge.models.checkpoints import read_checkpoint
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
-from navforge.models.planner import PlannerConfig, load_planner, planner_to_dict
+from navforge.models.encoders.configs import EgoStatusConfig
+from navforge.models.heads.configs import HydraMdpConfig
+from navforge.models.loading import load_planner
+from navforge.models.planner_config import PlannerConfig, planner_to_dict
 from navforge.vocabulary.vocabulary import Vocabulary
 
 CONFIG = PlannerConfig(

@@ -11,16 +11,13 @@ import torch
 from navforge.core.errors import ConfigError
 from navforge.models.contract import STATUS_SIZE, EncoderConfig, HeadConfig, HeadInput, Inputs, Targets
 from navforge.models.encoders import ENCODERS
-from navforge.models.encoders.timm_camera import TimmCameraConfig
-from navforge.models.encoders.transfuser import TransfuserConfig
+from navforge.models.encoders.configs import TimmCameraConfig, TransfuserConfig
 from navforge.models.heads import HEADS
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
-from navforge.models.heads.mlp import MlpHeadConfig
-from navforge.models.heads.transfuser import TransfuserHeadConfig
+from navforge.models.heads.configs import HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.perception import PerceptionConfig
-from navforge.models.planner import PlannerConfig, planner_from_dict, planner_to_dict
+from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.vocabulary.vocabulary import Vocabulary
 
 BATCH = 3

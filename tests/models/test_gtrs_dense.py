@@ -14,10 +14,13 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.models.conversion import convert, recognise
 from navforge.models.conversions import CONVERSIONS
 from navforge.models.conversions.hydra_mdp import GTRS_DENSE
-from navforge.models.heads.hydra_mdp import HydraMdpConfig, HydraMdpOutput
+from navforge.models.heads.configs import HydraMdpConfig
+from navforge.models.heads.hydra_mdp import HydraMdpOutput
 from navforge.models.importing import import_checkpoint
+from navforge.models.loading import load_planner
 from navforge.models.perception import PerceptionConfig
-from navforge.models.planner import Planner, PlannerConfig, load_planner
+from navforge.models.planner import Planner
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.models import zoo

@@ -10,7 +10,8 @@ import torch
 
 from navforge.core.errors import ConfigError
 from navforge.models.contract import HeadInput, Targets
-from navforge.models.heads.hydra_mdp import HydraMdpConfig, HydraMdpHead, HydraMdpOutput
+from navforge.models.heads.configs import HydraMdpConfig
+from navforge.models.heads.hydra_mdp import HydraMdpHead, HydraMdpOutput
 from navforge.models.heads.weights import DRIVESUPRIM_V2, HYDRA_LOSS, PLAIN_V1, InferenceWeights, LossWeights
 from navforge.models.perception import PerceptionConfig
 from navforge.vocabulary.vocabulary import Vocabulary

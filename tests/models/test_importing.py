@@ -17,11 +17,12 @@ from navforge.models import importing
 from navforge.models.checkpoints import read_checkpoint
 from navforge.models.conversion import Conversion, Rule
 from navforge.models.conversions.transfuser import TRANSFUSER
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
-from navforge.models.heads.mlp import MlpHeadConfig
+from navforge.models.encoders.configs import EgoStatusConfig
+from navforge.models.heads.configs import HydraMdpConfig, MlpHeadConfig
 from navforge.models.importing import import_checkpoint, read_published
-from navforge.models.planner import Planner, PlannerConfig, load_planner
+from navforge.models.loading import load_planner
+from navforge.models.planner import Planner
+from navforge.models.planner_config import PlannerConfig
 from navforge.vocabulary.vocabulary import Vocabulary
 from tests.models.published import as_published
 from tests.models.test_transfuser import SMALL, some_inputs

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from navforge.core.errors import ConfigError
 from navforge.models.contract import Targets
-from navforge.models.perception import Perceived, Perception, PerceptionBranch, PerceptionConfig, bounded
+from navforge.models.perception import PerceptionConfig
+from navforge.models.perception_layers import Perceived, Perception, PerceptionBranch, bounded
 from navforge.models.perception_loss import agent_loss, in_view, match, perception_loss
 
 CONFIG = PerceptionConfig()

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from navforge.core.errors import ConfigError, DataError
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.encoders.timm_camera import TimmCameraConfig
-from navforge.models.heads.hydra_mdp import DRIVESUPRIM_V2, HYDRA_LOSS, HydraMdpConfig
-from navforge.models.heads.mlp import MlpHeadConfig
+from navforge.models.encoders.configs import EgoStatusConfig, TimmCameraConfig
+from navforge.models.heads.configs import HydraMdpConfig, MlpHeadConfig
+from navforge.models.heads.hydra_mdp import DRIVESUPRIM_V2, HYDRA_LOSS
 from navforge.models.heads.weights import InferenceWeights
 from navforge.models.panorama import PanoramaConfig
-from navforge.models.planner import PlannerConfig, planner_from_dict, planner_to_dict
+from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.vocabulary.vocabulary import Vocabulary
 
 SMALL_HEAD = HydraMdpConfig(width=16, attention_heads=2, feed_forward=16, decoder_layers=1)

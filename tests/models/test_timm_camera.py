@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from navforge.core.errors import ConfigError
-from navforge.models.encoders.timm_camera import TimmCameraConfig
+from navforge.models.encoders.configs import TimmCameraConfig
 from navforge.models.encoders.timm_network import IMAGENET_MEAN, IMAGENET_STD
 from navforge.models.panorama import PanoramaConfig
 

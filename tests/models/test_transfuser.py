@@ -13,14 +13,17 @@ from navforge.core.errors import ConfigError
 from navforge.models.contract import Targets
 from navforge.models.conversion import convert, recognise
 from navforge.models.conversions import CONVERSIONS
-from navforge.models.encoders.transfuser import TransfuserConfig
+from navforge.models.encoders.configs import TransfuserConfig
 from navforge.models.encoders.transfuser_fusion import Fusion
-from navforge.models.heads.transfuser import TransfuserHeadConfig, TransfuserOutput
+from navforge.models.heads.configs import TransfuserHeadConfig
+from navforge.models.heads.transfuser import TransfuserOutput
 from navforge.models.histogram import HistogramConfig
 from navforge.models.importing import import_checkpoint
+from navforge.models.loading import load_planner
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.perception import LTF_VIEW_ANGLE, PerceptionConfig
-from navforge.models.planner import Planner, PlannerConfig, load_planner
+from navforge.models.planner import Planner
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 from tests.models import zoo
 

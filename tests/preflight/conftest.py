@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from navforge.data.paths import DataConfig
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.heads.mlp import MlpHeadConfig
-from navforge.models.planner import PlannerConfig
+from navforge.models.encoders.configs import EgoStatusConfig
+from navforge.models.heads.configs import MlpHeadConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.config import TrainConfig
 from navforge.training.run_config import RunConfig
 from tests.conftest import town_data

@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from navforge.models.contract import (
-    Encoder,
     EncoderConfig,
     Features,
-    Head,
     HeadConfig,
     HeadInput,
     HeadOutput,
@@ -21,6 +19,7 @@ from navforge.models.contract import (
     PlannerOutput,
     Targets,
 )
+from navforge.models.modules import Encoder, Head
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from navforge.core.sizes import GIB
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.heads.mlp import MlpHeadConfig
-from navforge.models.planner import PlannerConfig
+from navforge.models.encoders.configs import EgoStatusConfig
+from navforge.models.heads.configs import MlpHeadConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.preflight.choose import choose
 from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import OK, REFUSED, WARNING, Finding

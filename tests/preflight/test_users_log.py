@@ -15,7 +15,7 @@ import torch
 
 from navforge.cli.main import main
 from navforge.core.sizes import GIB
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.preflight import probe
 from navforge.preflight.context import PreflightContext
 from navforge.preflight.contract import check_planner

@@ -7,7 +7,7 @@ import pytest
 from navforge.town.build_map import build_map
 from navforge.town.episode import Episode, Stage, play
 from navforge.town.map_file import METRIC_CRS, ORIGIN_M
-from navforge.town.network import PlanConfig
+from navforge.town.scales import PlanConfig
 from navforge.town.world import TownMap
 
 LOCATION = "us-ma-boston"

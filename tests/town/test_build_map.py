@@ -9,8 +9,8 @@ import shapely
 from navforge.town import curves
 from navforge.town.build_map import build_map
 from navforge.town.log_window import drivable_area
-from navforge.town.network import PlanConfig
 from navforge.town.right_of_way import crossing_pairs
+from navforge.town.scales import PlanConfig
 from navforge.town.world import TownMap, Turn
 
 

@@ -16,9 +16,9 @@ from navforge.data.scenes import read_scenes
 from navforge.data.splits import load_split
 from navforge.maps.graph import lane_graph
 from navforge.maps.map import read_map
-from navforge.town.generate import SCALES, Scale, SplitPlan, generate
+from navforge.town.generate import generate
 from navforge.town.make_log import LogReport, sensor_frame_numbers
-from navforge.town.network import PlanConfig
+from navforge.town.scales import SCALES, PlanConfig, Scale, SplitPlan
 from navforge.town.sensors import CAMERA_NAMES, Rig
 
 SPLITS = ("train", "val", "test")

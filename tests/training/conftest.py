@@ -17,10 +17,10 @@ from navforge.data.filters import SceneFilter
 from navforge.data.scenes import EgoStatus
 from navforge.data.splits import Split
 from navforge.inputs import dataset, read
-from navforge.models.encoders.timm_camera import TimmCameraConfig
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
+from navforge.models.encoders.configs import TimmCameraConfig
+from navforge.models.heads.configs import HydraMdpConfig
 from navforge.models.panorama import PanoramaConfig
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.scoring.against_reference import Scores
 from navforge.teacher import build, teach
 from navforge.training import run_inputs as material

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from navforge.models.contract import Inputs, Targets
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 

@@ -13,8 +13,8 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.models.contract import Targets
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
-from navforge.models.planner import PlannerConfig
+from navforge.models.heads.configs import HydraMdpConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 from navforge.vocabulary.harvest import human_trajectories
 from navforge.vocabulary.vocabulary import Vocabulary

@@ -13,7 +13,7 @@ from navforge.data.splits import load_split
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.models.contract import Targets
 from navforge.models.perception import LTF_VIEW_ANGLE, PerceptionConfig
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 
 BATCH = 4

@@ -20,7 +20,7 @@ import torch
 
 from navforge.core.errors import ConfigError, DataError, NavforgeError
 from navforge.models.checkpoints import read_checkpoint, read_values
-from navforge.models.planner import load_planner
+from navforge.models.loading import load_planner
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure, RankStatus

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
-from navforge.models.planner import load_planner
+from navforge.models.heads.configs import HydraMdpConfig
+from navforge.models.loading import load_planner
 from navforge.training.loop.curves import read_curves
 from navforge.training.run import train
 from navforge.training.run_config import RunConfig

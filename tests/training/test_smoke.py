@@ -12,9 +12,10 @@ import torch
 
 from navforge.core.errors import DataError, NavforgeError
 from navforge.data.paths import DataConfig
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.heads.mlp import MlpHeadConfig
-from navforge.models.planner import Planner, PlannerConfig
+from navforge.models.encoders.configs import EgoStatusConfig
+from navforge.models.heads.configs import MlpHeadConfig
+from navforge.models.planner import Planner
+from navforge.models.planner_config import PlannerConfig
 from navforge.training import smoke as module
 from navforge.training.inference import plan_scenes
 from navforge.training.ranks.failures import TrainingError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
+from navforge.models.heads.configs import HydraMdpConfig
 from navforge.models.heads.weight_sets import SearchConfig
 from navforge.models.heads.weights import DRIVESUPRIM_V1
 from navforge.tuning.confidences import Confidences

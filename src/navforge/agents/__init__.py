@@ -9,13 +9,11 @@ from typing import Any
 from navforge.agents.constant_velocity import ConstantVelocity
 from navforge.agents.contract import Agent
 from navforge.agents.human import Human
-from navforge.agents.planner import PlannerAgent, pick_device, require_name
 from navforge.core import extensions
 from navforge.core.config import did_you_mean
 from navforge.core.errors import ConfigError, NavforgeError
 from navforge.core.files import file_fingerprint
 from navforge.data.paths import DataConfig
-from navforge.models.checkpoints import read_checkpoint
 from navforge.training.recipes.catalog import RECIPES, recipe
 from navforge.training.recipes.recipe_file import SUFFIXES
 
@@ -51,6 +49,9 @@ def check_name(name: str, checkpoint: Path | None = None, *, blank_camera: bool 
             raise ConfigError(f"blank_camera: agent {name} reads no camera")
         return
     if checkpoint is not None and name not in names() and not name.endswith(SUFFIXES):
+        from navforge.agents.planner import require_name  # noqa: PLC0415 (loads torch)
+        from navforge.models.checkpoints import read_checkpoint  # noqa: PLC0415
+
         require_name(read_checkpoint(checkpoint).planner["name"], name, checkpoint)
         return
     if name not in names() and not name.endswith(SUFFIXES):
@@ -94,6 +95,8 @@ def build(
     if ":" in name:
         return _outside(name, checkpoint, data, device, batch_size)
     assert checkpoint is not None
+    from navforge.agents.planner import PlannerAgent  # noqa: PLC0415 (loads torch)
+
     planner = recipe(name).name if name.endswith(SUFFIXES) else name
     return PlannerAgent(planner, checkpoint, data, device=device, batch_size=batch_size, blank_camera=blank_camera)
 
@@ -104,6 +107,8 @@ def _class(name: str) -> type[Agent]:
 
 def _outside(name: str, checkpoint: Path | None, data: DataConfig, device: str, batch_size: int) -> Agent:
     """An agent of another package."""
+    from navforge.agents.planner import pick_device  # noqa: PLC0415 (loads torch)
+
     cls = _class(name)
     given = {"checkpoint": checkpoint, "data": data, "device": pick_device(device), "batch_size": batch_size}
     if checkpoint is not None and not checkpoint.exists():

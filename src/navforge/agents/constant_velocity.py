@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navforge.agents.contract import INTERVAL_S, POSES, Agent
-from navforge.data.scenes import Scene
 from navforge.geometry.columns import Pose
+
+if TYPE_CHECKING:
+    from navforge.data.scenes import Scene
 
 
 class ConstantVelocity(Agent):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from navforge.data.scenes import Scene
+if TYPE_CHECKING:
+    from navforge.data.scenes import Scene
+
 
 INTERVAL_S = 0.5
 POSES = 8

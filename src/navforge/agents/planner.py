@@ -15,7 +15,8 @@ from navforge.core.files import file_fingerprint
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 from navforge.models.contract import Inputs
-from navforge.models.planner import Planner, load_planner
+from navforge.models.loading import load_planner
+from navforge.models.planner import Planner
 from navforge.training.inference import plan_scenes
 
 CAMERA_INPUT = "panorama"

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from navforge.cache_builder.pool import cache_split
-from navforge.cli.executors import ExecutorKeys
+from navforge.cli.keys.cache import Config
 from navforge.cli.notices import tell, warn
 from navforge.core import provenance
-from navforge.core.config import key
 from navforge.core.products import CACHE, claim
-from navforge.data.paths import DataConfig
 from navforge.data.plausibility import Doubt
 from navforge.data.splits import load_split
 from navforge.maps.geopackage import check_root
-
-SELF_CHECK = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(ExecutorKeys):
-    """Keys of `navforge cache`."""
-
-    split: str = key(help="folder name under data.logs, or path of a scene-filter YAML")
-    out: Path = key(help="folder of the cache; files in it that are up to date are kept")
-    data: DataConfig = key(DataConfig)
-    allow_missing: bool = key(
-        False, "leave out scenes that are not on disk or cannot be cached; results computed on them say so"
-    )
 
 
 def run(config: Config) -> None:

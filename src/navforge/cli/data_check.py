@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from navforge.cli.keys.data_check import Config
 from navforge.core import provenance
-from navforge.core.config import key
 from navforge.core.errors import DataError
 from navforge.core.files import write_json
 from navforge.core.screen import Screen
-from navforge.data.check import FRAME_CHOICES, KINDS, FileCount, SplitCheck, check_split
-from navforge.data.paths import DataConfig
+from navforge.data.check import KINDS, FileCount, SplitCheck, check_split
 from navforge.data.splits import load_split
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge data check`."""
-
-    split: str | None = key(None, "folder under data.logs or path of a scene-filter .yaml; null: every folder")
-    data: DataConfig = key(DataConfig, "where logs, sensor files and maps are")
-    frames: str = key("history", "frames of a scene whose sensor files count", choices=FRAME_CHOICES)
-    sample: int | None = key(200, "sensor files of each kind to decode, per split; null: all", unit="files", low=0)
-    allow_missing: bool = key(False, "end well even if something is missing or damaged")
-    workers: int = key(0, "processes; 0: one per CPU", low=0)
-    out: Path | None = key(None, "folder for data_check.json with every finding; null: print only")
 
 
 def run(config: Config) -> None:

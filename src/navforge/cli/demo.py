@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from navforge.cli import demo_plan, evaluate
+from navforge.cli import evaluate
 from navforge.cli.demo_plan import (
     AGENTS,
     BASELINE,
@@ -14,11 +14,11 @@ from navforge.cli.demo_plan import (
     HEADLINE,
     PLANNER,
     PROTOCOLS,
-    SCALES,
     folder,
     report_path,
     stages,
 )
+from navforge.cli.keys.demo import SCALES, Config
 from navforge.cli.stages import run_stages, timing_table
 from navforge.core import provenance
 from navforge.core.errors import NavforgeError
@@ -26,10 +26,6 @@ from navforge.core.files import write_json
 from navforge.evaluation import comparison, summary, tables
 from navforge.evaluation.comparison import Claim
 from navforge.evaluation.tables import ScoreTable
-
-SELF_CHECK = True
-
-Config = demo_plan.Config
 
 
 def run(config: Config) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.cli import cache, evaluate, teach, town, vocab
 from navforge.cli.demo_report import ReportConfig, write_demo_report
+from navforge.cli.keys.demo import SCALES, Config
 from navforge.cli.stages import Stage
-from navforge.core.config import key
 from navforge.data.paths import DataConfig
 from navforge.runs.folder import BEST, RunFolder
 from navforge.training.recipes.catalog import recipe
@@ -23,40 +22,6 @@ AGENTS = ("constant_velocity", BASELINE, "human", PLANNER, BLANKED)
 HEADLINE = "pdms_v1"
 PROTOCOLS = (HEADLINE, "epdms_v2")
 SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """How much of everything."""
-
-    vocabulary: int
-    planner_epochs: int | None
-    """None: as the recipe says."""
-    baseline_epochs: int | None
-    image: tuple[int, int]
-    """Width and height of the world's cameras, px."""
-    scenes: int
-    """Pictures on the page."""
-    proves: bool
-    """Whether the demo fails when the planner does not show what it should; too small a run can only report."""
-
-
-SCALES = {
-    "small": Scale(vocabulary=256, planner_epochs=None, baseline_epochs=None, image=(480, 270), scenes=12, proves=True),
-    "tiny": Scale(vocabulary=8, planner_epochs=2, baseline_epochs=2, image=(160, 90), scenes=8, proves=False),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge demo`."""
-
-    out: Path = key(Path("runs/demo"), "folder of everything the demo makes")
-    scale: str = key(
-        "small", "small: the demonstration; tiny: only shows that every stage works", choices=tuple(SCALES)
-    )
-    seed: int = key(0, "of the world, the vocabulary and the training", low=0, high=1_000_000)
-    workers: int = key(0, "processes; 0: one per CPU", low=0)
 
 
 def stages(config: Config) -> list[Stage]:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from rich.padding import Padding
 from rich.text import Text
 
-from navforge.core.config import key
+from navforge.cli.keys.diagnose import Config
 from navforge.core.screen import Screen
 from navforge.jobs.diagnose import diagnose
 from navforge.jobs.diagnosis import CAUSES, HARMLESS, Diagnosis
 from navforge.jobs.evidence import gather
 from navforge.runs.folder import RunFolder
 
-POSITIONAL = ("run",)
 SHOWN_WIDTH = 300
 """Of a longer line only this much is quoted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge diagnose`."""
-
-    run: Path = key(help="run folder")
 
 
 def run(config: Config) -> None:

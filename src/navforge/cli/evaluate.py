@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from navforge import agents
+from navforge.cli.keys.evaluate import FAILURES, METRICS, PLANS, RESULT, SCORES, Config
 from navforge.cli.notices import warn
 from navforge.core import provenance
-from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import atomic_path, file_fingerprint, write_json
 from navforge.core.products import EVALUATION, claim
-from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.further_metrics import load_metrics, summarise
 from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official
-from navforge.evaluation.score import SWITCH, open_cache, parse_protocols
+from navforge.evaluation.score import open_cache
 from navforge.evaluation.tables import subscores
 from navforge.metric_cache.store import MetricCache
-from navforge.scoring.protocols import protocol
-from navforge.scoring.traffic import LOG_REPLAY, TRAFFIC, check_traffic
-
-SELF_CHECK = True
-SCORES, PLANS, RESULT, FAILURES = "scores.parquet", "plans.npz", "summary.json", "failures.json"
-METRICS = "metrics.parquet"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge evaluate`."""
-
-    agent: str = key(
-        help=f"a class (package.module:Class), a recipe (FILE.yaml), or one of {', '.join(agents.names())}"
-    )
-    checkpoint: Path | None = key(None, "trained weights of a planner (navforge train); none for reference agents")
-    split: str = key(help="folder under data.logs or path of a scene-filter .yaml")
-    cache: Path = key(help="metric cache of the split (navforge cache)")
-    protocol: str = key("epdms_v2", "pdms_v1, epdms_v2 or epdms_v2_before_fix; several separated by commas")
-    out: Path = key(help=f"folder for {SCORES}, {PLANS} and {RESULT}")
-    human_filter: str = key("auto", "forgive what the human also fails; auto: the protocol's own rule", choices=SWITCH)
-    traffic: str = key(
-        LOG_REPLAY,
-        "what others do: log_replay, or reactive: vehicles react to the plan (v2 protocols)",
-        choices=TRAFFIC,
-    )
-    blank_camera: bool = key(False, "show a planner black images: what does it get from its cameras?")
-    metrics: tuple[str, ...] = key(
-        (), f"what else to measure, into {METRICS}: classes (package.module:Class) or names of installed packages"
-    )
-    official: Path | None = key(None, "result table (CSV) of the official devkit to print beside ours")
-    data: DataConfig = key(DataConfig, "where logs and sensor files are")
-    allow_missing: bool = key(False, "go on without scenes of the split that are not on disk; every result says so")
-    device: str = key("auto", "where a planner runs", choices=("auto", "cpu", "cuda"))
-    batch_size: int = key(16, "scenes planned for at once", unit="scenes", low=1)
-    workers: int = key(0, "processes that score; 0: one per CPU", low=0)
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for an unknown protocol or agent, or traffic the protocol does not have."""
-        check_traffic(self.traffic, map(protocol, parse_protocols(self.protocol)))
-        agents.check_name(self.agent, self.checkpoint, blank_camera=self.blank_camera)
-        load_metrics(self.metrics)
+from navforge.scoring.protocols import parse_protocols
 
 
 def run(config: Config) -> None:

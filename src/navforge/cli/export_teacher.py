@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
-from navforge.core.config import key
+from navforge.cli.keys.export_teacher import Config
 from navforge.core.screen import say
 from navforge.teacher.importing import export_table
 from navforge.teacher.store import TeacherStore
-from navforge.teacher.tables import LAYOUTS, layout
+from navforge.teacher.tables import layout
 from navforge.vocabulary.vocabulary import Vocabulary
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge export-teacher`."""
-
-    teacher: Path = key(help="teacher store")
-    vocabulary: Path = key(help="vocabulary file (.npy) of the store")
-    out: Path = key(help="pickle file to write")
-    layout: str = key("gtrs", "whose keys to write", choices=tuple(known.name for known in LAYOUTS))
 
 
 def run(config: Config) -> None:

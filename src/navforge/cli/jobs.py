@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.live import Live
 
-from navforge.core.config import key
+from navforge.cli.keys.jobs import EXPERIMENTS, Config
 from navforge.core.screen import screen
 from navforge.jobs.table import render, survey
-
-EXPERIMENTS = "NAVSIM_EXP_ROOT"
-"""Environment variable that names the folder of runs, as the public devkit has it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge jobs`."""
-
-    root: Path | None = key(None, f"folder the runs lie in, up to three levels deep; null: ${EXPERIMENTS}, else runs")
-    watch: bool = key(True, "on a terminal: refresh until Ctrl-C; false: print once")
-    every_s: float = key(5.0, "time between two refreshes", unit="s", low=0.5)
 
 
 def run(config: Config) -> None:

@@ -6,10 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
-from navforge.core.config import key
+from navforge.cli.keys.jobs_logs import Config
 from navforge.core.errors import DataError
 from navforge.core.screen import say
 from navforge.jobs.logs import LogLine, follow, log_files, tail
@@ -18,21 +16,8 @@ from navforge.jobs.table import slurm_answer
 from navforge.jobs.view import read_run
 from navforge.runs.folder import RunFolder
 
-POSITIONAL = ("run",)
 CHECK_EVERY_S = 5.0
 """How often to check whether the run is still active, s."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge jobs logs`."""
-
-    run: Path = key(help="run folder")
-    rank: int | None = key(
-        None, "only the log of this rank; null: of every job and rank, each line with its name", low=0
-    )
-    lines: int | None = key(20, "lines of each log to begin with; null: all", low=0)
-    follow: bool = key(False, "go on with what is added, until the run ends or Ctrl-C")
 
 
 def run(config: Config) -> None:

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
-from navforge.core.config import key
+from navforge.cli.keys.jobs_requeue import Config
 from navforge.core.screen import say
 from navforge.jobs import control
 from navforge.runs.folder import RunFolder
-
-POSITIONAL = ("run",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge jobs requeue`."""
-
-    run: Path = key(help="run folder")
-    wait_s: float = key(120.0, "how long ranks may take for their checkpoint", unit="s", low=0)
 
 
 def run(config: Config) -> None:

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
-from navforge.core.config import key
+from navforge.cli.keys.jobs_show import Config
 from navforge.core.screen import screen
 from navforge.jobs.details import page
 from navforge.jobs.state import state_of
 from navforge.jobs.table import slurm_answer
 from navforge.jobs.view import read_run
 from navforge.runs.folder import RunFolder
-
-POSITIONAL = ("run",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge jobs show`."""
-
-    run: Path = key(help="run folder")
 
 
 def run(config: Config) -> None:

@@ -1,10 +1,12 @@
 """`navforge VERB key=value ...`: find the verb, parse its config strictly, run it, turn user errors into exit code 2.
 
-A verb is a line in `VERBS` and a module of this folder with `Config` (a frozen dataclass, see `core.config`) and
-`run(config)`, which returns None or an exit status. `POSITIONAL = ("run",)` names keys that bare words may give, in
-that order; every key may also be written `--key value` (see `cli.argv`). A verb that computes scores sets
-`SELF_CHECK = True`: the numerics self-check runs before it. One whose keys depend on a name among them (such as
-`agent=`) defines `configure(words) -> config` and `template(words) -> config class or instance` for `--help`.
+A verb is a line in `VERBS` and two modules. `cli/keys/VERB.py` holds `Config` (a frozen dataclass, see `core.config`)
+and is light, so that help and errors of keys are immediate; `cli/VERB.py`, imported once the keys are known to be
+good, holds `run(config)`, which returns None or an exit status. In the module of keys, `POSITIONAL = ("run",)` names
+keys that bare words may give, in that order; every key may also be written `--key value` (see `cli.argv`). A verb that
+computes scores sets `SELF_CHECK = True`: the numerics self-check runs before it. One whose keys depend on a name among
+them (such as `agent=`) defines `configure(words) -> config` and, for `--help`, `template(words) -> config class or
+instance`.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ VERBS = {
     "diagnose": "what ended a run, the lines that show it, and the command that helps",
     "demo": "end-to-end demo on a built-in synthetic world: town, cache, teach, train, evaluate, report; resumes",
 }
-"""Verb to its one-line meaning; `data check` lives in `cli/data_check.py`, `a-b` in `cli/a_b.py`."""
+"""Verb to its one-line meaning; the modules of `data check` are called `data_check.py`, those of `a-b` `a_b.py`."""
 HIDDEN = ("rank", "build-task")
 """Verbs that are not for people."""
 
@@ -80,14 +82,14 @@ def _run(words: list[str]) -> int:
     """Run the verb; errors of the user and of the file system become one line and status 2."""
     try:
         verb, rest = _split_verb(words)
-        module = _module(verb)
+        keys = _module(verb, "navforge.cli.keys")
         if any(word in ("-h", "--help") for word in rest):
-            _print_help(verb, module, [word for word in rest if word not in ("-h", "--help")])
+            _print_help(verb, keys, [word for word in rest if word not in ("-h", "--help")])
             return 0
-        config = _configure(verb, module, rest)
-        if getattr(module, "SELF_CHECK", False):
+        config = _configure(verb, keys, rest)
+        if getattr(keys, "SELF_CHECK", False):
             importlib.import_module("navforge.simulation.selfcheck").check()
-        return module.run(config) or 0
+        return _module(verb, "navforge.cli").run(config) or 0
     except Deferred as deferred:
         say(deferred)
         return 0
@@ -101,15 +103,15 @@ def _run(words: list[str]) -> int:
         return 2
 
 
-def _configure(verb: str, module: ModuleType, words: list[str]) -> object:
+def _configure(verb: str, keys: ModuleType, words: list[str]) -> object:
     """The verb's config from the words after it."""
     longer = [known for known in VERBS if known.startswith(f"{verb} ")]
-    positional = getattr(module, "POSITIONAL", ())
+    positional = getattr(keys, "POSITIONAL", ())
     if longer and not positional and words and not words[0].startswith("--") and "=" not in words[0]:
         raise ConfigError(f"unknown verb {f'{verb} {words[0]}'!r}; verbs: {', '.join([verb, *longer])}")
-    template = module.template if hasattr(module, "template") else lambda _: module.Config
+    template = keys.template if hasattr(keys, "template") else lambda _: keys.Config
     overrides = to_overrides(words, configs.leaves(template(plain(words))), positional)
-    return module.configure(overrides) if hasattr(module, "configure") else configs.merge(module.Config, overrides)
+    return keys.configure(overrides) if hasattr(keys, "configure") else configs.merge(keys.Config, overrides)
 
 
 def _split_verb(words: list[str]) -> tuple[str, list[str]]:
@@ -120,8 +122,8 @@ def _split_verb(words: list[str]) -> tuple[str, list[str]]:
     raise NavforgeError(f"unknown verb {words[0]!r}; verbs: {', '.join(VERBS)}")
 
 
-def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"navforge.cli.{verb.replace(' ', '_').replace('-', '_')}")
+def _module(verb: str, package: str) -> ModuleType:
+    return importlib.import_module(f"{package}.{verb.replace(' ', '_').replace('-', '_')}")
 
 
 def _print_verbs() -> None:
@@ -134,10 +136,10 @@ def _print_verbs() -> None:
     console.print(table)
 
 
-def _print_help(verb: str, module: ModuleType, words: list[str]) -> None:
-    template = module.template(words) if hasattr(module, "template") else module.Config
+def _print_help(verb: str, keys: ModuleType, words: list[str]) -> None:
+    template = keys.template(words) if hasattr(keys, "template") else keys.Config
     console = screen()
-    line = f"navforge {verb} {usage(getattr(module, 'POSITIONAL', ()))}"
+    line = f"navforge {verb} {usage(getattr(keys, 'POSITIONAL', ()))}"
     console.print(f"{line}\n{VERBS[verb]}\n")
     table = Table("key", "type", "default", "meaning", box=None, pad_edge=False)
     table.columns[0].no_wrap = True

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from navforge.core.config import key
+from navforge.cli.keys.rank import Config
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import STATUS
 from navforge.training.ranks.rank import leave, run_rank
@@ -16,15 +14,6 @@ from navforge.training.ranks.rank_info import RankInfo, from_environment
 
 if TYPE_CHECKING:
     from navforge.training.run_config import RunConfig
-
-POSITIONAL = ("run",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge rank`."""
-
-    run: Path = key(help="run folder, made by navforge train")
 
 
 def run(config: Config) -> None:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from navforge.agents.planner import pick_device
+from navforge.cli.keys.tune import PARTS, RESULT, TUNED, Config
 from navforge.core import config as configs
 from navforge.core import provenance
-from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.core.files import file_fingerprint, fingerprint, write_json
-from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split
 from navforge.evaluation.intervals import Interval
 from navforge.evaluation.summary import console
 from navforge.models.checkpoints import KEY, contents, planner_part, read_values, write_values
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
-from navforge.models.heads.weight_sets import SearchConfig
-from navforge.models.planner import VOCABULARY_KEY, Planner, load_planner, planner_to_dict
+from navforge.models.heads.configs import HydraMdpConfig
+from navforge.models.loading import load_planner
+from navforge.models.planner import VOCABULARY_KEY, Planner
+from navforge.models.planner_config import planner_to_dict
 from navforge.teacher.store import SCORE, TeacherStore
 from navforge.tuning import validation_split
 from navforge.tuning.confidences import Confidences, collect
@@ -29,26 +28,6 @@ from navforge.tuning.tune import Tuning, tune, tuned
 from navforge.vocabulary.vocabulary import Vocabulary
 
 FORMAT = 1
-TUNED, RESULT, PARTS = "tuned.ckpt", "tune.json", "confidences"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge tune`."""
-
-    checkpoint: Path = key(help="trained planner of the Hydra-MDP family")
-    split: str = key(
-        help="validation split: folder of logs or scene-filter YAML; never one of the benchmark's test sets"
-    )
-    teacher: Path = key(help="teacher store of that split (navforge teach): the true scores")
-    out: Path = key(help=f"folder for {TUNED}, {RESULT} and {PARTS}/")
-    train_split: str | None = key(None, "split the planner was trained on; null: the name in the checkpoint")
-    folds: int = key(2, "parts of the logs for cross-validation", low=2)
-    search: SearchConfig = key(SearchConfig)
-    data: DataConfig = key(DataConfig, "where logs and sensor files are")
-    allow_missing: bool = key(False, "go on without scenes of the split that are not on disk")
-    device: str = key("auto", "where the planner runs", choices=("auto", "cpu", "cuda"))
-    batch_size: int = key(16, "scenes planned for at once", unit="scenes", low=1)
 
 
 def run(config: Config) -> None:

@@ -25,6 +25,8 @@ from navforge.core.outside.text import parse_yaml
 
 ConfigT = TypeVar("ConfigT")
 
+SWITCH = {"auto": None, "on": True, "off": False}
+"""Choices of a key that is on, off, or left to what else is given, with what they stand for."""
 NULL = "null"
 NULL_WORDS = (NULL, "None", "~")
 

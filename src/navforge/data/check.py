@@ -24,7 +24,6 @@ CAMERA, LIDAR = "camera", "lidar"
 KINDS = (CAMERA, LIDAR)
 MAP_RADIUS_M = 100.0
 """Half side of the square around an ego on the map in which there is a roadblock or a roadblock connector."""
-FRAME_CHOICES = ("current", "history", "all")
 
 
 @dataclass

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from navforge.core import parallel
+from navforge.core.config import SWITCH
 from navforge.core.errors import ConfigError, DataError
 from navforge.data.splits import Split
 from navforge.evaluation.failures import Failure, ScenesFailedError
@@ -28,27 +29,11 @@ from navforge.scoring import aggregate
 from navforge.scoring.against_reference import Scores
 from navforge.scoring.engine import score_plans
 from navforge.scoring.extended_comfort import previous_scenes, two_frame_extended_comfort
-from navforge.scoring.protocols import PROTOCOLS, protocol
+from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic
 from navforge.simulation.plans import prepare_plans
 from navforge.simulation.rollout import drive
 from navforge.simulation.selfcheck import check
-
-SWITCH = ("auto", "on", "off")
-_SWITCHES = {"auto": None, "on": True, "off": False}
-
-
-def parse_protocols(text: str) -> tuple[str, ...]:
-    """`epdms_v2`, `pdms_v1,epdms_v2` or `[pdms_v1,epdms_v2]` as checked names.
-
-    Raises:
-        ConfigError: an unknown or repeated name, or none.
-    """
-    names = tuple(name.strip() for name in text.strip().strip("[]()").split(",") if name.strip())
-    known = [one.name for one in PROTOCOLS]
-    if not names or len(set(names)) != len(names) or not set(names) <= set(known):
-        raise ConfigError(f"protocol: expected one or several of {', '.join(known)}, each once, got {text!r}")
-    return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,10 +148,10 @@ def score_split(
             f"no trajectory for {len(unplanned)} of {len(split)} scenes of split {split.name}: {listing(unplanned)}; "
             "add them, or score the rest with allow_missing=true (every result then says what is missing)"
         )
-    paired = _SWITCHES[extended_comfort]
+    paired = SWITCH[extended_comfort]
     rules = Rules(
         protocols=protocols,
-        human_filter=_SWITCHES[human_filter],
+        human_filter=SWITCH[human_filter],
         extended_comfort=trajectories.per_scene == 1 if paired is None else paired,
         traffic=traffic,
     )

@@ -23,7 +23,7 @@ from navforge.inputs.read import read_arrays
 from navforge.inputs.references import References
 from navforge.inputs.store import InputStore
 from navforge.inputs.stored import Arrays, from_stored
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.teacher.store import SCORE, TeacherStore
 
 Example = dict[str, Any]

@@ -16,7 +16,7 @@ from navforge.models.contract import AGENTS, BEV_SEMANTICS
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.perception import BEV_CLASSES, BEV_SHAPE, MOST_AGENTS, REACH_M
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 
 STATUS = "status"
 PANORAMA = "panorama"

@@ -29,7 +29,7 @@ from navforge.maps.map import read_map
 from navforge.models.contract import AGENTS, BEV_SEMANTICS, Inputs
 from navforge.models.histogram import histogram
 from navforge.models.panorama import stitch
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 
 _T = TypeVar("_T")
 

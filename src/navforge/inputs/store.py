@@ -27,7 +27,7 @@ from navforge.core.outside.text import read_json
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.shards import NO_THREADS, TOKEN, Shard
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 
 FORMAT = 1
 """Number of the file layout."""

@@ -14,7 +14,7 @@ from navforge.core.files import write_json, write_text
 from navforge.launch import local, snapshot
 from navforge.launch.console import Console
 from navforge.launch.script import JobFacts, batch_script
-from navforge.models.planner import planner_to_dict
+from navforge.models.planner_config import planner_to_dict
 from navforge.runs.folder import LAST, PREVIOUS, RunFolder, RunRecord
 from navforge.runs.processes import local_job
 from navforge.slurm import client as slurm

@@ -8,16 +8,20 @@ perception targets its head learns from is `.auxiliary_targets`. Nothing else is
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from navforge.core.extensions import is_own, name_of
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.vocabulary.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from navforge.models.modules import Encoder, Head
 
 STATUS_SIZE = 8
 """Columns of the ego status: driving command one-hot (left, straight, right, unknown), vx, vy m/s, ax, ay m/s2."""
@@ -27,7 +31,7 @@ BEV_SEMANTICS = "bev_semantics"
 AUXILIARY_TARGETS = (AGENTS, BEV_SEMANTICS)
 """What a head may ask for beside the human's plan and the teacher."""
 
-Inputs = dict[str, Tensor]
+Inputs: TypeAlias = "dict[str, Tensor]"
 
 
 @dataclass(frozen=True)
@@ -85,35 +89,6 @@ class Targets:
     """(B, 30) bool: which rows of `agents` hold a vehicle."""
     bev_semantics: Tensor | None = None
     """(B, 128, 256) class of the ground ahead of the ego vehicle, whole numbers (see `inputs.targets`)."""
-
-
-class Encoder(nn.Module, ABC):
-    """Inputs to features."""
-
-    channels: int
-    """Width D of a token."""
-    bev_channels: int = 0
-    """Channels C of the bird's-eye-view features; 0 if there are none."""
-
-    @abstractmethod
-    def forward(self, inputs: Inputs) -> Features:
-        """Tokens, and bird's-eye-view features if `bev_channels` says so."""
-
-
-class Head(nn.Module, ABC):
-    """Tokens and ego status to a plan."""
-
-    @abstractmethod
-    def forward(self, head_input: HeadInput) -> HeadOutput:
-        """What `loss` and `plan` need, computed once."""
-
-    @abstractmethod
-    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
-        """Scalar loss terms by name, weights applied; `total` is their sum and what is minimised."""
-
-    @abstractmethod
-    def plan(self, output: HeadOutput) -> PlannerOutput:
-        """The plan of each scene."""
 
 
 class PartConfig(ABC):
@@ -175,3 +150,10 @@ class HeadConfig(PartConfig):
     @abstractmethod
     def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> Head:
         """The head for tokens of width `token_channels` (and such BEV features), weights fresh."""
+
+
+def __getattr__(name: str) -> Any:
+    """`Encoder` and `Head`, the bases that load torch, when they are first used (`models.modules`)."""
+    if name in ("Encoder", "Head"):
+        return getattr(importlib.import_module("navforge.models.modules"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from navforge.models import checkpoints
 from navforge.models.conversion import Recognised, State, convert, recognise
 from navforge.models.conversions import CONVERSIONS
 from navforge.models.plain_files import load_plain
-from navforge.models.planner import PlannerConfig, planner_to_dict
+from navforge.models.planner_config import PlannerConfig, planner_to_dict
 from navforge.vocabulary.vocabulary import Vocabulary
 
 STATE_KEY = "state_dict"

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from navforge.models.contract import Targets
-from navforge.models.perception import Perceived, PerceptionConfig
+from navforge.models.perception import PerceptionConfig
+from navforge.models.perception_layers import Perceived
 
 
 def perception_loss(perceived: Perceived, targets: Targets, config: PerceptionConfig) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ from navforge.core.errors import DataError
 from navforge.core.extensions import is_own, users_traceback
 from navforge.core.screen import say
 from navforge.models.contract import Features, HeadOutput, Inputs, PlannerOutput
-from navforge.models.planner import Planner, PlannerConfig
+from navforge.models.planner import Planner
+from navforge.models.planner_config import PlannerConfig
 from navforge.preflight.finding import Finding, ok, refused
 from navforge.simulation.plans import horizon_interval
 from navforge.training.loop.module import Batch, targets_of

@@ -12,7 +12,7 @@ from navforge.data.splits import Split, load_split
 from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
-from navforge.models.planner import planner_to_dict
+from navforge.models.planner_config import planner_to_dict
 from navforge.preflight.finding import Finding, ok, refused, refused_by, warning
 from navforge.runs.folder import LAST, RunFolder
 from navforge.teacher.store import TeacherStore

@@ -22,10 +22,11 @@ from navforge.scoring.batch.cpu import score_plans_on_cpu
 from navforge.scoring.drivers import drive_human, drive_references
 from navforge.scoring.kernels.block import score_states
 from navforge.scoring.metrics import Column
+from navforge.scoring.prepare.reaction import react_to
 from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import TTC_LAST_STEP, Protocol, protocol
 from navforge.scoring.surroundings import surroundings
-from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic, react_to
+from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic
 from navforge.simulation.plans import Plans, prepare_plans
 from navforge.simulation.reactive import ReactiveScene, prepare_reactive
 from navforge.simulation.rollout import drive

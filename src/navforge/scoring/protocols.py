@@ -95,3 +95,16 @@ def protocol(name: Protocol | str) -> Protocol:
         if known.name == name:
             return known
     raise ConfigError(f"no protocol is called {name!r}; known: {', '.join(known.name for known in PROTOCOLS)}")
+
+
+def parse_protocols(text: str) -> tuple[str, ...]:
+    """`epdms_v2`, `pdms_v1,epdms_v2` or `[pdms_v1,epdms_v2]` as checked names.
+
+    Raises:
+        ConfigError: an unknown or repeated name, or none.
+    """
+    names = tuple(name.strip() for name in text.strip().strip("[]()").split(",") if name.strip())
+    known = [one.name for one in PROTOCOLS]
+    if not names or len(set(names)) != len(names) or not set(names) <= set(known):
+        raise ConfigError(f"protocol: expected one or several of {', '.join(known)}, each once, got {text!r}")
+    return names

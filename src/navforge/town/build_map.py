@@ -9,7 +9,8 @@ import shapely
 from numpy.typing import NDArray
 
 from navforge.town import curves
-from navforge.town.network import CROSSWALK_DEPTH_M, GUTTER_M, Arm, Node, Plan, PlanConfig, Road, make_plan
+from navforge.town.network import CROSSWALK_DEPTH_M, GUTTER_M, Arm, Node, Plan, Road, make_plan
+from navforge.town.scales import PlanConfig
 from navforge.town.surroundings import build_surroundings
 from navforge.town.world import (
     CarPark,

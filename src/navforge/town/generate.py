@@ -16,7 +16,7 @@ from navforge.core.files import file_fingerprint, fingerprint, write_json
 from navforge.core.products import TOWN
 from navforge.town.make_log import LogPlan, LogReport, make_log, town_of
 from navforge.town.map_file import write_maps
-from navforge.town.network import PlanConfig
+from navforge.town.scales import Scale
 from navforge.town.sensors import Rig
 from navforge.town.sensors.rays import embree
 
@@ -24,66 +24,6 @@ FORMAT = 1
 """Number of the layout of manifest and records."""
 CODE = "navforge.town.make_log"
 """Module that decides, with all it imports, what a log holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class SplitPlan:
-    """One split of a scale: where its logs are driven, how many, how long."""
-
-    name: str
-    logs: int
-    frames: int
-    """Per log, at 2 Hz."""
-    places: tuple[str, ...]
-    """Map locations; logs go round."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Size of a world."""
-
-    towns: dict[str, PlanConfig]
-    """Street plan per map location; the other locations get an empty map."""
-    splits: tuple[SplitPlan, ...]
-
-
-PITTSBURGH, VEGAS, BOSTON = "us-pa-pittsburgh-hazelwood", "us-nv-las-vegas-strip", "us-ma-boston"
-
-SCALES = {
-    "tiny": Scale(
-        {PITTSBURGH: PlanConfig(rows=3, columns=4), BOSTON: PlanConfig(rows=3, columns=4)},
-        (
-            SplitPlan("train", 2, 18, (PITTSBURGH,)),
-            SplitPlan("val", 1, 16, (BOSTON,)),
-            SplitPlan("test", 1, 18, (BOSTON,)),
-        ),
-    ),
-    "small": Scale(
-        {
-            PITTSBURGH: PlanConfig(rows=5, columns=5),
-            VEGAS: PlanConfig(rows=5, columns=5),
-            BOSTON: PlanConfig(rows=5, columns=5),
-        },
-        (
-            SplitPlan("train", 48, 27, (PITTSBURGH, VEGAS)),
-            SplitPlan("val", 4, 27, (BOSTON,)),
-            SplitPlan("test", 10, 27, (BOSTON,)),
-        ),
-    ),
-    "large": Scale(
-        {
-            PITTSBURGH: PlanConfig(rows=8, columns=8),
-            VEGAS: PlanConfig(rows=8, columns=8),
-            BOSTON: PlanConfig(rows=7, columns=7),
-        },
-        (
-            SplitPlan("train", 400, 30, (PITTSBURGH, VEGAS)),
-            SplitPlan("val", 30, 30, (BOSTON,)),
-            SplitPlan("test", 90, 30, (BOSTON,)),
-        ),
-    ),
-}
-"""Sizes by name. Training and held-out logs (val, test) are driven in different cities."""
 
 
 @dataclass(frozen=True, kw_only=True)

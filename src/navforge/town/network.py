@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from navforge.core.config import key
 from navforge.town import curves
+from navforge.town.scales import PlanConfig
 
 Float = NDArray[np.float64]
 
@@ -20,18 +20,6 @@ GUTTER_M = 0.7
 """The outermost lane is this much wider on its right than its centre line tells, as most real ones are."""
 SPACING_M = 2.0
 """Between vertices of roads and lanes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanConfig:
-    """Shape of one town's street plan."""
-
-    rows: int = key(4, "junctions from south to north", low=3, high=20)
-    columns: int = key(4, "junctions from west to east", low=3, high=20)
-    spacing_m: float = key(128.0, "mean distance of neighbouring junctions", unit="m", low=100, high=400)
-    jitter_m: float = key(9.0, "how far a junction may lie off the grid", unit="m", low=0, high=20)
-    bend_m: float = key(10.0, "largest sideways swing of a road", unit="m", low=0, high=15)
-    missing_share: float = key(0.25, "share of inner roads left out, which makes T junctions", low=0, high=0.5)
 
 
 @dataclass(frozen=True, slots=True)

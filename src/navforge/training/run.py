@@ -18,7 +18,8 @@ from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
 from navforge.models import checkpoints
 from navforge.models.checkpoints import planner_part, read_values, write_values
-from navforge.models.planner import Planner, planner_to_dict
+from navforge.models.planner import Planner
+from navforge.models.planner_config import planner_to_dict
 from navforge.runs.folder import BEST, LAST, RunFolder
 from navforge.runs.signals import StopSignals
 from navforge.runs.status import Attempt, append_line, read_attempts

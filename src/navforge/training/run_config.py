@@ -14,7 +14,7 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import write_text
 from navforge.core.outside.text import read_yaml
 from navforge.data.paths import DataConfig
-from navforge.models.planner import PlannerConfig, planner_from_dict, planner_to_dict
+from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.training.config import TrainConfig
 
 

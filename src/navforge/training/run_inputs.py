@@ -13,7 +13,7 @@ from navforge.data.splits import Split, load_split
 from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import Checkpoint
-from navforge.models.planner import planner_to_dict
+from navforge.models.planner_config import planner_to_dict
 from navforge.teacher.store import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 

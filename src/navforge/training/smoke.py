@@ -22,7 +22,8 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
 from navforge.metric_cache.store import MetricCache
-from navforge.models.planner import Planner, load_planner
+from navforge.models.loading import load_planner
+from navforge.models.planner import Planner
 from navforge.scoring.engine import score_plans
 from navforge.training.inference import plan_scenes
 from navforge.training.ranks.failures import TrainingError

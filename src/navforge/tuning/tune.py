@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
 from navforge.evaluation.intervals import Interval, paired_difference
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
+from navforge.models.heads.configs import HydraMdpConfig
 from navforge.models.heads.weight_sets import SearchConfig, weight_sets
 from navforge.tuning.confidences import Confidences
 from navforge.tuning.search import chosen, score_sums

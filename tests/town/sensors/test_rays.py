@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from navforge.core.errors import NavforgeError
-from navforge.town.generate import SCALES, generate
+from navforge.town.generate import generate
+from navforge.town.scales import SCALES
 from navforge.town.sensors import Rig, mesh
 from navforge.town.sensors.rays import RayScene
 

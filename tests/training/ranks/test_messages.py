@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from navforge.models.planner import load_planner
+from navforge.models.loading import load_planner
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure, RankStatus

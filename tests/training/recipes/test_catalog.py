@@ -12,8 +12,8 @@ from navforge.cli import train as verb
 from navforge.cli.main import main
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError
-from navforge.models.encoders.timm_camera import TimmCameraConfig
-from navforge.models.planner import planner_from_dict, planner_to_dict
+from navforge.models.encoders.configs import TimmCameraConfig
+from navforge.models.planner_config import planner_from_dict, planner_to_dict
 from navforge.training.recipes.catalog import RECIPES, Recipe, recipe
 from navforge.vocabulary.vocabulary import Vocabulary
 

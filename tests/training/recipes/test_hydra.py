@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from navforge.models.contract import HeadInput, Targets
-from navforge.models.encoders.timm_camera import TimmCameraConfig
-from navforge.models.encoders.transfuser import TransfuserConfig
-from navforge.models.heads.hydra_mdp import HydraMdpConfig, HydraMdpHead, HydraMdpOutput
+from navforge.models.encoders.configs import TimmCameraConfig, TransfuserConfig
+from navforge.models.heads.configs import HydraMdpConfig
+from navforge.models.heads.hydra_mdp import HydraMdpHead, HydraMdpOutput
 from navforge.models.perception import PerceptionConfig
 from navforge.scoring.protocols import protocol
 from navforge.teacher.packing import UNIT16

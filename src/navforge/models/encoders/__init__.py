@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from navforge.core.extensions import Group
 from navforge.models.contract import EncoderConfig
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.encoders.timm_camera import TimmCameraConfig
-from navforge.models.encoders.transfuser import TransfuserConfig
+from navforge.models.encoders.configs import EgoStatusConfig, TimmCameraConfig, TransfuserConfig
 
 ENCODERS: tuple[type[EncoderConfig], ...] = (EgoStatusConfig, TimmCameraConfig, TransfuserConfig)
 GROUP = Group("encoder", EncoderConfig, {cls.kind: cls for cls in ENCODERS}, "navforge.encoders")

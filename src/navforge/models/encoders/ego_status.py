@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from navforge.models.contract import STATUS_SIZE, Encoder, EncoderConfig, Features, Inputs
-
-
-@dataclass(frozen=True, kw_only=True)
-class EgoStatusConfig(EncoderConfig):
-    """Has nothing to set."""
-
-    kind: ClassVar[str] = "ego_status"
-
-    def build(self, *, pretrained: bool = True) -> EgoStatusEncoder:
-        """The encoder; it has no weights."""
-        return EgoStatusEncoder()
+from navforge.models.contract import STATUS_SIZE, Features, Inputs
+from navforge.models.modules import Encoder
 
 
 class EgoStatusEncoder(Encoder):

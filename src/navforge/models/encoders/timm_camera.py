@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from navforge.core.config import key
 from navforge.core.errors import ConfigError
-from navforge.models.contract import Encoder, EncoderConfig, Features, Inputs
+from navforge.models.contract import Features, Inputs
 from navforge.models.encoders.timm_network import IMAGENET_MEAN, IMAGENET_STD, feature_network
-from navforge.models.encoders.vovnet import V2_99, v2_99
-from navforge.models.panorama import PanoramaConfig
+from navforge.models.encoders.vovnet import v2_99
+from navforge.models.modules import Encoder
 
-
-@dataclass(frozen=True, kw_only=True)
-class TimmCameraConfig(EncoderConfig):
-    """Camera encoder of the Hydra-MDP family (planner specifications 3.1, "public code")."""
-
-    kind: ClassVar[str] = "timm_camera"
-
-    panorama: PanoramaConfig = key(PanoramaConfig)
-    network: str = key("resnet34", f"name of a timm model that can return feature maps, or {V2_99} (DD3D's VoVNet-99)")
-    stem_width: int = key(0, "ResNets only: width of the first convolution; 0 keeps the network's own", low=0)
-    stage_widths: tuple[int, ...] = key((), "ResNets only: channels of the four stages; empty keeps the network's own")
-    stage: int = key(-1, "which of the network's feature maps is used; -1 the last")
-    weights: Path | None = key(None, "file of the network's weights (.pth or .safetensors); null starts at random")
-    token_rows: int = key(16, "rows of the token grid", low=1, high=1024)
-    token_columns: int = key(64, "columns of the token grid", low=1, high=1024)
-    channels: int = key(256, "width of a token", low=1)
-    normalise: bool = key(True, "scale pixels by ImageNet's mean and deviation; false leaves them in [0, 1]")
-    frozen_norms: bool = key(False, "batch norms keep the running mean and variance they were loaded with")
-    checkpoint: bool = key(False, "recompute the network's activations in the backward pass instead of keeping them")
-
-    @property
-    def cameras(self) -> PanoramaConfig | None:
-        """The panorama."""
-        return self.panorama
-
-    def build(self, *, pretrained: bool = True) -> TimmCameraEncoder:
-        """The encoder, its network loaded from `weights` where given."""
-        return TimmCameraEncoder(self if pretrained else replace(self, weights=None))
+if TYPE_CHECKING:
+    from navforge.models.encoders.configs import TimmCameraConfig
 
 
 class TimmCameraEncoder(Encoder):
@@ -99,10 +70,10 @@ class TimmCameraEncoder(Encoder):
 
 
 def _network(config: TimmCameraConfig) -> nn.Module:
-    if config.network == V2_99:
+    if config.is_v2_99:
         if config.stem_width or config.stage_widths:
             raise ConfigError(
-                f"planner.encoder: {V2_99} has widths of its own; leave stem_width and stage_widths alone"
+                f"planner.encoder: {config.network} has widths of its own; leave stem_width and stage_widths alone"
             )
         return v2_99(stage=config.stage, weights=config.weights)
     size = (config.panorama.height, config.panorama.width)

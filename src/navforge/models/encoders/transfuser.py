@@ -9,73 +9,26 @@ Inputs are those of the public network (NAVSIM), so that released weights work:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from navforge.core.config import key
 from navforge.core.errors import ConfigError
-from navforge.models.contract import Encoder, EncoderConfig, Features, Inputs
+from navforge.models.contract import Features, Inputs
 from navforge.models.encoders.timm_network import feature_network
 from navforge.models.encoders.transfuser_fusion import Fusion
-from navforge.models.histogram import HistogramConfig
-from navforge.models.panorama import PanoramaConfig
+from navforge.models.modules import Encoder
+
+if TYPE_CHECKING:
+    from navforge.models.encoders.configs import TransfuserConfig
 
 SCALES = 4
-STRIDE = 32
-"""Pixels per token, the reduction of a trunk's last stage."""
 BEV_STRIDE = 4
 """Pixels of the histogram per pixel of the bird's-eye-view features."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransfuserConfig(EncoderConfig):
-    """Defaults are the published sizes (planner specifications 4); `latent` makes it LTF."""
-
-    kind: ClassVar[str] = "transfuser"
-
-    panorama: PanoramaConfig = key(PanoramaConfig)
-    histogram: HistogramConfig = key(HistogramConfig)
-    latent: bool = key(False, "LTF: a learned grid takes the place of the LiDAR histogram, no LiDAR is read")
-    network: str = key("resnet34", "timm model of both trunks, with four stages of stride 4 to 32")
-    stem_width: int = key(0, "ResNets only: width of the first convolution; 0 keeps the network's own", low=0)
-    stage_widths: tuple[int, ...] = key((), "ResNets only: channels of the four stages; empty keeps the network's own")
-    weights: Path | None = key(None, "file of the camera trunk's weights (.pth, .safetensors); null starts at random")
-    fusion_layers: int = key(2, "transformer blocks of each fusion", low=1)
-    fusion_heads: int = key(4, "attention heads of each fusion", low=1)
-    dropout: float = key(0.1, "dropout in the fusions", low=0.0, high=0.9)
-    channels: int = key(256, "width of a token", low=1)
-    bev_channels: int = key(64, "channels of the bird's-eye-view features; 0 for none", low=0)
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for sizes that are no whole number of tokens."""
-        sizes = {
-            "panorama.height": self.panorama.height,
-            "panorama.width": self.panorama.width,
-            "histogram": self.histogram.size,
-        }
-        for name, size in sizes.items():
-            if size % STRIDE:
-                raise ConfigError(f"planner.encoder.{name}: expected a multiple of {STRIDE} px, got {size}")
-
-    @property
-    def cameras(self) -> PanoramaConfig | None:
-        """The panorama."""
-        return self.panorama
-
-    @property
-    def lidar(self) -> HistogramConfig | None:
-        """The histogram, None for LTF."""
-        return None if self.latent else self.histogram
-
-    def build(self, *, pretrained: bool = True) -> TransfuserEncoder:
-        """The encoder, its camera trunk loaded from `weights` where given."""
-        return TransfuserEncoder(self if pretrained else replace(self, weights=None))
 
 
 class TransfuserEncoder(Encoder):
@@ -87,8 +40,8 @@ class TransfuserEncoder(Encoder):
         self.bev_channels = config.bev_channels
         panorama, histogram = config.panorama, config.histogram
         image_size, ground_size = (panorama.height, panorama.width), (histogram.size, histogram.size)
-        image_grid = (image_size[0] // STRIDE, image_size[1] // STRIDE)
-        ground_grid = (ground_size[0] // STRIDE, ground_size[1] // STRIDE)
+        image_grid = (image_size[0] // config.stride, image_size[1] // config.stride)
+        ground_grid = (ground_size[0] // config.stride, ground_size[1] // config.stride)
         self.latent = nn.Parameter(torch.randn(1, *histogram.shape)) if config.latent else None
         self.image = Trunk(config, image_size, in_channels=3, weights=config.weights)
         self.ground = Trunk(config, ground_size, in_channels=histogram.channels, weights=None)
@@ -149,10 +102,10 @@ class Trunk(nn.Module):
         )
         ends = getattr(self.network, "return_layers", {})
         info: Any = self.network.feature_info
-        if len(ends) != SCALES or info.reduction()[-1] != STRIDE:
+        if len(ends) != SCALES or info.reduction()[-1] != config.stride:
             raise ConfigError(
                 f"planner.encoder.network: {config.network} has not {SCALES} stages in a row that end at stride "
-                f"{STRIDE}; use a ResNet, RegNet or ConvNeXt"
+                f"{config.stride}; use a ResNet, RegNet or ConvNeXt"
             )
         self.widths: list[int] = info.channels()
         names = [name for name, _ in self.network.named_children()]

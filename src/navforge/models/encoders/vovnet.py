@@ -17,8 +17,6 @@ from navforge.core.errors import DataError
 from navforge.models.conversion import Conversion, Recognised, Rule, convert
 from navforge.models.encoders.timm_network import read_weights
 
-V2_99 = "v2_99"
-"""What `network` calls it."""
 BLOCKS = (1, 3, 9, 3)
 """Blocks of stages 2 to 5."""
 DETECTOR = "img_backbone."
@@ -88,4 +86,4 @@ def _load(network: nn.Module, path: Path) -> None:
     try:
         network.load_state_dict(convert(Recognised(PUBLISHED, prefix, inner), network.state_dict()), strict=True)
     except DataError as error:
-        raise DataError(f"weights {path} do not fit {V2_99}: {error}") from error
+        raise DataError(f"weights {path} do not fit v2_99: {error}") from error

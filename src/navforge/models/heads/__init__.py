@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from navforge.core.extensions import Group
 from navforge.models.contract import HeadConfig
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
-from navforge.models.heads.mlp import MlpHeadConfig
-from navforge.models.heads.transfuser import TransfuserHeadConfig
+from navforge.models.heads.configs import HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig
 
 HEADS: tuple[type[HeadConfig], ...] = (HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig)
 GROUP = Group("head", HeadConfig, {cls.kind: cls for cls in HEADS}, "navforge.heads")

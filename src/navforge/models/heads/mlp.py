@@ -4,41 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from navforge.core.config import key
-from navforge.models.contract import (
-    STATUS_SIZE,
-    Head,
-    HeadConfig,
-    HeadInput,
-    HeadOutput,
-    PlannerOutput,
-    Targets,
-)
-from navforge.vocabulary.vocabulary import Vocabulary
+from navforge.models.contract import STATUS_SIZE, HeadInput, HeadOutput, PlannerOutput, Targets
+from navforge.models.modules import Head
+
+if TYPE_CHECKING:
+    from navforge.models.heads.configs import MlpHeadConfig
 
 PLAN_POSES = 8
 PLAN_INTERVAL_S = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class MlpHeadConfig(HeadConfig):
-    """Mean of the tokens -> hidden layers with ReLU -> 8 poses at 2 Hz (planner specifications 4 and 5)."""
-
-    kind: ClassVar[str] = "mlp"
-
-    hidden: int = key(512, "width of the hidden layers", low=1)
-    layers: int = key(3, "number of hidden layers", low=1)
-    append_status: bool = key(False, "append the ego status to the mean of the tokens")
-
-    def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> MlpHead:
-        """The head; it has no use for a vocabulary."""
-        return MlpHead(self, token_channels)
 
 
 @dataclass(frozen=True)

@@ -4,59 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from navforge.core.config import key
-from navforge.core.errors import ConfigError
-from navforge.models.contract import (
-    STATUS_SIZE,
-    Head,
-    HeadConfig,
-    HeadInput,
-    HeadOutput,
-    PlannerOutput,
-    Targets,
-)
+from navforge.models.contract import STATUS_SIZE, HeadInput, HeadOutput, PlannerOutput, Targets
 from navforge.models.heads.mlp import PLAN_INTERVAL_S, PLAN_POSES
-from navforge.models.perception import MOST_AGENTS, Perceived, Perception, PerceptionConfig
+from navforge.models.modules import Head
+from navforge.models.perception import MOST_AGENTS
+from navforge.models.perception_layers import Perceived, Perception
 from navforge.models.perception_loss import perception_loss
-from navforge.vocabulary.vocabulary import Vocabulary
 
-
-@dataclass(frozen=True, kw_only=True)
-class TransfuserHeadConfig(HeadConfig):
-    """Defaults are the published sizes and factors (planner specifications 4)."""
-
-    kind: ClassVar[str] = "transfuser"
-
-    attention_heads: int = key(8, "attention heads of the decoder", low=1)
-    feed_forward: int = key(1024, "hidden width of the decoder and of the regressions", low=1)
-    decoder_layers: int = key(3, "layers of the decoder", low=1)
-    dropout: float = key(0.0, "dropout in the decoder", low=0.0, high=0.9)
-    trajectory_factor: float = key(10.0, "factor of the plan's mean absolute error", low=0.0)
-    perception: PerceptionConfig = key(PerceptionConfig)
-
-    @property
-    def auxiliary_targets(self) -> tuple[str, ...]:
-        """Those of the perception auxiliaries."""
-        return self.perception.targets
-
-    def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> TransfuserHead:
-        """The head; it is as wide as the tokens and has no use for a vocabulary.
-
-        Raises:
-            ConfigError: the width does not divide, or segmentation is on and the encoder has no BEV features.
-        """
-        if token_channels % self.attention_heads:
-            raise ConfigError(
-                f"planner.head.attention_heads: tokens of width {token_channels} are not a multiple of "
-                f"{self.attention_heads}"
-            )
-        return TransfuserHead(self, token_channels, bev_channels)
+if TYPE_CHECKING:
+    from navforge.models.heads.configs import TransfuserHeadConfig
 
 
 @dataclass(frozen=True)

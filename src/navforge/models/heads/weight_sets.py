@@ -7,7 +7,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
@@ -52,6 +51,8 @@ def weight_sets(config: SearchConfig, factors: tuple[str, ...]) -> NDArray[np.fl
             raise ConfigError(f"search.sets: a grid over {len(factors)} factors has at least {2 ** len(factors)} sets")
         at = np.array(list(product(np.linspace(0, 1, steps), repeat=len(factors))))
     elif config.method == "sobol":
+        from scipy.stats import qmc  # noqa: PLC0415 (half a second, which help need not wait for)
+
         sampler = qmc.Sobol(len(factors), rng=np.random.default_rng(config.seed))
         at = sampler.random_base2(int(np.ceil(np.log2(config.sets))))[: config.sets]
     else:

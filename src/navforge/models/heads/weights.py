@@ -11,6 +11,7 @@ from typing import Any
 from navforge.core.config import key
 from navforge.scoring.metrics import Metric
 from navforge.scoring.protocols import PROTOCOLS, protocol
+from navforge.teacher.store import SCORE
 
 
 def taught_metrics(protocol_name: str) -> tuple[Metric, ...]:
@@ -18,6 +19,8 @@ def taught_metrics(protocol_name: str) -> tuple[Metric, ...]:
     return tuple(m for m in protocol(protocol_name).metrics if m.kind == "multiplicative" or m.weight > 0)
 
 
+OVERALL = Metric(name=SCORE, short="PDMS", kind="weighted", weight=1.0)
+"""The one head of `target=score`."""
 TAUGHT_COLUMNS = tuple(dict.fromkeys(m.name for known in PROTOCOLS for m in taught_metrics(known.name)))
 """Columns some protocol counts; a planner reads the keys of its own protocol's."""
 

@@ -19,7 +19,7 @@ from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.inputs.store import InputStore
 from navforge.inputs.workers import begin, worker_context
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.teacher.store import TeacherStore
 from navforge.training.config import TrainConfig
 from navforge.training.loop.order import EpochBatches, EpochPlan, SharedBatches

@@ -6,14 +6,12 @@ from pathlib import Path
 
 from navforge.core.config import did_you_mean
 from navforge.core.errors import ConfigError
-from navforge.models.encoders.ego_status import EgoStatusConfig
-from navforge.models.encoders.transfuser import TransfuserConfig
-from navforge.models.heads.mlp import MlpHeadConfig
-from navforge.models.heads.transfuser import TransfuserHeadConfig
+from navforge.models.encoders.configs import EgoStatusConfig, TransfuserConfig
+from navforge.models.heads.configs import MlpHeadConfig, TransfuserHeadConfig
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import BILINEAR, PanoramaConfig
 from navforge.models.perception import LTF_VIEW_ANGLE, PerceptionConfig
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.config import TrainConfig
 from navforge.training.recipes.hydra import HYDRA_RECIPES
 from navforge.training.recipes.recipe import Recipe

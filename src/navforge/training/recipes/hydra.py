@@ -18,10 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 from navforge.models.contract import EncoderConfig
-from navforge.models.encoders.timm_camera import TimmCameraConfig
-from navforge.models.encoders.transfuser import TransfuserConfig
-from navforge.models.encoders.vovnet import V2_99
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
+from navforge.models.encoders.configs import V2_99, TimmCameraConfig, TransfuserConfig
+from navforge.models.heads.configs import HydraMdpConfig
 from navforge.models.heads.weights import (
     DRIVESUPRIM_V1,
     DRIVESUPRIM_V2,
@@ -32,7 +30,7 @@ from navforge.models.heads.weights import (
 )
 from navforge.models.panorama import BILINEAR, PanoramaConfig
 from navforge.models.perception import PerceptionConfig
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.recipes.recipe import Recipe
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.config import TrainConfig
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError
 from navforge.core.outside.text import read_yaml
-from navforge.models.planner import planner_from_dict
+from navforge.models.planner_config import planner_from_dict
 from navforge.training.config import TrainConfig
 from navforge.training.recipes.recipe import Recipe
 

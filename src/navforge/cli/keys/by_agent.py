@@ -9,7 +9,7 @@ from typing import TypeVar
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
-from navforge.models.planner import PlannerConfig
+from navforge.models.planner_config import PlannerConfig
 from navforge.training.config import TrainConfig
 from navforge.training.recipes.catalog import RECIPES, recipe
 

@@ -1,0 +1,119 @@
+"""Configs of the encoders; none loads torch before it builds its encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from navforge.core.config import key
+from navforge.core.errors import ConfigError
+from navforge.models.contract import EncoderConfig
+from navforge.models.histogram import HistogramConfig
+from navforge.models.panorama import PanoramaConfig
+
+if TYPE_CHECKING:
+    from navforge.models.encoders.ego_status import EgoStatusEncoder
+    from navforge.models.encoders.timm_camera import TimmCameraEncoder
+    from navforge.models.encoders.transfuser import TransfuserEncoder
+
+V2_99 = "v2_99"
+"""What `TimmCameraConfig.network` calls DD3D's VoVNet-99 (`encoders.vovnet`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EgoStatusConfig(EncoderConfig):
+    """Has nothing to set."""
+
+    kind: ClassVar[str] = "ego_status"
+
+    def build(self, *, pretrained: bool = True) -> EgoStatusEncoder:
+        """The encoder; it has no weights."""
+        from navforge.models.encoders.ego_status import EgoStatusEncoder  # noqa: PLC0415 (loads torch)
+
+        return EgoStatusEncoder()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimmCameraConfig(EncoderConfig):
+    """Camera encoder of the Hydra-MDP family (planner specifications 3.1, "public code")."""
+
+    kind: ClassVar[str] = "timm_camera"
+
+    panorama: PanoramaConfig = key(PanoramaConfig)
+    network: str = key("resnet34", f"name of a timm model that can return feature maps, or {V2_99} (DD3D's VoVNet-99)")
+    stem_width: int = key(0, "ResNets only: width of the first convolution; 0 keeps the network's own", low=0)
+    stage_widths: tuple[int, ...] = key((), "ResNets only: channels of the four stages; empty keeps the network's own")
+    stage: int = key(-1, "which of the network's feature maps is used; -1 the last")
+    weights: Path | None = key(None, "file of the network's weights (.pth or .safetensors); null starts at random")
+    token_rows: int = key(16, "rows of the token grid", low=1, high=1024)
+    token_columns: int = key(64, "columns of the token grid", low=1, high=1024)
+    channels: int = key(256, "width of a token", low=1)
+    normalise: bool = key(True, "scale pixels by ImageNet's mean and deviation; false leaves them in [0, 1]")
+    frozen_norms: bool = key(False, "batch norms keep the running mean and variance they were loaded with")
+    checkpoint: bool = key(False, "recompute the network's activations in the backward pass instead of keeping them")
+
+    @property
+    def is_v2_99(self) -> bool:
+        """Whether the network is DD3D's, which timm does not have."""
+        return self.network == V2_99
+
+    @property
+    def cameras(self) -> PanoramaConfig | None:
+        """The panorama."""
+        return self.panorama
+
+    def build(self, *, pretrained: bool = True) -> TimmCameraEncoder:
+        """The encoder, its network loaded from `weights` where given."""
+        from navforge.models.encoders.timm_camera import TimmCameraEncoder  # noqa: PLC0415 (loads torch)
+
+        return TimmCameraEncoder(self if pretrained else replace(self, weights=None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransfuserConfig(EncoderConfig):
+    """Defaults are the published sizes (planner specifications 4); `latent` makes it LTF."""
+
+    kind: ClassVar[str] = "transfuser"
+    stride: ClassVar[int] = 32
+    """Pixels per token, the reduction of a trunk's last stage."""
+
+    panorama: PanoramaConfig = key(PanoramaConfig)
+    histogram: HistogramConfig = key(HistogramConfig)
+    latent: bool = key(False, "LTF: a learned grid takes the place of the LiDAR histogram, no LiDAR is read")
+    network: str = key("resnet34", "timm model of both trunks, with four stages of stride 4 to 32")
+    stem_width: int = key(0, "ResNets only: width of the first convolution; 0 keeps the network's own", low=0)
+    stage_widths: tuple[int, ...] = key((), "ResNets only: channels of the four stages; empty keeps the network's own")
+    weights: Path | None = key(None, "file of the camera trunk's weights (.pth, .safetensors); null starts at random")
+    fusion_layers: int = key(2, "transformer blocks of each fusion", low=1)
+    fusion_heads: int = key(4, "attention heads of each fusion", low=1)
+    dropout: float = key(0.1, "dropout in the fusions", low=0.0, high=0.9)
+    channels: int = key(256, "width of a token", low=1)
+    bev_channels: int = key(64, "channels of the bird's-eye-view features; 0 for none", low=0)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for sizes that are no whole number of tokens."""
+        sizes = {
+            "panorama.height": self.panorama.height,
+            "panorama.width": self.panorama.width,
+            "histogram": self.histogram.size,
+        }
+        for name, size in sizes.items():
+            if size % self.stride:
+                raise ConfigError(f"planner.encoder.{name}: expected a multiple of {self.stride} px, got {size}")
+
+    @property
+    def cameras(self) -> PanoramaConfig | None:
+        """The panorama."""
+        return self.panorama
+
+    @property
+    def lidar(self) -> HistogramConfig | None:
+        """The histogram, None for LTF."""
+        return None if self.latent else self.histogram
+
+    def build(self, *, pretrained: bool = True) -> TransfuserEncoder:
+        """The encoder, its camera trunk loaded from `weights` where given."""
+        from navforge.models.encoders.transfuser import TransfuserEncoder  # noqa: PLC0415 (loads torch)
+
+        return TransfuserEncoder(self if pretrained else replace(self, weights=None))

@@ -1,0 +1,93 @@
+"""Trained planners from checkpoints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from navforge.core import extensions
+from navforge.core.errors import ConfigError, DataError
+from navforge.core.screen import say
+from navforge.models.checkpoints import Checkpoint, read_checkpoint
+from navforge.models.planner import VOCABULARY_KEY, Planner
+from navforge.models.planner_config import planner_from_dict
+from navforge.models.size_limit import parameters_at_most
+from navforge.vocabulary.vocabulary import Vocabulary
+
+_UNFIT = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AssertionError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    MemoryError,
+)
+"""What building a network raises of a config that no network was trained with."""
+
+
+def load_planner(checkpoint: Path | str | Checkpoint, device: str | torch.device = "cpu") -> Planner:
+    """The trained planner of a checkpoint, in `eval()` mode.
+
+    Nothing but the checkpoint is needed: it holds config, weights and vocabulary. Encoders and heads of other packages
+    it names only: they are imported, and if their code is not that of the training, a warning says so.
+
+    Raises:
+        DataError: not a navforge checkpoint, damaged, holding anything but plain values and tensors, weights that do
+            not fit its own config exactly, a class that cannot be imported, or a vocabulary that is not the one it was
+            trained with.
+    """
+    found = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
+    recorded = _extensions(found)
+    try:
+        config = planner_from_dict(found.planner)
+    except _UNFIT as error:
+        places = ", ".join(f"{facts['module']} in {facts['file']}" for facts in recorded.values())
+        text = str(error) if isinstance(error, ConfigError) else str(error)[:500]
+        raise DataError(f"{found.path}: {text}" + (f"; it was trained with {places}" if places else "")) from error
+    if changed := extensions.changes(config.classes, recorded):
+        say(
+            f"navforge: warning: {found.path} was trained with other code of {', '.join(changed)}; plans may differ",
+            file=sys.stderr,
+        )
+    try:
+        with parameters_at_most(sum(tensor.numel() for tensor in found.state.values())):
+            planner = config.build(_vocabulary(found), pretrained=False)
+        planner.load_state_dict(found.state, strict=True)
+    except _UNFIT as error:
+        trace = extensions.users_traceback(error, *(c.__module__ for c in config.classes if not extensions.is_own(c)))
+        raise DataError(
+            f"{found.path}: the weights do not fit the config stored with them: {str(error)[:500]}"
+            + (f"\n{trace}" if trace else "")
+        ) from error
+    return planner.eval().to(device)
+
+
+def _extensions(found: Checkpoint) -> dict[str, dict[str, Any]]:
+    """What a checkpoint says of the classes of other packages that it was trained with, as far as it is well-formed."""
+    provenance = found.facts.get("provenance")
+    recorded = provenance.get("extensions") if isinstance(provenance, dict) else None
+    kinds = {"module": str, "file": (str, type(None)), "sources": dict}
+    return {
+        name: facts
+        for name, facts in (recorded.items() if isinstance(recorded, dict) else ())
+        if isinstance(facts, dict) and all(isinstance(facts.get(key), kind) for key, kind in kinds.items())
+    }
+
+
+def _vocabulary(found: Checkpoint) -> Vocabulary | None:
+    poses = found.state.get(VOCABULARY_KEY)
+    if poses is None:
+        return None
+    vocabulary = Vocabulary(poses.numpy())
+    stated = found.facts.get("fingerprints", {}).get("vocabulary")
+    if stated != vocabulary.fingerprint:
+        raise DataError(
+            f"{found.path}: the vocabulary inside has fingerprint {vocabulary.fingerprint}, the planner was trained "
+            f"with {stated}; the file is damaged"
+        )
+    return vocabulary

@@ -1,0 +1,38 @@
+"""Bases of encoders and heads: torch modules that keep to `models.contract`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from navforge.models.contract import Features, HeadInput, HeadOutput, Inputs, PlannerOutput, Targets
+
+
+class Encoder(nn.Module, ABC):
+    """Inputs to features."""
+
+    channels: int
+    """Width D of a token."""
+    bev_channels: int = 0
+    """Channels C of the bird's-eye-view features; 0 if there are none."""
+
+    @abstractmethod
+    def forward(self, inputs: Inputs) -> Features:
+        """Tokens, and bird's-eye-view features if `bev_channels` says so."""
+
+
+class Head(nn.Module, ABC):
+    """Tokens and ego status to a plan."""
+
+    @abstractmethod
+    def forward(self, head_input: HeadInput) -> HeadOutput:
+        """What `loss` and `plan` need, computed once."""
+
+    @abstractmethod
+    def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
+        """Scalar loss terms by name, weights applied; `total` is their sum and what is minimised."""
+
+    @abstractmethod
+    def plan(self, output: HeadOutput) -> PlannerOutput:
+        """The plan of each scene."""

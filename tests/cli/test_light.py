@@ -1,0 +1,89 @@
+"""Help and errors of keys load neither torch nor compiled code, whatever the verb; jobs never does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from navforge.cli.main import VERBS
+
+HEAVY = {
+    "torch",
+    "numba",
+    "llvmlite",
+    "lightning",
+    "timm",
+    "scipy",
+    "polars",
+    "pyarrow",
+    "shapely",
+    "matplotlib",
+    "sklearn",
+}
+CODE = """
+import contextlib, io, json, sys
+from navforge.cli.main import main
+heavy, results = set(json.loads(sys.argv[1])), []
+for command in json.loads(sys.argv[2]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(command)
+    results.append([status, out.getvalue() + err.getvalue(), sorted(heavy & set(sys.modules))])
+print(json.dumps(results))
+"""
+
+
+def run(commands: list[list[str]]) -> list[tuple[int, str, list[str]]]:
+    """Status, what was printed and which heavy packages were loaded by then, of commands one after the other."""
+    words = [sys.executable, "-c", CODE, json.dumps(sorted(HEAVY)), json.dumps(commands)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return [tuple(result) for result in json.loads(done.stdout)]
+
+
+def test_help_and_a_wrong_key_of_every_verb() -> None:
+    helps = [[*verb.split(), "--help"] for verb in VERBS]
+    wrong = [[*verb.split(), "agent=ego_mlp", "no_such_key=1"] for verb in VERBS]
+    for command, (status, text, loaded) in zip(helps, results := run(helps + wrong), strict=False):
+        assert (status, loaded) == (0, []), command
+        assert "meaning" in text, command
+    for command, (status, text, loaded) in zip(wrong, results[len(helps) :], strict=True):
+        assert (status, loaded) == (2, []), command
+        assert "unknown key" in text, command
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("evaluate agent=ego_mlp split=s cache=c out=o", "agent ego_mlp is a planner; give the file"),
+        ("evaluate agent=nobody split=s cache=c out=o", "agent: expected one of"),
+        ("evaluate agent=human split=s cache=c out=o protocol=x", "protocol: expected one or several of"),
+        ("evaluate agent=human split=s cache=c out=o protocol=pdms_v1 traffic=reactive", "has no reactive traffic"),
+        ("score split=s cache=c trajectories=t out=o.csv", "out: expected a path ending in .parquet"),
+        ("train agent=ego_mlp split=s cache=c out=o launch=slurm", "needs a profile"),
+        ("train agent=ego_mlp split=s cache=c out=o train.epochs=0", "train.epochs: expected int in [1, inf]"),
+        ("pack split=s out=o", "missing required key(s): agent"),
+        ("teach vocabulary=v split=s cache=c out=o executor=ray tasks=2", "tasks: only for executor=slurm"),
+        ("tune checkpoint=c split=s teacher=t out=o search.method=x", "search.method: expected one of"),
+        ("vocab split=s out=v.csv", "ends in .npy"),
+        ("town out=o scale=huge", "scale: expected one of tiny, small, large"),
+        ("demo scale=large", "scale: expected one of small, tiny"),
+    ],
+)
+def test_impossible_values(words: str, message: str) -> None:
+    ((status, text, loaded),) = run([words.split()])
+    assert (status, loaded) == (2, []) and message in text
+
+
+def test_jobs_never_load_them(tmp_path: Path) -> None:
+    run_folder = str(tmp_path / "none")
+    commands = [
+        ["jobs", f"root={tmp_path}"],
+        *(["jobs", verb, run_folder] for verb in ("show", "logs", "cancel", "requeue")),
+    ]
+    for status, text, loaded in run([*commands, ["diagnose", run_folder]]):
+        assert loaded == [] and text
+        assert status in (0, 2)
