@@ -43,7 +43,7 @@ def test_comparison_is_written_and_honest(made: Path) -> None:
     found = json.loads((made / "comparison.json").read_text())
     assert set(found["agents"]) == set(demo.AGENTS)
     for claim in found["claims"]:
-        low = claim["interval_over_scenes"][0]
+        low = claim["interval_over_logs"][0]
         assert claim["holds"] is (low is not None and low > 0)
 
 

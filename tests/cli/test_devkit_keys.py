@@ -57,7 +57,7 @@ def test_the_answer_is_a_key_of_the_verb(words, message, capsys):
 
 
 def test_every_answer_is_a_key_of_some_verb():
-    from navforge.cli import cache, evaluate, pack, score, train  # noqa: PLC0415
+    from navforge.cli.keys import cache, evaluate, pack, score, train  # noqa: PLC0415
 
     verbs = [leaves(verb.Config) for verb in (cache, evaluate, score)]
     verbs += [leaves(verb.template(["agent=transfuser"])) for verb in (train, pack)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from navforge.cli.preflight import configure
+from navforge.cli.keys.preflight import configure
 from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
 from navforge.runs.folder import RunFolder

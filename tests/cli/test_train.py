@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from navforge.cli import train
+from navforge.cli.keys import train as keys
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError
 from navforge.core.files import sole_use, write_json
@@ -45,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 )
 def test_refused_words(words: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        train.configure([*WORDS, "out=o", *words])
+        keys.configure([*WORDS, "out=o", *words])
 
 
 def words(folder: RunFolder, *more: str) -> list[str]:
@@ -68,7 +69,7 @@ def test_the_status_of_the_ranks_is_that_of_the_command(
 
 
 def test_a_run_that_goes_on_is_left_alone(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    start.prepare(folder, train.run_config(train.configure([*WORDS, f"out={folder.path}"])))
+    start.prepare(folder, train.run_config(keys.configure([*WORDS, f"out={folder.path}"])))
     folder.add_job(local_job())  # this very process
     assert main(words(folder)) == 2
     said = capsys.readouterr().err
@@ -78,7 +79,7 @@ def test_a_run_that_goes_on_is_left_alone(folder: RunFolder, capsys: pytest.Capt
 def test_a_finished_run_is_not_run_again(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start.prepare(folder, train.run_config(train.configure([*WORDS, f"out={folder.path}"])))
+    start.prepare(folder, train.run_config(keys.configure([*WORDS, f"out={folder.path}"])))
     write_json(folder.finished, {})
     monkeypatch.setattr(start, "start_here", lambda folder, attempt: pytest.fail("started"))
     assert main(words(folder)) == 0 and "is finished" in capsys.readouterr().out
@@ -131,7 +132,7 @@ def test_tasks_of_srun_do_not_each_start_the_run(
 
 
 def test_the_time_limit_of_the_command_wins() -> None:
-    config = train.configure([*WORDS, "out=o", "launch=slurm", "cluster=l40s_4x4", "time_limit=03:00:00"])
+    config = keys.configure([*WORDS, "out=o", "launch=slurm", "cluster=l40s_4x4", "time_limit=03:00:00"])
     profile = train.profile_of(config)
     assert profile is not None and profile.time_limit_s == 3 * 3600
     with pytest.raises(ConfigError, match="leaves nothing before the signal"):
@@ -154,7 +155,7 @@ def test_a_run_that_stopped_goes_on_from_its_checkpoint(
 def test_a_run_started_elsewhere_during_the_preflight_is_left_alone(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def checked(config: train.Config, wanted: RunConfig, profile: object) -> RunConfig:
+    def checked(config: keys.Config, wanted: RunConfig, profile: object) -> RunConfig:
         start.prepare(folder, wanted)
         folder.add_job(local_job())
         return wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 
@@ -25,6 +26,8 @@ def test_claims(tables: dict[str, ScoreTable]) -> None:
     better = comparison.claim(tables, "good", "poor", "pdms_v1", "good beats poor")
     assert better.by_scene.mean == pytest.approx(0.5)
     assert better.holds
+    rest = dataclasses.replace(better, by_log=dataclasses.replace(better.by_log, low=-0.01))
+    assert better.by_scene.low is not None and better.by_scene.low > 0 and not rest.holds
     worse = comparison.claim(tables, "poor", "good", "pdms_v1", "poor beats good")
     assert not worse.holds
     equal = comparison.claim(tables, "poor", "poor", "pdms_v1", "poor beats itself")

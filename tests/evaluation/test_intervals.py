@@ -1,4 +1,4 @@
-"""Intervals against closed forms."""
+"""Intervals against closed forms and known data."""
 
 from __future__ import annotations
 
@@ -15,13 +15,9 @@ def generator(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def test_normal_interval_by_hand() -> None:
-    interval = intervals.normal([1.0, 2.0, 3.0, 4.0])
-    # s = sqrt(5/3), z = 1.959964: 2.5 +- 1.265151
-    assert interval.mean == 2.5
-    assert interval.low == pytest.approx(2.5 - 1.2651513, abs=1e-6)
-    assert interval.high == pytest.approx(2.5 + 1.2651513, abs=1e-6)
-    assert interval.scenes == interval.clusters == 4
+def width(interval: intervals.Interval) -> float:
+    assert interval.low is not None and interval.high is not None
+    return interval.high - interval.low
 
 
 def test_bootstrap_agrees_with_the_enumerated_distribution() -> None:
@@ -36,55 +32,58 @@ def test_bootstrap_agrees_with_the_enumerated_distribution() -> None:
 
 def test_bootstrap_of_many_scenes_tends_to_the_normal_interval() -> None:
     values = generator(1).beta(5, 2, size=4000)
-    plain, drawn = intervals.normal(values), intervals.bootstrap(values, generator(2))
-    assert drawn.mean == plain.mean
-    assert drawn.half_width == pytest.approx(plain.half_width, rel=0.04)
-    assert drawn.low == pytest.approx(plain.low, abs=0.05 * (plain.half_width or 0))
+    drawn, reach = intervals.bootstrap(values, generator(2)), 1.959964 * values.std(ddof=1) / 4000**0.5
+    assert width(drawn) == pytest.approx(2 * reach, rel=0.04)
+    assert drawn.low == pytest.approx(values.mean() - reach, abs=0.05 * reach)
+
+
+def test_clusters_of_one_size_give_students_interval_of_their_means() -> None:
+    """Three logs with means 0.1, 0.2, 0.3: 0.2 +- 4.302653 * 0.1 / sqrt(3)."""
+    interval = intervals.over_clusters([0.0, 0.2, 0.1, 0.3, 0.3, 0.3], ["a", "a", "b", "b", "c", "c"])
+    assert (interval.mean, interval.scenes, interval.clusters) == (pytest.approx(0.2), 6, 3)
+    assert interval.low == pytest.approx(0.2 - 0.2484138, abs=1e-6)
+    assert interval.high == pytest.approx(0.2 + 0.2484138, abs=1e-6)
+
+
+def test_clusters_count_by_their_size() -> None:
+    """1 | 0 0 0: without the first log the mean is 0, without the second 1: s^2 = (0.25^2 + 0.75^2) / 2."""
+    interval = intervals.over_clusters([1.0, 0.0, 0.0, 0.0], ["a", "b", "b", "b"])
+    assert interval.mean == 0.25
+    assert interval.high == pytest.approx(0.25 + 12.7062047 * 0.3125**0.5, abs=1e-5)
+
+
+def test_few_clusters_give_a_wider_interval_than_many_of_the_same_spread() -> None:
+    """The standard error shrinks with the root of the number of logs; beyond it, Student's quantile falls to 1.96."""
+    quantiles = {2: 12.706205, 3: 4.302653, 5: 2.776445, 10: 2.262157, 40: 2.022691, 1000: 1.962341}
+    for count, quantile in quantiles.items():
+        per_log = generator(count).normal(size=count)
+        error = per_log.std(ddof=1) / count**0.5
+        interval = intervals.over_clusters(np.repeat(per_log, 7), np.repeat(np.arange(count), 7))
+        assert width(interval) / 2 / error == pytest.approx(quantile, abs=1e-5)
 
 
 def test_clusters_of_equal_scenes_widen_by_root_of_their_size() -> None:
     per_log = generator(3).uniform(size=400)
     values, logs = np.repeat(per_log, 9), np.repeat(np.arange(400), 9)
-    scenes = intervals.bootstrap(values, generator(4))
-    clustered = intervals.bootstrap(values, generator(4), clusters=logs)
-    assert clustered.clusters == 400
-    assert clustered.scenes == 3600
-    assert clustered.half_width == pytest.approx(3 * (scenes.half_width or 0), rel=0.06)
-
-
-def test_singleton_clusters_are_the_plain_bootstrap() -> None:
-    values = generator(5).uniform(size=50)
-    names = np.array([f"log{i:03d}" for i in range(50)])
-    assert intervals.bootstrap(values, generator(6), clusters=names) == intervals.bootstrap(values, generator(6))
-
-
-def test_clusters_count_by_their_size() -> None:
-    """Two logs, 1 scene of score 1 and 3 of score 0: a draw is (1,1), (1,2), (2,1), (2,2): means 1, 1/4, 1/4, 0."""
-    interval = intervals.bootstrap(
-        [1.0, 0.0, 0.0, 0.0], generator(), clusters=["a", "b", "b", "b"], level=0.4, resamples=4000
-    )
-    assert interval.mean == 0.25
-    assert interval.low == interval.high == 0.25
-    wide = intervals.bootstrap([1.0, 0.0, 0.0, 0.0], generator(), clusters=["a", "b", "b", "b"], resamples=4000)
-    assert (wide.low, wide.high) == (0.0, 1.0)
+    clustered = intervals.over_clusters(values, logs)
+    assert (clustered.clusters, clustered.scenes) == (400, 3600)
+    assert width(clustered) == pytest.approx(3 * width(intervals.bootstrap(values, generator(4))), rel=0.06)
 
 
 def test_one_cluster_bounds_nothing() -> None:
-    interval = intervals.bootstrap([0.2, 0.4], generator(), clusters=["a", "a"])
-    assert interval.low is None
-    assert interval.half_width is None
-    assert intervals.normal([0.5]).high is None
+    interval = intervals.over_clusters([0.2, 0.4], ["a", "a"])
+    assert interval.low is None and interval.high is None
+    assert intervals.bootstrap([0.5], generator()).high is None
 
 
 def test_pairing_removes_what_both_share() -> None:
     difficulty = generator(7).uniform(size=500)
     first, second = difficulty + 0.01, difficulty + generator(8).normal(scale=1e-3, size=500)
-    paired = intervals.paired_difference(first, second, generator(9))
+    paired = intervals.bootstrap(intervals.paired(first, second), generator(9))
     assert paired.mean == pytest.approx(0.01, abs=2e-4)
     assert paired.low is not None
     assert paired.low > 0.009
-    single = intervals.normal(first)
-    assert (single.half_width or 0) > 50 * (paired.half_width or 0)
+    assert width(intervals.bootstrap(first, generator(9))) > 50 * width(paired)
 
 
 def test_same_generator_state_same_interval() -> None:
@@ -93,30 +92,35 @@ def test_same_generator_state_same_interval() -> None:
     assert intervals.bootstrap(values, generator(11)) != intervals.bootstrap(values, generator(12))
 
 
-def test_coverage_of_clustered_interval() -> None:
-    """95 % intervals over 40 correlated logs hold the true mean about 95 times in 100; the plain one far less."""
+@pytest.mark.parametrize("count", [4, 10, 40])
+def test_coverage_over_correlated_logs(count: int) -> None:
+    """95 % intervals over logs of unequal sizes hold the true mean about 95 times in 100; over scenes far less."""
     rng = generator(13)
-    held = {"plain": 0, "clustered": 0}
-    for _ in range(200):
-        logs = np.repeat(np.arange(40), 10)
-        values = rng.normal(size=40)[logs] + 0.3 * rng.normal(size=400)
-        for name, clusters in (("plain", None), ("clustered", logs)):
-            interval = intervals.bootstrap(values, rng, clusters=clusters, resamples=500)
-            assert interval.low is not None
-            assert interval.high is not None
+    sizes = np.resize([6, 10, 14], count)
+    logs = np.repeat(np.arange(count), sizes)
+    held = {"scenes": 0, "logs": 0}
+    for _ in range(300):
+        values = rng.normal(size=count)[logs] + 0.3 * rng.normal(size=logs.size)
+        for name, interval in (
+            ("scenes", intervals.bootstrap(values, rng, resamples=300)),
+            ("logs", intervals.over_clusters(values, logs)),
+        ):
+            assert interval.low is not None and interval.high is not None
             held[name] += interval.low <= 0 <= interval.high
-    assert 0.89 < held["clustered"] / 200 < 0.98
-    assert held["plain"] / 200 < 0.7
+    assert 0.91 < held["logs"] / 300 <= 0.99
+    assert held["scenes"] / 300 < 0.7
 
 
 @pytest.mark.parametrize("values", [[], [[1.0]], [1.0, float("nan")]])
 def test_values_that_are_no_list_of_numbers_are_refused(values: list[float]) -> None:
     with pytest.raises(DataError):
-        intervals.normal(values)
+        intervals.bootstrap(values, generator())
+    with pytest.raises(DataError):
+        intervals.over_clusters(values, ["a"] * len(values))
 
 
 def test_unequal_pairs_are_refused() -> None:
     with pytest.raises(DataError, match="2 and 3"):
-        intervals.paired_difference([1.0, 2.0], [1.0, 2.0, 3.0], generator())
+        intervals.paired([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(DataError, match="one label per value"):
-        intervals.bootstrap([1.0, 2.0], generator(), clusters=["a"])
+        intervals.over_clusters([1.0, 2.0], ["a"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from navforge.cli import pack as verb
+from navforge.cli.keys import pack as keys
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError, DataError
 from navforge.data.paths import DataConfig
@@ -206,7 +206,7 @@ def test_a_log_in_two_splits_is_one_shard_and_common_scenes_are_refused(
 
 
 def test_keys_of_the_planner_may_be_overridden() -> None:
-    config = verb.configure(["agent=transfuser_tiny", "split=a", "out=b", "planner.encoder.panorama.quality=90"])
+    config = keys.configure(["agent=transfuser_tiny", "split=a", "out=b", "planner.encoder.panorama.quality=90"])
     assert config.planner.panorama is not None and config.planner.panorama.quality == 90
     with pytest.raises(ConfigError, match="agent=TEXT"):
-        verb.configure(["split=a", "out=b"])
+        keys.configure(["split=a", "out=b"])

@@ -12,8 +12,7 @@ import torch
 from navforge.core.errors import ConfigError, DataError
 from navforge.models.encoders.configs import EgoStatusConfig, TimmCameraConfig
 from navforge.models.heads.configs import HydraMdpConfig, MlpHeadConfig
-from navforge.models.heads.hydra_mdp import DRIVESUPRIM_V2, HYDRA_LOSS
-from navforge.models.heads.weights import InferenceWeights
+from navforge.models.heads.weights import DRIVESUPRIM_V2, HYDRA_LOSS, InferenceWeights
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.vocabulary.vocabulary import Vocabulary

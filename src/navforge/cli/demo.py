@@ -68,9 +68,9 @@ def require(claims: Sequence[Claim]) -> None:
     """Raise NavforgeError naming what the planner was to show under the headline rules and did not."""
     failed = [one for one in claims if one.protocol == HEADLINE and one.first == PLANNER and not one.holds]
     if failed:
-        named = "; ".join(f"{one.words}: {100 * one.by_scene.mean:+.1f} points" for one in failed)
+        named = "; ".join(f"{one.words}: {100 * one.by_log.mean:+.1f} points" for one in failed)
         raise NavforgeError(
-            f"DEMO FAILED: under {HEADLINE} it is NOT shown (95 % over scenes) that {named}; everything is written, "
+            f"DEMO FAILED: under {HEADLINE} it is NOT shown (95 % over logs) that {named}; everything is written, "
             "the report says the same"
         )
 
@@ -78,9 +78,9 @@ def require(claims: Sequence[Claim]) -> None:
 def _print_camera_check(claims: list[Claim], console: Console) -> None:
     for one in claims:
         if one.second == BLANKED:
-            low, high = (100 * (bound or 0.0) for bound in (one.by_scene.low, one.by_scene.high))
+            low, high = (100 * (bound or 0.0) for bound in (one.by_log.low, one.by_log.high))
             verdict = "the planner uses its camera" if one.holds else "NOT SHOWN that the planner uses its camera"
             console.print(
-                f"camera check, {one.protocol}: blanking the camera costs {100 * one.by_scene.mean:.1f} points "
-                f"(95 % over scenes {low:.1f} .. {high:.1f}): {verdict}"
+                f"camera check, {one.protocol}: blanking the camera costs {100 * one.by_log.mean:.1f} points "
+                f"(95 % over logs {low:.1f} .. {high:.1f}): {verdict}"
             )

@@ -33,8 +33,8 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether the whole interval over scenes is above zero."""
-        return self.by_scene.low is not None and self.by_scene.low > 0
+        """Whether the whole interval over logs is above zero: scenes of one log are not independent evidence."""
+        return self.by_log.low is not None and self.by_log.low > 0
 
 
 def claim(tables: dict[str, ScoreTable], first: str, second: str, name: str, words: str) -> Claim:
@@ -81,7 +81,7 @@ def claims_table(claims: Sequence[Claim]) -> Table:
         table.add_row(
             one.words,
             one.protocol,
-            f"{100 * one.by_scene.mean:+.1f}",
+            f"{100 * one.by_log.mean:+.1f}",
             _points(one.by_scene),
             _points(one.by_log),
             verdict,
@@ -126,7 +126,7 @@ def to_json(tables: dict[str, ScoreTable], claims: Sequence[Claim]) -> dict[str,
             {
                 "claim": one.words,
                 "protocol": one.protocol,
-                "difference": one.by_scene.mean,
+                "difference": one.by_log.mean,
                 "interval_over_scenes": [one.by_scene.low, one.by_scene.high],
                 "interval_over_logs": [one.by_log.low, one.by_log.high],
                 "holds": one.holds,

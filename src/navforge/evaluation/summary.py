@@ -19,7 +19,7 @@ from navforge.evaluation.tables import ORDER, ScoreTable, one_traffic, subscores
 from navforge.scoring.protocols import protocol
 
 FEW_LOGS = 20
-"""Below this a bootstrap over logs is too narrow (see `intervals.bootstrap`)."""
+"""Below this an interval over logs rests on normally distributed means of logs (see `intervals.over_clusters`)."""
 WIDTH = 124
 """Columns a printed table needs."""
 SEED = 0
@@ -32,7 +32,7 @@ class ColumnSummary:
 
     column: str
     by_log: Interval
-    """Bootstrap over logs: the interval to quote."""
+    """Over logs: the interval to quote."""
     by_scene: Interval
     """Bootstrap over scenes, as if they were independent."""
 
@@ -103,7 +103,7 @@ def summarise_column(rows: pl.DataFrame, column: str, resamples: int = intervals
     values, logs = defined[column].to_numpy(), defined["log_name"].to_numpy()
     return ColumnSummary(
         column=column,
-        by_log=intervals.bootstrap(values, np.random.default_rng(SEED), clusters=logs, resamples=resamples),
+        by_log=intervals.over_clusters(values, logs),
         by_scene=intervals.bootstrap(values, np.random.default_rng(SEED), resamples=resamples),
     )
 
@@ -127,9 +127,10 @@ def compare(first: ScoreTable, second: ScoreTable, name: str, column: str = "sco
         raise DataError("one table was scored with the human filter, the other without; score both alike")
     values, others = both[column].to_numpy(), both[f"{column}_other"].to_numpy()
     logs = both["log_name"].to_numpy()
+    difference = intervals.paired(values, others)
     return (
-        intervals.paired_difference(values, others, np.random.default_rng(SEED), clusters=logs),
-        intervals.paired_difference(values, others, np.random.default_rng(SEED)),
+        intervals.over_clusters(difference, logs),
+        intervals.bootstrap(difference, np.random.default_rng(SEED)),
     )
 
 

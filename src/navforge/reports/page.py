@@ -215,12 +215,12 @@ def _comparison(data: ReportData, item: Comparison) -> dict[str, object]:
         if label not in agents:
             raise DataError(f"a comparison names {label!r}; the report has {', '.join(agents)}")
     by_log, by_scene = compare(agents[item.first].table, agents[item.second].table, data.headline)
-    clear = by_scene.low is not None and by_scene.high is not None and (by_scene.low > 0 or by_scene.high < 0)
+    clear = by_log.low is not None and by_log.high is not None and (by_log.low > 0 or by_log.high < 0)
     return {
         "first": item.first,
         "second": item.second,
         "claim": item.claim,
-        "mean": f"{100 * by_scene.mean:+.1f}",
+        "mean": f"{100 * by_log.mean:+.1f}",
         "scenes": _signed(by_scene),
         "logs": _signed(by_log),
         "count": by_scene.scenes,

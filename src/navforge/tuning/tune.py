@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.evaluation.intervals import Interval, paired_difference
+from navforge.evaluation.intervals import Interval, over_clusters, paired
 from navforge.models.heads.configs import HydraMdpConfig
 from navforge.models.heads.weight_sets import SearchConfig, weight_sets
 from navforge.tuning.confidences import Confidences
@@ -89,7 +89,6 @@ def tune(found: Confidences, head: HydraMdpConfig, search: SearchConfig, *, fold
     for part, index in enumerate(fold_best):
         inside = fold == part
         held_out[inside] = scores[chosen(found.candidates, sets[index])[inside]]
-    draws = np.random.default_rng(search.seed)
     if not better:
         after = before
     return Tuning(
@@ -98,8 +97,8 @@ def tune(found: Confidences, head: HydraMdpConfig, search: SearchConfig, *, fold
         after=_named(factors, sets[best]) if better else own,
         score_before=float(before.mean()),
         score_after=float(after.mean()),
-        gain=paired_difference(after, before, draws, clusters=found.logs),
-        held_out_gain=paired_difference(held_out, before, draws, clusters=found.logs),
+        gain=over_clusters(paired(after, before), found.logs),
+        held_out_gain=over_clusters(paired(held_out, before), found.logs),
         fold_weights=tuple(_named(factors, sets[index]) for index in fold_best),
         scenes=len(before),
         logs=len(np.unique(found.logs)),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from navforge.cli import train as verb
+from navforge.cli.keys import train as verb
 from navforge.cli.main import main
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError
