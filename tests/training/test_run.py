@@ -19,6 +19,10 @@ import pytest
 import torch
 
 from navforge.core.errors import ConfigError, DataError, NavforgeError
+from navforge.jobs import state as run_states
+from navforge.jobs.diagnose import diagnose
+from navforge.jobs.evidence import gather
+from navforge.jobs.view import find_runs, read_run
 from navforge.models.checkpoints import read_checkpoint, read_values
 from navforge.models.loading import load_planner
 from navforge.runs import exits, status
@@ -73,6 +77,22 @@ def test_a_run_leaves_what_is_needed_to_use_and_to_trust_it(make_run: Make) -> N
     )
     assert facts["fingerprints"]["teacher"] and facts["fingerprints"]["val_teacher"]
     assert facts["train"]["epochs"] == 4 and facts["provenance"]["libraries"]["torch"]
+
+
+def test_jobs_and_diagnose_read_a_run_of_this_process(make_run: Make, tmp_path: Path) -> None:
+    config = make_run("whole")
+    train(config)
+    (found,) = find_runs(tmp_path)
+    view = read_run(found)
+    assert (found.path, view.record.agent, view.record.launch) == (config.out, config.agent, "local")
+    assert run_states.state_of(view, None).name == "finished"
+    with pytest.raises(DataError, match=f"is not a run folder.*; runs below it: {config.out}$"):
+        read_run(RunFolder(config.out.parent))
+
+    with pytest.raises(DataError):
+        train(failing := make_run("failing", cache=tmp_path / "nowhere"))
+    assert run_states.state_of(read_run(RunFolder(failing.out)), None).note == "rank 0: user_error"
+    assert diagnose(gather(RunFolder(failing.out))).cause == "user_error"
 
 
 def test_a_checkpoint_alone_gives_the_planner(make_run: Make, tmp_path: Path) -> None:

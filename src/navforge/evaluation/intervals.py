@@ -1,8 +1,8 @@
 """Confidence intervals of mean scores: over scenes, over whole logs, and of the paired difference of two tables.
 
 Scenes of one log share road, weather and traffic, so they are not independent: the interval to quote is the one over
-logs (`over_clusters`). The plain interval over scenes is reported beside it because papers quote that one. Pure functions;
-randomness comes from an explicit generator.
+logs (`over_clusters`). The plain interval over scenes is reported beside it because papers quote that one. Pure
+functions; randomness comes from an explicit generator.
 """
 
 from __future__ import annotations

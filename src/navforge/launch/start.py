@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from navforge.launch import local, snapshot
 from navforge.launch.console import Console
 from navforge.launch.script import JobFacts, batch_script
 from navforge.models.planner_config import planner_to_dict
-from navforge.runs.folder import LAST, PREVIOUS, RunFolder, RunRecord
+from navforge.runs.folder import LAST, PREVIOUS, RunFolder
 from navforge.runs.processes import local_job
 from navforge.slurm import client as slurm
 from navforge.slurm.profile import ClusterProfile
@@ -97,7 +96,13 @@ def prepare(
     if script is not None and profile is not None:
         write_text(folder.path / PROFILE, configs.to_yaml(profile))
         write_text(folder.script, script)
-    _write_record(folder, config, profile)
+    folder.describe(
+        config.agent,
+        launch="local" if profile is None else "slurm",
+        nodes=config.nodes,
+        devices=config.devices,
+        cluster=None if profile is None else profile.name,
+    )
 
 
 def note_here(folder: RunFolder) -> int:
@@ -150,19 +155,3 @@ def _pairs(old: RunConfig, new: RunConfig, finished: bool) -> list[tuple[str, ob
 
 def _place(name: str | Path | None) -> str | None:
     return None if name is None else str(Path(name).absolute())
-
-
-def _write_record(folder: RunFolder, config: RunConfig, profile: ClusterProfile | None) -> None:
-    earlier = folder.read_record() if folder.record_file.is_file() else None
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    folder.write_record(
-        RunRecord(
-            agent=config.agent,
-            launch="local" if profile is None else "slurm",
-            nodes=config.nodes,
-            devices=config.devices,
-            created=now if earlier is None else earlier.created,
-            cluster=None if profile is None else profile.name,
-            jobs=() if earlier is None else earlier.jobs,
-        )
-    )

@@ -23,6 +23,7 @@ RUN/
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -152,7 +153,9 @@ class RunFolder:
             DataError: not a run folder, or its record is damaged.
         """
         if not self.record_file.exists():
-            raise DataError(f"{self.path} is not a run folder: it has no run.json; navforge train writes one")
+            below = sorted(path.parent for depth in ("*", "*/*") for path in self.path.glob(f"{depth}/run.json"))
+            remedy = f"runs below it: {', '.join(map(str, below[:4]))}" if below else "navforge train writes one"
+            raise DataError(f"{self.path} is not a run folder: it has no run.json; {remedy}")
         values = read_json(self.record_file, "run record")
         try:
             return record(RunRecord, values)
@@ -162,6 +165,22 @@ class RunFolder:
     def write_record(self, what: RunRecord) -> None:
         """Replace the record."""
         write_json(self.record_file, asdict(what))
+
+    def describe(self, agent: str, *, launch: str, nodes: int, devices: int, cluster: str | None = None) -> None:
+        """Write what the run is; one that is there already keeps its creation time and its jobs."""
+        earlier = self.read_record() if self.record_file.is_file() else None
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.write_record(
+            RunRecord(
+                agent=agent,
+                launch=launch,
+                nodes=nodes,
+                devices=devices,
+                created=now if earlier is None else earlier.created,
+                cluster=cluster,
+                jobs=() if earlier is None else earlier.jobs,
+            )
+        )
 
     def add_job(self, job: str) -> None:
         """Note that a job runs this folder; does nothing if that is known."""

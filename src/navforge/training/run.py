@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from navforge.models import checkpoints
 from navforge.models.checkpoints import planner_part, read_values, write_values
 from navforge.models.planner import Planner
 from navforge.models.planner_config import planner_to_dict
+from navforge.runs import status
 from navforge.runs.folder import BEST, LAST, RunFolder
+from navforge.runs.processes import local_job
 from navforge.runs.signals import StopSignals
 from navforge.runs.status import Attempt, append_line, read_attempts
 from navforge.training import run_inputs as materials
@@ -31,6 +34,8 @@ from navforge.training.loop.loggers import Loggers, make_loggers, require_logger
 from navforge.training.loop.module import PlannerModule, optimiser_of, schedule_of
 from navforge.training.loop.stepper import Stepper
 from navforge.training.loop.trainer import Parts, Trainer
+from navforge.training.ranks.consensus import Stopped
+from navforge.training.ranks.failures import failure
 from navforge.training.ranks.heartbeat import Heartbeat
 from navforge.training.ranks.messages import Ranks
 from navforge.training.ranks.rank_info import RankInfo, alone
@@ -44,6 +49,8 @@ TRIAL = ".untrained.ckpt"
 
 def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
     """Train in this process, or go on with a run of the same config that was interrupted.
+
+    The run folder is that of any local run, so that `navforge jobs` and `navforge diagnose` read it.
 
     Args:
         config: of the run; its `nodes` and `devices` must be 1.
@@ -66,8 +73,22 @@ def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
     folder = RunFolder(config.out)
     attempt = max([0, *(start.attempt + 1 for start in read_attempts(folder.attempts))])
     rank_info = alone()
+    if not folder.record_file.is_file():
+        folder.describe(config.agent, launch="local", nodes=1, devices=1)
+    folder.add_job(local_job())
+    folder.failure_file(rank_info.rank).unlink(missing_ok=True)
     with Heartbeat(folder, rank_info, attempt=attempt) as beat:
-        execute(config, folder, rank_info, beat=beat, signals=signals or StopSignals())
+        try:
+            execute(config, folder, rank_info, beat=beat, signals=signals or StopSignals())
+        except Stopped:
+            beat.tell(phase="stopped")
+            raise
+        except BaseException as error:
+            with suppress(OSError):  # a full disk: the error itself tells more
+                record = failure(error, rank=rank_info.rank, attempt=attempt, step=beat.status.step)
+                status.write(folder.failure_file(rank_info.rank), record)
+            beat.tell(phase="failed")
+            raise
     return folder.checkpoints / BEST
 
 
