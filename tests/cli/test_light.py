@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from navforge.cli.main import VERBS
+from navforge.runs.folder import RunFolder
 
 HEAVY = {
     "torch",
@@ -79,11 +82,10 @@ def test_impossible_values(words: str, message: str) -> None:
 
 
 def test_jobs_never_load_them(tmp_path: Path) -> None:
-    run_folder = str(tmp_path / "none")
-    commands = [
-        ["jobs", f"root={tmp_path}"],
-        *(["jobs", verb, run_folder] for verb in ("show", "logs", "cancel", "requeue")),
-    ]
-    for status, text, loaded in run([*commands, ["diagnose", run_folder]]):
-        assert loaded == [] and text
-        assert status in (0, 2)
+    run_folder = RunFolder(tmp_path / "run")
+    run_folder.describe("ego_mlp", launch="local", nodes=1, devices=1)
+    run_folder.add_job(f"{socket.gethostname()}.{os.getpid()}.1")
+    verbs = (["jobs", "show"], ["jobs", "logs"], ["jobs", "cancel"], ["diagnose"])
+    commands = [["jobs", f"root={tmp_path}"], *([*verb, str(run_folder.path)] for verb in verbs)]
+    for command, (_, text, loaded) in zip(commands, run(commands), strict=True):
+        assert loaded == [] and text, command

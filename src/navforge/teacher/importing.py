@@ -22,15 +22,8 @@ from navforge.scoring.protocols import Protocol
 from navforge.teacher.packing import HALF, UNIT16, Encoding, Head, RowLayout, encode
 from navforge.teacher.rows import SCORE
 from navforge.teacher.store import FORMAT, HEADER, ROWS, TOKENS, TeacherStore
-from navforge.teacher.tables import TableLayout, encoding_of
+from navforge.teacher.tables import EP_RULES, TableLayout, encoding_of
 from navforge.vocabulary.vocabulary import Vocabulary
-
-EP_RULES = {
-    "unknown": "as in the imported table: unknown",
-    "gated": "as in the imported table: gated, against PDM-Closed alone",
-    "batch": "as in the imported table: against the best of the vocabulary",
-}
-"""What is known of how a table's ego progress is normalised; `navforge teach` makes the second."""
 
 CODE = "navforge.teacher.importing"
 _TOKEN = re.compile(r"[\w.-]+", re.ASCII)

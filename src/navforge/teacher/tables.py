@@ -13,6 +13,13 @@ from navforge.core.errors import DataError
 from navforge.teacher.packing import FLAG, HALF, LEVEL, Encoding
 from navforge.teacher.rows import HALVES, SCORE
 
+EP_RULES = {
+    "unknown": "as in the imported table: unknown",
+    "gated": "as in the imported table: gated, against PDM-Closed alone",
+    "batch": "as in the imported table: against the best of the vocabulary",
+}
+"""What is known of how a table's ego progress is normalised; `navforge teach` makes the second."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableLayout:

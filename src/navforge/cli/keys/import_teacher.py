@@ -7,8 +7,7 @@ from pathlib import Path
 
 from navforge.core.config import key
 from navforge.scoring.protocols import PROTOCOLS
-from navforge.teacher.importing import EP_RULES
-from navforge.teacher.tables import LAYOUTS
+from navforge.teacher.tables import EP_RULES, LAYOUTS
 
 
 @dataclass(frozen=True, kw_only=True)
