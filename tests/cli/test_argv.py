@@ -88,7 +88,7 @@ def made_up_verbs(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         "jobs look": SimpleNamespace(Config=Config, run=run, POSITIONAL=("run",)),
     }
     monkeypatch.setattr(cli, "VERBS", {verb: "a verb" for verb in modules})
-    monkeypatch.setattr(cli, "_module", modules.__getitem__)
+    monkeypatch.setattr(cli, "_module", lambda verb, package: modules[verb])
     return given
 
 

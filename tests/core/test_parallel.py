@@ -124,7 +124,7 @@ class Verb:
         list(parallel.run(work, [sys.argv[1]] * 9, workers=int(sys.argv[2])))
 
 if __name__ == "__main__":
-    command_line._module = lambda verb: Verb
+    command_line._module = lambda *_: Verb
     command_line._configure = lambda *_: None
     sys.exit(command_line.main(["cache"]))
 """
