@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from navforge.cli import pack as verb
 from navforge.cli.keys import pack as keys
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError, DataError
@@ -210,3 +211,15 @@ def test_keys_of_the_planner_may_be_overridden() -> None:
     assert config.planner.panorama is not None and config.planner.panorama.quality == 90
     with pytest.raises(ConfigError, match="agent=TEXT"):
         keys.configure(["split=a", "out=b"])
+
+
+def test_doubts_about_a_split_are_told_before_it_is_packed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warned(split: str) -> None:
+        raise DataError(f"warned of {split}")
+
+    monkeypatch.setattr(verb, "load_split", lambda name, *_, **__: name)
+    monkeypatch.setattr(verb, "warn", warned)
+    assert main(["pack", "agent=ego_mlp", "split=first", f"out={tmp_path}"]) == 2
+    assert "warned of first" in capsys.readouterr().err

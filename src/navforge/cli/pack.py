@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from navforge.cli.keys.pack import Config
-from navforge.cli.notices import tell
+from navforge.cli.notices import tell, warn
 from navforge.core import provenance
 from navforge.core.products import INPUTS, claim
 from navforge.data.splits import load_split
@@ -17,6 +17,8 @@ def run(config: Config) -> None:
     splits = [
         load_split(name, config.data, allow_missing=config.allow_missing, workers=config.workers) for name in names
     ]
+    for split in splits:
+        warn(split)
     with claim(config.out, INPUTS):
         report = pack(
             splits,

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from navforge.agents.planner import pick_device
 from navforge.cli.keys.tune import PARTS, RESULT, TUNED, Config
+from navforge.cli.notices import warn
 from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.errors import ConfigError
@@ -40,6 +41,7 @@ def run(config: Config) -> None:
     if not isinstance(head, HydraMdpConfig):
         raise ConfigError(f"checkpoint: {planner.config.name} does not choose by weighted confidence; nothing to tune")
     split = load_split(config.split, config.data, allow_missing=config.allow_missing)
+    warn(split)
     validation_split.check_not_test(split)
     validation_split.check_apart(split, validation_split.training_split(found, config.train_split, config.data))
     teacher = TeacherStore.open(config.teacher, Vocabulary(found.state[VOCABULARY_KEY].numpy()))

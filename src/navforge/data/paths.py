@@ -19,6 +19,9 @@ DEVKIT_FILTERS = (
 )
 """Folders of scene filters in a checkout of the devkit: v1.1 and later, and before."""
 
+SPLIT_HELP = "folder under data.logs, a scene-filter YAML, or the name of one in data.splits (navtest)"
+"""What a key that names a split takes."""
+
 
 def _below_data_root(folder: str) -> Path | None:
     root = os.environ.get(DATA_ROOT_VARIABLE)

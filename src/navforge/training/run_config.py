@@ -13,7 +13,7 @@ from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import write_text
 from navforge.core.outside.text import read_yaml
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.training.config import TrainConfig
 
@@ -23,7 +23,7 @@ class RunConfig:
     """Keys of `navforge train`; `planner` and `train` come from the recipe of `agent` and may be overridden."""
 
     agent: str = key(help="planner to train")
-    split: str = key(help="folder of logs or scene-filter YAML to train on")
+    split: str = key(help=f"what to train on: {SPLIT_HELP}")
     out: Path = key(help="run folder: checkpoints, learning curves, config, provenance")
     cache: Path = key(help="metric cache of the training split (for the evaluation before the first step)")
     val_split: str | None = key(None, "split to validate on after each epoch")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from navforge.cli.keys.executors import ExecutorKeys
 from navforge.core.config import key
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 
 SELF_CHECK = True
 
@@ -16,7 +16,7 @@ SELF_CHECK = True
 class Config(ExecutorKeys):
     """Keys of `navforge cache`."""
 
-    split: str = key(help="folder name under data.logs, or path of a scene-filter YAML")
+    split: str = key(help=SPLIT_HELP)
     out: Path = key(help="folder of the cache; files in it that are up to date are kept")
     data: DataConfig = key(DataConfig)
     allow_missing: bool = key(

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.config import key
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Keys of `navforge data check`."""
 
-    split: str | None = key(None, "folder under data.logs or path of a scene-filter .yaml; null: every folder")
+    split: str | None = key(None, f"{SPLIT_HELP}; null: every folder")
     data: DataConfig = key(DataConfig, "where logs, sensor files and maps are")
     frames: str = key("history", "frames of a scene whose sensor files count", choices=("current", "history", "all"))
     sample: int | None = key(200, "sensor files of each kind to decode, per split; null: all", unit="files", low=0)

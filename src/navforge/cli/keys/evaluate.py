@@ -7,7 +7,7 @@ from pathlib import Path
 
 from navforge import agents
 from navforge.core.config import SWITCH, key
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 from navforge.scoring.protocols import parse_protocols, protocol
 from navforge.scoring.traffic import LOG_REPLAY, TRAFFIC, check_traffic
 
@@ -24,7 +24,7 @@ class Config:
         help=f"a class (package.module:Class), a recipe (FILE.yaml), or one of {', '.join(agents.names())}"
     )
     checkpoint: Path | None = key(None, "trained weights of a planner (navforge train); none for reference agents")
-    split: str = key(help="folder under data.logs or path of a scene-filter .yaml")
+    split: str = key(help=SPLIT_HELP)
     cache: Path = key(help="metric cache of the split (navforge cache)")
     protocol: str = key("epdms_v2", "pdms_v1, epdms_v2 or epdms_v2_before_fix; several separated by commas")
     out: Path = key(help=f"folder for {SCORES}, {PLANS} and {RESULT}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from navforge.cli.keys import by_agent
 from navforge.cli.keys.executors import ExecutorKeys
 from navforge.core.config import key
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 from navforge.models.planner_config import PlannerConfig
 
 PURPOSE = "planner whose inputs and targets are packed"
@@ -20,7 +20,7 @@ class Config(ExecutorKeys):
     """Keys of `navforge pack`; `planner` comes from the recipe of `agent` and may be overridden."""
 
     agent: str = key(help="planner whose inputs and targets are packed; others with the same sensors share the store")
-    split: str = key(help="folder of logs or scene-filter YAML")
+    split: str = key(help=SPLIT_HELP)
     out: Path = key(help="folder of the store; give it to navforge train as store=")
     val_split: str | None = key(None, "another split to hold in the same store")
     allow_missing: bool = key(False, "go on when scenes of the split are not on disk")

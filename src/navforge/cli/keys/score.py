@@ -7,7 +7,7 @@ from pathlib import Path
 
 from navforge.core.config import SWITCH, key
 from navforge.core.errors import ConfigError
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 from navforge.scoring.protocols import parse_protocols, protocol
 from navforge.scoring.traffic import LOG_REPLAY, TRAFFIC, check_traffic
 
@@ -18,7 +18,7 @@ SELF_CHECK = True
 class Config:
     """Keys of `navforge score`."""
 
-    split: str = key(help="folder under data.logs or path of a scene-filter .yaml the trajectories belong to")
+    split: str = key(help=f"what the trajectories belong to: {SPLIT_HELP}")
     cache: Path = key(help="metric cache of the split (navforge cache)")
     trajectories: Path = key(
         help="npz file: tokens (S,), poses (S, N, T, 3) x m, y m, heading rad in the ego rear-axle frame, interval_s"

@@ -8,7 +8,7 @@ from pathlib import Path
 from navforge.cli.keys.executors import ExecutorKeys
 from navforge.core.config import SWITCH, key
 from navforge.core.errors import ConfigError
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 from navforge.scoring.protocols import PROTOCOLS
 
 SELF_CHECK = True
@@ -19,7 +19,7 @@ class Config(ExecutorKeys):
     """Keys of `navforge teach`."""
 
     vocabulary: Path = key(help="vocabulary file (.npy)")
-    split: str = key(help="folder of logs or scene-filter YAML")
+    split: str = key(help=SPLIT_HELP)
     cache: Path = key(help="metric cache of the split")
     out: Path = key(help="folder of the teacher store")
     protocol: str = key("epdms_v2", "whose sub-scores", choices=tuple(known.name for known in PROTOCOLS))

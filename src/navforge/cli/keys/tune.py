@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.core.config import key
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 from navforge.models.heads.weight_sets import SearchConfig
 
 TUNED, RESULT, PARTS = "tuned.ckpt", "tune.json", "confidences"
@@ -17,9 +17,7 @@ class Config:
     """Keys of `navforge tune`."""
 
     checkpoint: Path = key(help="trained planner of the Hydra-MDP family")
-    split: str = key(
-        help="validation split: folder of logs or scene-filter YAML; never one of the benchmark's test sets"
-    )
+    split: str = key(help=f"validation split, never one of the benchmark's test sets: {SPLIT_HELP}")
     teacher: Path = key(help="teacher store of that split (navforge teach): the true scores")
     out: Path = key(help=f"folder for {TUNED}, {RESULT} and {PARTS}/")
     train_split: str | None = key(None, "split the planner was trained on; null: the name in the checkpoint")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Keys of `navforge vocab`."""
 
-    split: str = key(help="folder of logs or scene-filter YAML")
+    split: str = key(help=SPLIT_HELP)
     out: Path = key(help="vocabulary file to write, ending in .npy")
     size: int = key(256, "number of entries", low=2)
     trajectories: int | None = key(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
-from navforge.data.paths import DataConfig
+from navforge.data.paths import SPLIT_HELP, DataConfig
 
 POSITIONAL = ("vocabulary",)
 
@@ -17,9 +17,7 @@ class Config:
     """Keys of `navforge vocab report`."""
 
     vocabulary: Path = key(help="vocabulary file (.npy)")
-    split: str | None = key(
-        None, "folder of logs or scene-filter YAML: compare with its human trajectories; none: do not", none="none"
-    )
+    split: str | None = key(None, f"compare with its human trajectories: {SPLIT_HELP}; none: do not", none="none")
     store: Path | None = key(None, "teacher store of the vocabulary: tell the oracle; none: do not", none="none")
     cache: Path | None = key(
         None, "metric cache of the store: draw the worst scenes; none: name them only", none="none"
