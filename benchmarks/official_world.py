@@ -25,9 +25,10 @@ from navforge.data.splits import load_split
 from navforge.geometry.se2 import poses_to_global, poses_to_local
 from navforge.metric_cache.scene import CachedScene
 from navforge.scoring.engine import score_plans
-from navforge.town.generate import SCALES, town_of
+from navforge.town.generate import town_of
 from navforge.town.log_file import token_of, write_log
 from navforge.town.map_file import write_maps
+from navforge.town.scales import SCALES
 
 Frames = list[dict[str, Any]]
 Float = np.ndarray

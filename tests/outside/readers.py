@@ -37,11 +37,12 @@ from navforge.maps.schema import SCHEMAS, Layer
 from navforge.metric_cache import store as cache_store
 from navforge.metric_cache.container import read_arrays, write_arrays
 from navforge.models import checkpoints
-from navforge.models.encoders.ego_status import EgoStatusConfig
+from navforge.models.encoders.configs import EgoStatusConfig
 from navforge.models.encoders.timm_network import read_weights
-from navforge.models.heads.mlp import MlpHeadConfig
+from navforge.models.heads.configs import MlpHeadConfig
 from navforge.models.importing import read_published
-from navforge.models.planner import PlannerConfig, load_planner, planner_to_dict
+from navforge.models.loading import load_planner
+from navforge.models.planner_config import PlannerConfig, planner_to_dict
 from navforge.preflight.record import read_record
 from navforge.preflight.script import read_script
 from navforge.reports.figures.curves import read_metrics

@@ -7,9 +7,9 @@ from navforge.scoring.against_reference import against
 from navforge.scoring.drivers import drive_human
 from navforge.scoring.engine import HUMAN, score_drives
 from navforge.scoring.metrics import HISTORY_COMFORT
+from navforge.scoring.prepare.reaction import react_to
 from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import protocol
-from navforge.scoring.traffic import react_to
 from navforge.simulation.reactive import prepare_reactive
 
 
