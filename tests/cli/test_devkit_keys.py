@@ -28,6 +28,7 @@ EVALUATE = ["evaluate", "agent=human", "split=navtest", "cache=C", "out=O"]
         (["navsim_log_path=logs"], "here it is data.logs=logs"),
         (["+workers=2"], "+workers=: the prefixes + and ~ are Hydra's; write workers=2"),
         (["++metric_cache_path=c"], "++metric_cache_path= is a key of the devkit's scripts; here it is cache=c"),
+        (["+nonsense=1"], "+nonsense=: the prefixes + and ~ are Hydra's, and there is no key 'nonsense'"),
         (["traffic_agents=non_reactive"], "here it is traffic=log_replay"),
         (["train_test_split.data_split=test"], "leave it out: logs are found by their names"),
         (["hydra.run.dir=x"], "leave it out: the command line is not Hydra's"),

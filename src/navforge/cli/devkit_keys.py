@@ -92,7 +92,11 @@ def answer(name: str, value: str, known: Collection[str]) -> str | None:
     if needless is not None:
         return f"{devkit}; leave it out: {needless}"
     own = next((key for key in _SAME.get(plain, ()) if key in known), None)
-    return None if own is None else f"{devkit}; here it is {_written(plain, own, value)}"
+    if own is not None:
+        return f"{devkit}; here it is {_written(plain, own, value)}"
+    if plain != name:
+        return f"{name}=: the prefixes + and ~ are Hydra's, and there is no key {plain!r}; --help lists the keys"
+    return None
 
 
 def _written(devkit: str, own: str, value: str) -> str:

@@ -85,7 +85,7 @@ class TransfuserConfig(EncoderConfig):
     stem_width: int = key(0, "ResNets only: width of the first convolution; 0 keeps the network's own", low=0)
     stage_widths: tuple[int, ...] = key((), "ResNets only: channels of the four stages; empty keeps the network's own")
     weights: Path | None = key(None, "file of the camera trunk's weights (.pth, .safetensors); null starts at random")
-    fusion_layers: int = key(2, "transformer blocks of each fusion", low=1)
+    fusion_layers: int = key(2, "transformer blocks of each fusion", low=1, high=100)
     fusion_heads: int = key(4, "attention heads of each fusion", low=1)
     dropout: float = key(0.1, "dropout in the fusions", low=0.0, high=0.9)
     channels: int = key(256, "width of a token", low=1)

@@ -43,8 +43,8 @@ class HydraMdpConfig(HeadConfig):
     width: int = key(256, "width of the transformer", low=8)
     attention_heads: int = key(8, "attention heads", low=1)
     feed_forward: int = key(1024, "hidden width of transformer, embedding and score heads", low=8)
-    vocabulary_layers: int = key(1, "self-attention layers over the vocabulary", low=0)
-    decoder_layers: int = key(3, "layers of cross-attention to the tokens", low=1)
+    vocabulary_layers: int = key(1, "self-attention layers over the vocabulary", low=0, high=100)
+    decoder_layers: int = key(3, "layers of cross-attention to the tokens", low=1, high=100)
     attention_bias: bool = key(True, "biases in the vocabulary's self-attention; the public network has none")
     dropout: float = key(0.0, "dropout in the transformer", low=0.0, high=0.9)
     standardise: bool = key(False, "give the embedding poses of zero mean and unit variance over the vocabulary")
@@ -138,7 +138,7 @@ class MlpHeadConfig(HeadConfig):
     kind: ClassVar[str] = "mlp"
 
     hidden: int = key(512, "width of the hidden layers", low=1)
-    layers: int = key(3, "number of hidden layers", low=1)
+    layers: int = key(3, "number of hidden layers", low=1, high=100)
     append_status: bool = key(False, "append the ego status to the mean of the tokens")
 
     def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> MlpHead:
@@ -156,7 +156,7 @@ class TransfuserHeadConfig(HeadConfig):
 
     attention_heads: int = key(8, "attention heads of the decoder", low=1)
     feed_forward: int = key(1024, "hidden width of the decoder and of the regressions", low=1)
-    decoder_layers: int = key(3, "layers of the decoder", low=1)
+    decoder_layers: int = key(3, "layers of the decoder", low=1, high=100)
     dropout: float = key(0.0, "dropout in the decoder", low=0.0, high=0.9)
     trajectory_factor: float = key(10.0, "factor of the plan's mean absolute error", low=0.0)
     perception: PerceptionConfig = key(PerceptionConfig)
