@@ -10,10 +10,8 @@ import torch
 
 from navforge.core.errors import ConfigError
 from navforge.models.contract import STATUS_SIZE, EncoderConfig, HeadConfig, HeadInput, Inputs, Targets
-from navforge.models.encoders import ENCODERS
-from navforge.models.encoders.configs import TimmCameraConfig, TransfuserConfig
-from navforge.models.heads import HEADS
-from navforge.models.heads.configs import HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig
+from navforge.models.encoders.configs import ENCODERS, TimmCameraConfig, TransfuserConfig
+from navforge.models.heads.configs import HEADS, HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.perception import PerceptionConfig

@@ -1,11 +1,10 @@
-"""Encoders of this package; to add one, write its module and add its config to `ENCODERS` (docs/how-to-add.md)."""
+"""Encoders of this package, and those that others register (docs/how-to-add.md)."""
 
 from __future__ import annotations
 
 from navforge.core.extensions import Group
 from navforge.models.contract import EncoderConfig
-from navforge.models.encoders.configs import EgoStatusConfig, TimmCameraConfig, TransfuserConfig
+from navforge.models.encoders.configs import ENCODERS
 
-ENCODERS: tuple[type[EncoderConfig], ...] = (EgoStatusConfig, TimmCameraConfig, TransfuserConfig)
 GROUP = Group("encoder", EncoderConfig, {cls.kind: cls for cls in ENCODERS}, "navforge.encoders")
 """These and those of other packages."""

@@ -117,3 +117,7 @@ class TransfuserConfig(EncoderConfig):
         from navforge.models.encoders.transfuser import TransfuserEncoder  # noqa: PLC0415 (loads torch)
 
         return TransfuserEncoder(self if pretrained else replace(self, weights=None))
+
+
+ENCODERS: tuple[type[EncoderConfig], ...] = (EgoStatusConfig, TimmCameraConfig, TransfuserConfig)
+"""The encoders of this package."""

@@ -180,3 +180,7 @@ class TransfuserHeadConfig(HeadConfig):
         from navforge.models.heads.transfuser import TransfuserHead  # noqa: PLC0415 (loads torch)
 
         return TransfuserHead(self, token_channels, bev_channels)
+
+
+HEADS: tuple[type[HeadConfig], ...] = (HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig)
+"""The heads of this package."""
