@@ -45,7 +45,7 @@ def test_poses_are_relative_to_the_current_one(scenes):
 
 def test_more_future_than_there_is(scenes):
     assert scenes[0].human_poses(10).shape == (10, 3)
-    with pytest.raises(DataError, match=f"scene {token(3)}: 11 future poses asked for, 10"):
+    with pytest.raises(DataError, match=f"scene {token(3)}: 11 future poses requested, 10"):
         scenes[0].human_poses(11)
 
 

@@ -16,8 +16,8 @@ from navforge.cli import town
 from navforge.cli.main import main
 from navforge.launch.build_array import folder_of
 from navforge.slurm.profile import SHIPPED
-from navforge.town.generate import Scale, SplitPlan
 from navforge.town.network import PlanConfig
+from navforge.town.scales import Scale, SplitPlan
 from tests.e2e.world import World
 from tests.slurm_cluster.cluster import Cluster
 

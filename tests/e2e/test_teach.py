@@ -142,7 +142,7 @@ def test_many_scenes_at_a_time_interrupted_and_failing(
     damaged.write_bytes(whole[:-1000])
     assert run(out, cache=cache) == 2
     damaged.write_bytes(whole)
-    assert f"log {damaged.stem}: scene " in capfd.readouterr().err
+    assert f"log {damaged.stem}: DataError: scene " in capfd.readouterr().err
     failures = json.loads((out / "failures.json").read_text())
     assert [failure["log_name"] for failure in failures] == [damaged.stem]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

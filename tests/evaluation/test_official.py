@@ -57,7 +57,7 @@ def test_a_table_stands_beside_one_protocol(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", "no result table"),
+        ("a,b\n1,2\n", "is not a result table"),
         (HEAD + ROWS.replace("average_all_frames", "cc"), "0 average rows"),
         (HEAD + ROWS.replace("1,bb,True", "1,bb,False"), "holds scenes that failed"),
         ("", "not a readable CSV"),

@@ -47,7 +47,7 @@ from navforge.preflight.record import read_record
 from navforge.preflight.script import read_script
 from navforge.reports.figures.curves import read_metrics
 from navforge.runs.folder import RunFolder, RunRecord
-from navforge.runs.status import Attempt, RankStatus, append_attempt, read, read_attempts
+from navforge.runs.status import Attempt, RankStatus, append_line, read, read_attempts
 from navforge.scoring.protocols import protocol
 from navforge.slurm.profile import read_profile
 from navforge.teacher.shards import read_shard
@@ -293,7 +293,7 @@ def _run_record(folder: Path) -> Path:
 def _attempts(folder: Path) -> Path:
     for number in range(3):
         attempt = Attempt(attempt=number, job=None, world_size=1, time=float(number), resumed_step=0)
-        append_attempt(folder / "attempts.jsonl", attempt)
+        append_line(folder / "attempts.jsonl", attempt)
     return folder / "attempts.jsonl"
 
 

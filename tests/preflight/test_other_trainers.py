@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from navforge.cli.keys.preflight import configure
 from navforge.cli.main import main
-from navforge.cli.preflight import configure
 from navforge.core.errors import ConfigError, DataError
 from navforge.preflight.checks import NAMES
 from navforge.preflight.finding import OK, REFUSED, WARNING

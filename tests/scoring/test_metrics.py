@@ -16,7 +16,7 @@ added = metrics.Metric(name="calm", short="CA", kind="weighted", weight=3.0, col
 metrics.METRICS_V2 = (*metrics.METRICS_V2, added)  # before anything has read the table
 
 from navforge.evaluation.tables import schema
-from navforge.models.heads.hydra_mdp import HydraMdpConfig
+from navforge.models.heads.configs import HydraMdpConfig
 from navforge.scoring.engine import score_plans
 from navforge.teacher import rows
 from tests.scoring.scenes import Sketch, Thing, straight, two_lane_road

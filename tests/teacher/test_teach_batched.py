@@ -85,7 +85,7 @@ def test_an_entry_that_cannot_be_simulated_is_named_with_its_scene(tmp_path: Pat
     made = work(tmp_path, PROTOCOLS[0], True)
     found = raw(scenes(), made)
     found.results[-1, 2, 7] = np.nan
-    with pytest.raises(DataError, match=r"scene scene2: DataError: a simulated state of proposal 7 is not finite"):
+    with pytest.raises(DataError, match=r"scene scene2: a simulated state of proposal 7 is not finite"):
         pack_slice(found, made)
 
 

@@ -90,8 +90,10 @@ def test_jobs_and_diagnose_read_a_run_of_this_process(make_run: Make, tmp_path: 
         read_run(RunFolder(config.out.parent))
 
     with pytest.raises(DataError):
-        train(failing := make_run("failing", cache=tmp_path / "nowhere"))
-    assert run_states.state_of(read_run(RunFolder(failing.out)), None).note == "rank 0: user_error"
+        train(failing := make_run("failing", teacher=tmp_path / "nowhere"))
+    assert run_states.state_of(read_run(RunFolder(failing.out)), None).note == "ranks end: failed", (
+        "its process is alive"
+    )
     assert diagnose(gather(RunFolder(failing.out))).cause == "user_error"
 
 

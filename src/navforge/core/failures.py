@@ -42,8 +42,12 @@ class Failure:
 
 def failure_of(error: Exception, log_name: str, token: str | None = None) -> Failure:
     """What an exception says of a scene, or of a log as a whole."""
-    cause = str(error) if isinstance(error, NavforgeError) else f"{type(error).__name__}: {error}"
-    return Failure(token, log_name, cause, "".join(traceback.format_exception(error)))
+    return Failure(token, log_name, cause_of(error), "".join(traceback.format_exception(error)))
+
+
+def cause_of(error: Exception) -> str:
+    """What an exception says; the class is named where the text is not navforge's own."""
+    return str(error) if isinstance(error, NavforgeError) else f"{type(error).__name__}: {error}"
 
 
 class LogFailedError(Exception):

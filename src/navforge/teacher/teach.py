@@ -14,6 +14,7 @@ import numpy as np
 
 from navforge.core.code import code_fingerprint
 from navforge.core.errors import DataError
+from navforge.core.failures import cause_of
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.against_reference import Scores
@@ -121,7 +122,7 @@ def naming(token: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise DataError(f"scene {token}: {type(error).__name__}: {error}") from error
+        raise DataError(f"scene {token}: {cause_of(error)}") from error
 
 
 def packed(scores: Scores[Any], rules: Protocol, layout: RowLayout) -> Row:
