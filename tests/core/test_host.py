@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -14,6 +16,13 @@ from navforge.core import host
 
 STRANGER = 54321
 VARIABLES = (*host._NAMES, "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HOME")
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """Take back what the code under test sets: with NUMBA_CACHE_DIR left, later tests compile every kernel anew."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture
