@@ -2,7 +2,8 @@
 
 Inputs travel as a dict of tensors, batch first: `status` (B, 8) float32 always, `panorama` (B, 3, H, W) uint8 (or
 float in [0, 1]) when the encoder's config asks for cameras, `lidar` (B, C, H, W) float32 in [0, 1] when it asks for a
-LiDAR histogram (see `models.histogram`). Which of them a planner needs is `PlannerConfig.panorama` and `.lidar`; which
+LiDAR histogram (see `models.histogram`). Instead of camera images, `features` (B, L, D) may hold what the frozen trunk
+of a `TrunkEncoder` made of them before. Which of them a planner needs is `PlannerConfig.panorama` and `.lidar`; which
 perception targets its head learns from is `.auxiliary_targets`. Nothing else is read or decoded.
 """
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 STATUS_SIZE = 8
 """Columns of the ego status: driving command one-hot (left, straight, right, unknown), vx, vy m/s, ax, ay m/s2."""
+
+FEATURES = "features"
+"""Input that holds a frozen trunk's tokens."""
 
 AGENTS = "agents"
 BEV_SEMANTICS = "bev_semantics"
@@ -120,6 +124,11 @@ class EncoderConfig(PartConfig):
         """The LiDAR input to prepare, or None."""
         return None
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it is a `TrunkEncoder` whose trunk never learns, so that its tokens can be computed once."""
+        return False
+
     @abstractmethod
     def build(self, *, pretrained: bool = True) -> Encoder:
         """The encoder, weights fresh or, where the config names a file and `pretrained` is true, from that file."""
@@ -153,7 +162,7 @@ class HeadConfig(PartConfig):
 
 
 def __getattr__(name: str) -> Any:
-    """`Encoder` and `Head`, the bases that load torch, when they are first used (`models.modules`)."""
-    if name in ("Encoder", "Head"):
+    """`Encoder`, `TrunkEncoder` and `Head`, the bases that load torch, when first used (`models.modules`)."""
+    if name in ("Encoder", "TrunkEncoder", "Head"):
         return getattr(importlib.import_module("navforge.models.modules"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

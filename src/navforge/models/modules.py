@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from navforge.models.contract import Features, HeadInput, HeadOutput, Inputs, PlannerOutput, Targets
+from navforge.models.contract import FEATURES, Features, HeadInput, HeadOutput, Inputs, PlannerOutput, Targets
 
 
 class Encoder(nn.Module, ABC):
@@ -20,6 +20,25 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, inputs: Inputs) -> Features:
         """Tokens, and bird's-eye-view features if `bev_channels` says so."""
+
+
+class TrunkEncoder(Encoder):
+    """An encoder in two stages: a trunk, which may be frozen, and what learns on top of its tokens.
+
+    A feature store holds what `trunk_tokens` returns; `forward` takes it from the inputs where it is there.
+    """
+
+    @abstractmethod
+    def trunk_tokens(self, inputs: Inputs) -> Tensor:
+        """(B, L, D) tokens of the trunk."""
+
+    @abstractmethod
+    def adapt(self, tokens: Tensor) -> Features:
+        """Features of the trunk's tokens."""
+
+    def forward(self, inputs: Inputs) -> Features:
+        """Features of images, or of the trunk's tokens computed before."""
+        return self.adapt(inputs[FEATURES] if FEATURES in inputs else self.trunk_tokens(inputs))
 
 
 class Head(nn.Module, ABC):
