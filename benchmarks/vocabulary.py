@@ -143,7 +143,7 @@ def copied_logs(name: str, data: DataConfig, folder: Path, copies: int) -> tuple
 
 
 def end_to_end(poses: np.ndarray, name: str, data: DataConfig, folder: Path, protocol_name: str) -> dict[int, float]:
-    """Trajectories per second from stored caches to the teacher store on disk, by number of processes."""
+    """Trajectories per second from stored caches to the teacher store on disk, by number of threads."""
     split = load_split(name, data, workers=0)
     cache_split(split, data, folder / "cache", workers=0)
     vocabulary = Vocabulary(poses.astype(np.float32))
@@ -193,15 +193,15 @@ def many_scenes(poses: np.ndarray, shared: Path, copies: int, name: str) -> list
     scaling = rates[2] / rates[1]
     work = f"{len(poses)} x many scenes, stored cache to teacher store"
     return [
-        Target(work=f"{work}, 1 process", measured=f"{rates[1]:,.0f}/s", target="", met=True),
+        Target(work=f"{work}, 1 thread", measured=f"{rates[1]:,.0f}/s", target="", met=True),
         Target(
-            work=f"{work}, 2 processes",
+            work=f"{work}, 2 threads",
             measured=f"{rates[2]:,.0f}/s",
             target=f">= {TARGET_TWO_CORES:,}/s",
             met=rates[2] >= TARGET_TWO_CORES,
         ),
         Target(
-            work="2 processes against 1",
+            work="2 threads against 1",
             measured=f"{scaling:.2f}x",
             target=f">= {TARGET_SCALING}x",
             met=scaling >= TARGET_SCALING,

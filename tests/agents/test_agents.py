@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from navforge import agents
-from navforge.agents import planner as planner_module
 from navforge.core.errors import ConfigError, DataError
 
 
@@ -34,13 +33,3 @@ def test_impossible_agents(name: str, checkpoint: Path | None, blank: bool, mess
 def test_missing_checkpoint_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.ckpt not found"):
         agents.build("ego_mlp", tmp_path / "none.ckpt")
-
-
-def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner_module.torch.cuda, "is_available", lambda: False)
-    assert planner_module.pick_device("auto") == "cpu"
-    with pytest.raises(ConfigError, match="sees no GPU"):
-        planner_module.pick_device("cuda")
-    monkeypatch.setattr(planner_module.torch.cuda, "is_available", lambda: True)
-    assert planner_module.pick_device("auto") == "cuda"
-    assert planner_module.pick_device("cpu") == "cpu"

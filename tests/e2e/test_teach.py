@@ -95,7 +95,7 @@ def test_one_worker_two_and_any_order(
 @pytest.fixture
 def batched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The verb works as with a GPU, but for the scorer, which is the batch engine on CPU threads."""
-    monkeypatch.setattr(verb, "_pick_device", lambda asked: "cuda")
+    monkeypatch.setattr(verb, "pick_device", lambda asked: "cuda")
     monkeypatch.setattr(teach_batched, "scorer_on_gpu", teach_batched.scorer_on_cpu)
 
 

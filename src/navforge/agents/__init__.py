@@ -11,6 +11,7 @@ from navforge.agents.contract import Agent
 from navforge.agents.human import Human
 from navforge.core import extensions
 from navforge.core.config import did_you_mean
+from navforge.core.device import pick_device
 from navforge.core.errors import ConfigError, NavforgeError
 from navforge.core.files import file_fingerprint
 from navforge.data.paths import DataConfig
@@ -107,8 +108,6 @@ def _class(name: str) -> type[Agent]:
 
 def _outside(name: str, checkpoint: Path | None, data: DataConfig, device: str, batch_size: int) -> Agent:
     """An agent of another package."""
-    from navforge.agents.planner import pick_device  # noqa: PLC0415 (loads torch)
-
     cls = _class(name)
     given = {"checkpoint": checkpoint, "data": data, "device": pick_device(device), "batch_size": batch_size}
     if checkpoint is not None and not checkpoint.exists():

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from navforge.agents.contract import Agent
+from navforge.core.device import pick_device
 from navforge.core.errors import ConfigError
 from navforge.core.files import file_fingerprint
 from navforge.data.paths import DataConfig
@@ -76,19 +77,6 @@ def require_name(held: str, name: str, checkpoint: Path) -> None:
     """Raise ConfigError unless the planner in a checkpoint has the name that was given."""
     if held != name:
         raise ConfigError(f"{checkpoint} holds planner {held}, not {name}; give agent={held}")
-
-
-def pick_device(name: str) -> str:
-    """`cpu` or `cuda` for auto, cpu or cuda.
-
-    Raises:
-        ConfigError: cuda is asked for and there is none.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device=cuda: torch sees no GPU here; use device=cpu or auto")
-    return name
 
 
 def _blank(planner: Planner, args: tuple[Inputs]) -> tuple[Inputs]:

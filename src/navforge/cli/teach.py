@@ -6,6 +6,7 @@ from navforge.cli.keys.teach import Config
 from navforge.cli.notices import tell, warn
 from navforge.core import provenance
 from navforge.core.build import Executor
+from navforge.core.device import pick_device
 from navforge.core.products import TEACHER, claim
 from navforge.core.screen import say
 from navforge.data.splits import load_split
@@ -45,7 +46,7 @@ def run(config: Config) -> None:
 
 
 def _pick_executor(config: Config) -> Executor:
-    gpu = config.executor == "local" and _pick_device(config.device) == "cuda"
+    gpu = config.executor == "local" and pick_device(config.device) == "cuda"
     return config.pick_executor(Gpu(config.workers) if gpu else Threads(config.workers))
 
 
@@ -63,12 +64,3 @@ def describe(store: TeacherStore) -> str:
         f"{store.path}: {header['entries']} entries on {len(store)} scenes of {header['split']}, {store.protocol}; "
         f"{scores}{len(store) * store.layout.row_bytes / 1e6:.1f} MB, {bits} bits per entry, {', '.join(rounding)}"
     )
-
-
-def _pick_device(asked: str) -> str:
-    """`cpu` or `cuda`; raises ConfigError if cuda is asked for and there is none."""
-    if asked == "cpu":
-        return asked
-    from navforge.agents.planner import pick_device  # noqa: PLC0415 (loads torch)
-
-    return pick_device(asked)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from navforge.agents.planner import pick_device
 from navforge.cli.keys.tune import PARTS, RESULT, TUNED, Config
 from navforge.cli.notices import warn
 from navforge.core import config as configs
 from navforge.core import provenance
+from navforge.core.device import pick_device
 from navforge.core.errors import ConfigError
 from navforge.core.files import file_fingerprint, fingerprint, write_json
 from navforge.data.splits import Split, load_split
