@@ -1,4 +1,4 @@
-"""How a planner is trained."""
+"""How a planner is trained, and what of it holds for everything that is trained."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Optimiser, schedule, loader and machine of a training run."""
+class LoopConfig:
+    """Optimiser, schedule, loader and machine of a run, whatever it trains."""
 
     epochs: int = key(20, "passes over the split", low=1)
     batch_size: int | None = key(32, "scenes per step and rank", low=1, none="auto")
     accumulate: int = key(1, "batches per rank that make one optimiser step", low=1)
     learning_rate: float = key(1e-4, "peak learning rate", low=0.0)
-    encoder_factor: float = key(1.0, "learning rate of the encoder relative to the head's", low=0.0)
     weight_decay: float = key(0.0, "decoupled weight decay (AdamW); norms and biases excepted", low=0.0)
     schedule: str = key("constant", "learning rate over the run", choices=("constant", "one_cycle", "cosine"))
     warmup: float = key(0.2, "share of the run in which one_cycle and cosine rise", low=0.0, high=0.9)
@@ -37,19 +36,26 @@ class TrainConfig:
     strategy: str = key(
         "auto", "how ranks share the work; auto: ddp if there are several", choices=("auto", "ddp", "fsdp")
     )
-    compile: bool = key(False, "compile the planner with torch.compile")
+    compile: bool = key(False, "compile what is trained with torch.compile")
     keep_inputs: bool = key(
         True, "hold decoded inputs in memory instead of decoding them every epoch; no loader workers are then started"
     )
     loader_workers: int | None = key(
         0, "processes per rank that prepare batches; 0 in the training process", low=0, none="auto"
     )
-    smoke_scenes: int = key(
-        16, "scenes planned and scored before the first step and after the first validation; 0 for none", low=0
-    )
     checkpoint_minutes: float = key(30.0, "longest time between two checkpoints", unit="min", low=0.0)
     keep_best: int = key(1, "best checkpoints that are kept", low=1)
     tolerate_corrupt: int = key(0, "corrupt samples replaced by their neighbours before the run stops", low=0)
     rendezvous_timeout_s: int = key(120, "how long ranks wait for each other at the start", unit="s", low=1)
     loggers: tuple[str, ...] = key((), "further loggers beside TensorBoard and CSV", choices=("wandb", "mlflow"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(LoopConfig):
+    """How a planner is trained."""
+
+    encoder_factor: float = key(1.0, "learning rate of the encoder relative to the head's", low=0.0)
+    smoke_scenes: int = key(
+        16, "scenes planned and scored before the first step and after the first validation; 0 for none", low=0
+    )
     augment: AugmentConfig = key(AugmentConfig)

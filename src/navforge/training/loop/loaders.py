@@ -21,7 +21,7 @@ from navforge.inputs.store import InputStore
 from navforge.inputs.workers import begin, worker_context
 from navforge.models.planner_config import PlannerConfig
 from navforge.teacher.store import TeacherStore
-from navforge.training.config import TrainConfig
+from navforge.training.config import LoopConfig, TrainConfig
 from navforge.training.loop.order import EpochBatches, EpochPlan, SharedBatches
 from navforge.training.ranks.messages import Ranks
 
@@ -43,7 +43,7 @@ def dataset_of(
     return SceneDataset(split, planner, data, teacher=teacher, keep_inputs=keep, store=store)
 
 
-def plan_of(size: int, config: TrainConfig, world_size: int) -> EpochPlan:
+def plan_of(size: int, config: LoopConfig, world_size: int) -> EpochPlan:
     """How an epoch is cut into steps.
 
     Raises:
@@ -58,14 +58,14 @@ def plan_of(size: int, config: TrainConfig, world_size: int) -> EpochPlan:
 
 
 def train_loader(
-    dataset: SceneDataset, plan: EpochPlan, config: TrainConfig, ranks: Ranks
+    dataset: SceneDataset, plan: EpochPlan, config: LoopConfig, ranks: Ranks
 ) -> tuple[DataLoader[Any], EpochBatches]:
     """Loader of this rank and its order, which is told where each epoch begins."""
     order = EpochBatches(plan, seed=config.seed, rank=ranks.rank)
     return _loader(dataset, order, config), order
 
 
-def val_loader(dataset: SceneDataset, config: TrainConfig, ranks: Ranks) -> tuple[DataLoader[Any], SharedBatches]:
+def val_loader(dataset: SceneDataset, config: LoopConfig, ranks: Ranks) -> tuple[DataLoader[Any], SharedBatches]:
     """Loader of this rank's share of a validation, and the order that says how many of its batches count."""
     assert config.batch_size is not None
     order = SharedBatches(len(dataset), batch_size=config.batch_size, world_size=ranks.world_size, rank=ranks.rank)
@@ -109,7 +109,7 @@ def _told_of_workers(error: Exception, batches: Iterator[Any]) -> Exception:
     return told
 
 
-def _loader(dataset: SceneDataset, order: Sampler[list[int]], config: TrainConfig) -> DataLoader[Any]:
+def _loader(dataset: SceneDataset, order: Sampler[list[int]], config: LoopConfig) -> DataLoader[Any]:
     # Workers end with their pass: those of training and of validation never hold memory at the same time.
     workers = 0 if dataset.in_memory else config.loader_workers or 0
     return DataLoader(

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from navforge.models.contract import Targets
 from navforge.models.planner import Planner
 from navforge.teacher.store import SCORE
-from navforge.training.config import AugmentConfig, TrainConfig
+from navforge.training.config import AugmentConfig, LoopConfig, TrainConfig
 from navforge.training.loop.augment import augment
 
 Batch = dict[str, Any]
@@ -50,12 +50,12 @@ def optimiser_of(planner: Planner, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(_groups(planner, config), lr=config.learning_rate)
 
 
-def schedule_of(optimiser: torch.optim.Optimizer, config: TrainConfig, total_steps: int) -> LambdaLR:
+def schedule_of(optimiser: torch.optim.Optimizer, config: LoopConfig, total_steps: int) -> LambdaLR:
     """The configured schedule, one value per step."""
     return LambdaLR(optimiser, lambda step: rate_factor(config, step, total_steps))
 
 
-def rate_factor(config: TrainConfig, step: int, total_steps: int) -> float:
+def rate_factor(config: LoopConfig, step: int, total_steps: int) -> float:
     """Learning rate over its peak.
 
     `one_cycle`: cosine from 1/25 up over the warm-up, then cosine down to 1e-4 of the start (Smith and Topin).

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from navforge.training.config import TrainConfig
+from navforge.training.config import LoopConfig
 from navforge.training.ranks.failures import TrainingError
 from navforge.training.ranks.messages import Ranks
 from navforge.training.ranks.strategy import unsynchronised
@@ -41,7 +41,7 @@ class Stepper:
         wrapped: nn.Module,
         optimiser: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
-        config: TrainConfig,
+        config: LoopConfig,
         ranks: Ranks,
     ) -> None:
         self.fabric = fabric

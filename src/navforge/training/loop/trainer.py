@@ -23,7 +23,7 @@ from navforge.core.screen import say
 from navforge.models import checkpoints
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import StopSignals
-from navforge.training.config import TrainConfig
+from navforge.training.config import LoopConfig
 from navforge.training.loop.checkpointing import CheckpointManager, Ranking, ranked
 from navforge.training.loop.curves import FILE, EpochCurve, StepCurve
 from navforge.training.loop.loaders import Fetched, fetch
@@ -59,7 +59,7 @@ class Parts:
 
     folder: RunFolder
     ranks: Ranks
-    config: TrainConfig
+    config: LoopConfig
     module: nn.Module
     """The `PlannerModule` as it is saved."""
     stepper: Stepper

@@ -25,7 +25,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from navforge.core.errors import ConfigError
-from navforge.training.config import TrainConfig
+from navforge.training.config import LoopConfig
 from navforge.training.ranks.rank_info import RankInfo
 
 SHARDED = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, Block)
@@ -83,12 +83,12 @@ class Cluster(ClusterEnvironment):
         return self._rank_info.node_rank
 
 
-def backend_of(config: TrainConfig) -> str:
+def backend_of(config: LoopConfig) -> str:
     """What ranks talk over: gloo on the CPU, NCCL between GPUs and gloo for what stays on the CPU."""
     return "cpu:gloo,cuda:nccl" if _on_gpu(config) else "gloo"
 
 
-def device_of(config: TrainConfig, rank_info: RankInfo) -> torch.device:
+def device_of(config: LoopConfig, rank_info: RankInfo) -> torch.device:
     """The device of a rank.
 
     Raises:
@@ -107,7 +107,7 @@ def device_of(config: TrainConfig, rank_info: RankInfo) -> torch.device:
     return torch.device("cuda", rank_info.local_rank if seen > rank_info.local_rank else 0)
 
 
-def fabric_of(config: TrainConfig, rank_info: RankInfo) -> Fabric:
+def fabric_of(config: LoopConfig, rank_info: RankInfo) -> Fabric:
     """Fabric with the configured strategy and precision, set up for this rank."""
     device = device_of(config, rank_info)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
@@ -173,13 +173,13 @@ def share_buffers(module: nn.Module, world_size: int) -> None:
             torch.distributed.broadcast(buffer, src=0)
 
 
-def _on_gpu(config: TrainConfig) -> bool:
+def _on_gpu(config: LoopConfig) -> bool:
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError("train.accelerator=gpu: torch sees no GPU here; give train.accelerator=cpu or auto")
     return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
-def _strategy(config: TrainConfig, rank_info: RankInfo, device: torch.device) -> Strategy:
+def _strategy(config: LoopConfig, rank_info: RankInfo, device: torch.device) -> Strategy:
     if config.strategy == "auto" and rank_info.world_size == 1:
         return SingleDeviceStrategy(device=device)
     devices = [device] * rank_info.devices  # indexed by the local rank

@@ -1,0 +1,1 @@
+"""Encoders pre-trained on camera frames without labels."""
