@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from navforge.models.checkpoints import write_values
+from navforge.preflight import stepping
 from navforge.preflight.context import PreflightContext
 from navforge.preflight.estimate import Estimate, Repeats, between
 from navforge.preflight.finding import OK, WARNING
@@ -14,6 +18,7 @@ from navforge.preflight.machine import this_machine
 from navforge.preflight.memory import LoaderCost
 from navforge.preflight.probe import interpret
 from navforge.preflight.steps import StepCost, StepSample
+from navforge.training.recipes.catalog import recipe
 from navforge.training.run_config import RunConfig
 
 
@@ -77,3 +82,34 @@ def test_a_batch_larger_than_the_split_takes_what_the_split_takes(make_config: C
     assert context.epoch.value == pytest.approx(2.0)
     assert context.duration.value == pytest.approx(4 * 2.0 + 6.0)
     assert (context.duration.low, context.duration.high) == pytest.approx((4 * 1.0 + 3.0, 4 * 3.0 + 12.0))
+
+
+def test_an_epoch_writes_a_checkpoint_before_its_validation_and_one_at_its_end(
+    make_config: Callable[..., RunConfig],
+) -> None:
+    loader = LoaderCost(rank_bytes=0, worker_bytes=0, example_bytes=1, examples_per_s=1e9)
+    context = PreflightContext(
+        config=make_config(batch_size=10), machine=this_machine(), loader=loader, step=COST, scenes=10, checkpoint_s=0.5
+    )
+    alone, validated = context.epoch, replace(context, val_scenes=10).epoch
+    assert alone is not None and validated is not None
+    assert (alone.low, alone.value, alone.high) == pytest.approx((1.0 + 0.25, 2.0 + 0.5, 3.0 + 1.0))
+    assert validated.value == pytest.approx(2.0 + 2.0 / 3 + 2 * 0.5)
+    measured = interpret([("checkpoint", 0.5), ("step", COST), ("done", None)], 0, late=False, limit_s=50)
+    assert measured.checkpoint_s == 0.5
+
+
+def test_the_checkpoint_that_is_written_to_measure_is_as_large_as_a_run_s(tmp_path: Path) -> None:
+    planner = recipe("ego_mlp").planner.build()
+    written: list[int] = []
+
+    def measure_size(path: Path, values: dict[str, Any]) -> None:
+        write_values(path, values)
+        written.append(path.stat().st_size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stepping, "write_values", measure_size)
+        assert stepping.measure_checkpoint(planner, tmp_path / "not" / "there") > 0
+    learned = sum(p.nbytes for p in planner.parameters())
+    assert all(3 * learned < size < 3 * learned + 20_000 for size in written) and written
+    assert list(tmp_path.iterdir()) == []

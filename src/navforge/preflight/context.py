@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from navforge.preflight.allocation import Allocation
-from navforge.preflight.duration import START_RANGE, Pace, epoch_s
+from navforge.preflight.duration import CHECKPOINT_RANGE, START_RANGE, Pace, epoch_s
 from navforge.preflight.estimate import Estimate
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost
@@ -30,6 +30,8 @@ class PreflightContext:
     step: StepCost | None = None
     start_s: float | None = None
     """Of a process before its first step."""
+    checkpoint_s: float | None = None
+    """To write a checkpoint."""
     scenes: int | None = None
     val_scenes: int = 0
     free_bytes: int | None = None
@@ -57,7 +59,7 @@ class PreflightContext:
 
     @property
     def epoch(self) -> Estimate | None:
-        """Seconds of an epoch with its validation; None where nothing was measured."""
+        """Seconds of an epoch with its validation and checkpoints; None where nothing was measured."""
         pace, batch = self.pace, self.batch
         if pace is None or self.scenes is None or self.step is None or batch is None:
             return None
@@ -68,7 +70,8 @@ class PreflightContext:
             epoch_s(self._pace(step_s, rate * faster), self.scenes, self.val_scenes, ranks)
             for step_s, faster in ((step.value, 1.0), (step.low, 1.5), (step.high, 1 / 1.5))
         ]
-        return Estimate(*ends)
+        written = (self.checkpoint_s or 0.0) * (2 if self.val_scenes else 1)  # one before a validation
+        return Estimate(*ends) + Estimate(written, written / CHECKPOINT_RANGE, written * CHECKPOINT_RANGE)
 
     @property
     def duration(self) -> Estimate | None:

@@ -13,6 +13,8 @@ from navforge.preflight.finding import Finding, ok, refused, warning
 TIME = "time_limit"
 START_RANGE = 2.0
 """Factor by which a start may take longer or shorter than the one measured: file caches, compiled code."""
+CHECKPOINT_RANGE = 2.0
+"""Factor by which writing a checkpoint may take longer or shorter than measured: other work on the disk."""
 
 _LONGER = "a longer --time, more ranks, fewer train.epochs, or #SBATCH --requeue"
 

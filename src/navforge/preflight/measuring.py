@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from navforge.preflight.contract import SLOW_S, check_planner
 from navforge.preflight.finding import REFUSED, ok, warning
 from navforge.preflight.loading import measure_loader, read_batch
 from navforge.preflight.request import EVALUATED, EVALUATION, LOADING, SCENES, STEP, Request
-from navforge.preflight.stepping import count_bytes, measure_steps
+from navforge.preflight.stepping import count_bytes, measure_checkpoint, measure_steps
 from navforge.preflight.steps import StepCost
 from navforge.teacher.store import TeacherStore
 from navforge.training.loop.loaders import dataset_of
@@ -36,7 +37,7 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     """Measure; every result goes through `send(kind, value)` as soon as it is there.
 
     Kinds: `begin` (a stage), `finding`, `loader` (LoaderCost), `step` (StepCost without samples), `size` (of the step
-    that is tried next), `sample` (StepSample), `bound`, `host`, `out_of_memory` (size).
+    that is tried next), `sample` (StepSample), `bound`, `host`, `out_of_memory` (size), `checkpoint` (seconds).
     """
     config = request.config
     torch.set_num_threads(request.threads)  # more would wait for each other at every operation of a busy machine
@@ -70,6 +71,8 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     if request.evaluate:
         send("begin", EVALUATION)
         _evaluate(planner, config, part, 1 if slow else EVALUATED, send)
+    with contextlib.suppress(OSError):  # whether the run folder can be written is a check of its own
+        send("checkpoint", measure_checkpoint(planner, config.out))
     send("begin", STEP)
     if slow and request.count:
         send(

@@ -101,7 +101,13 @@ def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool,
     if step is not None and samples:
         last = samples[-1]
         findings.append(_step_finding(last, step.device))
-    return Measured(loader=values.get("loader"), step=step, start_s=values.get("start"), findings=tuple(findings))
+    return Measured(
+        loader=values.get("loader"),
+        step=step,
+        start_s=values.get("start"),
+        checkpoint_s=values.get("checkpoint"),
+        findings=tuple(findings),
+    )
 
 
 def _step_finding(sample: StepSample, device: str) -> Finding:

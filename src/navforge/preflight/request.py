@@ -46,4 +46,6 @@ class Measured:
     step: StepCost | None = None
     start_s: float | None = None
     """From the start of a process to its first step, with an evaluation: imports, reading, compiled code."""
+    checkpoint_s: float | None = None
+    """To write a checkpoint."""
     findings: tuple[Finding, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch.func import functional_call
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_map_only
 
+from navforge.models.checkpoints import write_values
 from navforge.models.planner import Planner
 from navforge.preflight.contract import cut
 from navforge.preflight.estimate import Repeats, between
@@ -31,6 +33,8 @@ COUNTED = (8, 16)
 """Batch sizes at which kept tensors are counted."""
 MOMENTS = 2
 """AdamW's."""
+CHECKPOINTS = 2
+"""Checkpoints that are written to measure how long that takes."""
 REPEATS = 5
 """Steps of each size that are measured, after one that allocates memory and starts threads."""
 BUDGET = 0.7
@@ -89,6 +93,28 @@ def measure_steps(
             )
         )
         yield done[-1]
+
+
+def measure_checkpoint(planner: Planner, folder: Path) -> float:
+    """Seconds to write a checkpoint as large as the run's: weights, and AdamW's moments of all that learns.
+
+    Args:
+        planner: any weights.
+        folder: of the run, or where it will be.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+    moments = [p.detach() for p in planner.parameters() if p.requires_grad]
+    values = {"state_dict": planner.state_dict(), "moments": [[m.clone() for m in moments] for _ in range(MOMENTS)]}
+    with tempfile.TemporaryDirectory(dir=nearest, prefix=".navforge-preflight-") as scratch:
+        durations = []
+        for _ in range(CHECKPOINTS):
+            began = time.monotonic()
+            write_values(Path(scratch) / "checkpoint", values)
+            durations.append(time.monotonic() - began)
+    return min(durations)
 
 
 def count_bytes(planner: Planner, batch: Batch, config: TrainConfig) -> tuple[float, float]:

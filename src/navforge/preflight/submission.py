@@ -63,7 +63,13 @@ def run(
         free_bytes=disk.free_bytes(config.out),
     )
     measured = _measured(context, files, max(LEAST_S, seconds - (time.monotonic() - began)))
-    context = replace(context, loader=measured.loader, step=measured.step, start_s=measured.start_s)
+    context = replace(
+        context,
+        loader=measured.loader,
+        step=measured.step,
+        start_s=measured.start_s,
+        checkpoint_s=measured.checkpoint_s,
+    )
     resolved, chosen = choose.choose(context)
     context = replace(context, config=resolved)
     found = join([files.findings, measured.findings, chosen, *(check.find(context) for check in CHECKS)])
