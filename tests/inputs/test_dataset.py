@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from navforge.core.errors import ConfigError
+from navforge.core.errors import ConfigError, DataError
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import read_scenes
 from navforge.data.sensors import camera_path, lidar_path
@@ -27,6 +27,7 @@ from navforge.inputs.pack import pack
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
 from navforge.inputs.workers import worker_context
+from navforge.models.heads.configs import GruHeadConfig, MlpHeadConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import RECIPES, recipe
@@ -60,7 +61,9 @@ def sensor_configs() -> dict[str, PlannerConfig]:
         if known.planner.panorama is not None:
             jpeg = with_quality(known.planner, 95)
             found.setdefault(InputSpec.of(jpeg), replace(jpeg, name=f"{jpeg.name} as JPEG"))
-    return {planner.name: planner for planner in found.values()}
+    blind = recipe("ego_mlp").planner
+    history = replace(blind, name="history", head=MlpHeadConfig(append_status=True, status_history=4))
+    return {planner.name: planner for planner in (*found.values(), history)}
 
 
 @pytest.mark.parametrize("planner", sensor_configs().values(), ids=sensor_configs().keys())
@@ -110,6 +113,36 @@ def test_sensors_nobody_asks_for_are_not_read(split: Split, data: DataConfig, mo
     monkeypatch.setattr(read, "read_camera", never)
     blind = SceneDataset(split, recipe("ego_mlp").planner, replace(data, sensors=data.sensors))
     assert list(blind[0]["inputs"]) == ["status"]
+
+
+def test_history_of_the_ego_status_is_that_of_the_logged_frames(split: Split, data: DataConfig) -> None:
+    planner = replace(recipe("ego_mlp").planner, head=GruHeadConfig(status_history=3))
+    dataset = SceneDataset(split, planner, data)
+    changed = 0
+    for index, scene in enumerate(scenes_of(split, data)):
+        inputs = dataset[index]["inputs"]
+        assert list(inputs) == ["status", "status_history"] and inputs["status_history"].shape == (3, 8)
+        assert (inputs["status_history"][-1] == inputs["status"]).all()
+        for row, frame in zip(inputs["status_history"], scene.frames[1:4], strict=True):  # of 4 history frames, 3
+            assert (row == np.concatenate([frame.driving_command, frame.velocity, frame.acceleration])).all()
+        changed += bool((inputs["status_history"][0] != inputs["status"]).any())
+    assert changed > len(split) / 2, "the ego moves"
+
+
+def test_more_history_than_the_split_has_is_refused(split: Split, data: DataConfig) -> None:
+    planner = replace(recipe("ego_mlp").planner, head=GruHeadConfig(status_history=5))
+    with pytest.raises(DataError, match=r"reads 5 frames of ego status \(planner.head.status_history\).* have 4"):
+        SceneDataset(split, planner, data)
+
+
+def test_a_store_of_another_history_is_refused(split: Split, data: DataConfig, tmp_path: Path) -> None:
+    some = few(split, 1)
+    one, other = (replace(recipe("ego_mlp").planner, head=GruHeadConfig(status_history=frames)) for frames in (2, 3))
+    assert not pack([some], InputSpec.of(one), data, tmp_path, workers=1).failures
+    store = InputStore.open(tmp_path)
+    with pytest.raises(DataError, match=r"status_history.frames \(2 in the store, 3 asked for\)"):
+        SceneDataset(some, other, data, store=store)
+    assert list(SceneDataset(some, recipe("ego_mlp").planner, data, store=store)[0]["inputs"]) == ["status"]
 
 
 def test_kept_inputs_are_those_read_each_time(planner: PlannerConfig, split: Split, data: DataConfig) -> None:

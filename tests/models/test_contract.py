@@ -11,7 +11,14 @@ import torch
 from navforge.core.errors import ConfigError
 from navforge.models.contract import STATUS_SIZE, EncoderConfig, HeadConfig, HeadInput, Inputs, Targets
 from navforge.models.encoders.configs import ENCODERS, TimmCameraConfig, TransfuserConfig
-from navforge.models.heads.configs import HEADS, HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig
+from navforge.models.heads.configs import (
+    HEADS,
+    GruHeadConfig,
+    HydraMdpConfig,
+    MlpHeadConfig,
+    QueriesHeadConfig,
+    TransfuserHeadConfig,
+)
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.perception import PerceptionConfig
@@ -19,6 +26,8 @@ from navforge.models.planner_config import PlannerConfig, planner_from_dict, pla
 from navforge.vocabulary.vocabulary import Vocabulary
 
 BATCH = 3
+HISTORY = 4
+"""Frames of ego status, for the heads that read more than one."""
 ENTRIES = 12
 
 SMALL = {
@@ -44,7 +53,11 @@ SMALL = {
         bev_channels=8,
     ),
     HydraMdpConfig: HydraMdpConfig(width=16, attention_heads=2, feed_forward=32, decoder_layers=2, standardise=True),
-    MlpHeadConfig: MlpHeadConfig(hidden=32, layers=2, append_status=True),
+    MlpHeadConfig: MlpHeadConfig(hidden=32, layers=2, append_status=True, layer_norm=True),
+    QueriesHeadConfig: QueriesHeadConfig(
+        width=32, attention_heads=2, feed_forward=32, decoder_layers=1, status_history=HISTORY
+    ),
+    GruHeadConfig: GruHeadConfig(hidden=32, status_history=HISTORY, acceleration_penalty=1e-3, jerk_penalty=1e-3),
     TransfuserHeadConfig: TransfuserHeadConfig(attention_heads=2, feed_forward=32, decoder_layers=1),
 }
 
@@ -76,6 +89,7 @@ def some_inputs() -> Inputs:
     generator = torch.Generator().manual_seed(0)
     return {
         "status": torch.randn(BATCH, STATUS_SIZE, generator=generator),
+        "status_history": torch.randn(BATCH, HISTORY, STATUS_SIZE, generator=generator),
         "panorama": torch.randint(0, 256, (BATCH, 3, 32, 96), dtype=torch.uint8, generator=generator),
         "lidar": torch.rand(BATCH, 1, 64, 64, generator=generator),
     }
@@ -119,7 +133,9 @@ def test_features_nobody_reads_are_refused() -> None:
 def test_head_plans_and_has_losses(cls: type[HeadConfig]) -> None:
     config = small(cls)
     head = config.build(16, some_vocabulary(), bev_channels=8).eval()
-    output = head(HeadInput(torch.randn(BATCH, 6, 16), torch.randn(BATCH, STATUS_SIZE), torch.randn(BATCH, 8, 4, 4)))
+    history = some_inputs()["status_history"] if config.status_frames > 1 else None
+    bev = torch.randn(BATCH, 8, 4, 4)
+    output = head(HeadInput(torch.randn(BATCH, 6, 16), torch.randn(BATCH, STATUS_SIZE), bev, history))
     plan = head.plan(output)
     assert plan.trajectories.shape[0] == BATCH and plan.trajectories.shape[2] == 3
     assert plan.trajectories.shape[1] * plan.interval_s == pytest.approx(4.0)

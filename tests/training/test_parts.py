@@ -50,6 +50,24 @@ def test_augmentation_changes_images_within_bounds_and_only_what_it_is_told() ->
     assert torch.equal(hidden[:, :4], inputs["status"][:, :4]) and (hidden[:, 4:] == 0).all()
 
 
+def test_ego_status_is_hidden_in_all_frames_of_the_scenes_that_the_seed_draws() -> None:
+    inputs = {"status": torch.ones(2000, 8), "status_history": torch.ones(2000, 4, 8)}
+    config = AugmentConfig(whole_status_dropout=0.25)
+    torch.manual_seed(5)
+    changed = augment(inputs, config)
+    hidden = (changed["status"] == 0).all(dim=1)
+    assert 0.2 < hidden.float().mean() < 0.3
+    assert (changed["status"][~hidden] == 1).all() and (changed["status_history"][~hidden] == 1).all()
+    assert (changed["status_history"][hidden] == 0).all()
+    assert (inputs["status"] == 1).all() and (inputs["status_history"] == 1).all(), "the batch itself stays"
+    torch.manual_seed(5)
+    assert torch.equal(augment(inputs, config)["status"], changed["status"])
+    torch.manual_seed(6)
+    assert not torch.equal(augment(inputs, config)["status"], changed["status"])
+    motion = augment(inputs, AugmentConfig(status_dropout=1.0))["status_history"]
+    assert (motion[..., :4] == 1).all() and (motion[..., 4:] == 0).all()
+
+
 def test_curves_with_changing_columns(tmp_path: Any) -> None:
     rows = [{"epoch": "0", "train/loss": "1"}, {"epoch": "1", "train/loss": "0.5", "val/loss": "2"}]
     (tmp_path / "epochs.csv").write_text(to_csv(rows))

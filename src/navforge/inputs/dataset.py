@@ -18,7 +18,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
 from navforge.inputs.corrupt import CorruptSample
-from navforge.inputs.input_spec import LIDAR, PANORAMA, STATUS, InputSpec
+from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.read import read_arrays
 from navforge.inputs.references import References
 from navforge.inputs.store import InputStore
@@ -99,7 +99,7 @@ class SceneDataset(Dataset[Example]):
         """
         token = self.tokens[index]
         arrays = self.source[index]
-        inputs = {name: arrays[name] for name in (STATUS, PANORAMA, LIDAR) if name in arrays}
+        inputs = {name: arrays[name] for name in self.spec.inputs}
         targets = {name: array for name, array in arrays.items() if name not in inputs}
         row = self.teacher.row(token, self.columns) if self.teacher is not None else {}
         return {"token": token, "inputs": inputs, "teacher": row, **targets}

@@ -19,6 +19,7 @@ from navforge.models.perception import BEV_CLASSES, BEV_SHAPE, MOST_AGENTS, REAC
 from navforge.models.planner_config import PlannerConfig
 
 STATUS = "status"
+STATUS_HISTORY = "status_history"
 PANORAMA = "panorama"
 LIDAR = "lidar"
 HUMAN_POSES = "human_poses"
@@ -28,6 +29,7 @@ HUMAN_POSE_COUNT = 8
 _COMMON_CODE = ("navforge.data.scenes", "navforge.inputs.stored")
 _CODE = {
     STATUS: _COMMON_CODE,
+    STATUS_HISTORY: _COMMON_CODE,
     HUMAN_POSES: _COMMON_CODE,
     PANORAMA: (*_COMMON_CODE, "navforge.data.sensors", "navforge.inputs.jpeg", "navforge.models.panorama"),
     LIDAR: (*_COMMON_CODE, "navforge.data.lidar", "navforge.data.sensors", "navforge.models.histogram"),
@@ -45,6 +47,8 @@ class InputSpec:
 
     panorama: PanoramaConfig | None
     lidar: HistogramConfig | None
+    status_frames: int
+    """Frames of ego status; more than one are the part `status_history`, beside `status`."""
     targets: tuple[str, ...]
     """Of `human_poses`, `agents` and `bev_semantics`."""
 
@@ -52,17 +56,27 @@ class InputSpec:
     def of(planner: PlannerConfig, *, targets: bool = True) -> InputSpec:
         """What a planner reads to learn, or with `targets=False` to plan."""
         learned = (HUMAN_POSES, *planner.auxiliary_targets) if targets else ()
-        return InputSpec(panorama=planner.panorama, lidar=planner.lidar, targets=learned)
+        return InputSpec(
+            panorama=planner.panorama, lidar=planner.lidar, status_frames=planner.status_frames, targets=learned
+        )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Parts that a planner reads to plan, in the order they are stored."""
+        asked = {STATUS_HISTORY: self.status_frames > 1, PANORAMA: self.panorama, LIDAR: self.lidar}
+        return (STATUS, *(name for name, config in asked.items() if config))
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts, in the order they are stored."""
-        return (STATUS, *(PANORAMA,) * (self.panorama is not None), *(LIDAR,) * (self.lidar is not None), *self.targets)
+        return (*self.inputs, *self.targets)
 
     @property
     def configs(self) -> dict[str, dict[str, Any]]:
         """Plain configuration of each part; empty for parts that have none."""
         found: dict[str, dict[str, Any]] = {name: {} for name in self.parts}
+        if STATUS_HISTORY in found:
+            found[STATUS_HISTORY] = {"frames": self.status_frames}
         if self.panorama is not None:
             found[PANORAMA] = configs.to_dict(self.panorama)
         if self.lidar is not None:

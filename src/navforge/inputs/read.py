@@ -21,7 +21,15 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 from navforge.data.sensors import camera_path, lidar_path
 from navforge.inputs.corrupt import CorruptSample
-from navforge.inputs.input_spec import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, InputSpec
+from navforge.inputs.input_spec import (
+    HUMAN_POSE_COUNT,
+    HUMAN_POSES,
+    LIDAR,
+    PANORAMA,
+    STATUS,
+    STATUS_HISTORY,
+    InputSpec,
+)
 from navforge.inputs.jpeg import read_camera
 from navforge.inputs.stored import AGENT_LABELS, Arrays, from_stored, to_stored
 from navforge.inputs.targets import Surroundings, agents, bev_semantics, surroundings
@@ -40,7 +48,7 @@ class Reference:
 
     token: str
     status: NDArray[np.float32]
-    """(8,) see `read_status`."""
+    """(K, 8) see `read_status`: of the frames a planner reads, oldest first, the current one last."""
     human_poses: NDArray[np.float32] | None
     """(8, 3) the human's plan at 2 Hz, ego frame; None where no targets are wanted."""
     cameras: tuple[Path, ...]
@@ -51,9 +59,14 @@ class Reference:
     """What perception targets are made of, where they are wanted."""
 
 
-def read_status(scene: Scene) -> NDArray[np.float32]:
-    """(8,) driving command one-hot, vx, vy m/s, ax, ay m/s2 of the current frame."""
-    status = scene.ego_status()
+def read_status(scene: Scene, frame: int = -1) -> NDArray[np.float32]:
+    """(8,) driving command one-hot, vx, vy m/s, ax, ay m/s2 of a history frame, in its own ego frame.
+
+    Args:
+        scene: the scene.
+        frame: index into its history; -1 the current frame.
+    """
+    status = scene.ego_status(frame)
     return np.concatenate([status.command, status.velocity, status.acceleration]).astype(np.float32)
 
 
@@ -61,13 +74,20 @@ def refer(scene: Scene, spec: InputSpec, data: DataConfig) -> Reference:
     """The reference of a scene; opens no sensor file.
 
     Raises:
-        DataError: the log is malformed, names no such sensor, or ends before the human's plan does.
+        DataError: the log is malformed, names no such sensor, or ends before the human's plan does; scenes of the
+            split have less history than the planner reads.
     """
     poses = scene.human_poses(HUMAN_POSE_COUNT) if HUMAN_POSES in spec.targets else None
     names = spec.panorama.names if spec.panorama is not None else ()
+    if spec.status_frames > 1 and spec.status_frames > scene.num_history_frames:
+        raise DataError(
+            f"scene {scene.token}: the planner reads {spec.status_frames} frames of ego status "
+            f"(planner.head.status_history), scenes of this split have {scene.num_history_frames} up to the current "
+            "one; ask for fewer, or give a split with more num_history_frames"
+        )
     return Reference(
         token=scene.token,
-        status=read_status(scene),
+        status=np.stack([read_status(scene, frame) for frame in range(-spec.status_frames, 0)]),
         human_poses=None if poses is None else poses.astype(np.float32),
         cameras=tuple(camera_path(scene, name, data) for name in names),
         lidar=None if spec.lidar is None else lidar_path(scene, data),
@@ -82,7 +102,9 @@ def read_stored(reference: Reference, spec: InputSpec, data: DataConfig) -> dict
         CorruptSample: a sensor file is missing or damaged.
         DataError: the map cannot be read.
     """
-    arrays: Arrays = {STATUS: reference.status}
+    arrays: Arrays = {STATUS: reference.status[-1]}
+    if spec.status_frames > 1:
+        arrays[STATUS_HISTORY] = reference.status
     if spec.panorama is not None:
         files = zip(spec.panorama.names, reference.cameras, strict=True)
         images = {name: _whole(reference, file, read_camera) for name, file in files}

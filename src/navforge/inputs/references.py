@@ -42,6 +42,7 @@ class References:
     tokens: Texts
     """(S,)"""
     _status: NDArray[np.float32] = field(repr=False)
+    """(S, K, 8)"""
     _human_poses: NDArray[np.float32] | None = field(repr=False)
     _cameras: Texts = field(repr=False)
     """(S, C) paths."""

@@ -13,7 +13,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from navforge.inputs.input_spec import HUMAN_POSE_COUNT, HUMAN_POSES, LIDAR, PANORAMA, STATUS, InputSpec
+from navforge.inputs.input_spec import (
+    HUMAN_POSE_COUNT,
+    HUMAN_POSES,
+    LIDAR,
+    PANORAMA,
+    STATUS,
+    STATUS_HISTORY,
+    InputSpec,
+)
 from navforge.inputs.jpeg import Buffer, decode, encode
 from navforge.models.contract import AGENTS, BEV_SEMANTICS, STATUS_SIZE
 from navforge.models.perception import BEV_SHAPE, BOX_COLUMNS, MOST_AGENTS
@@ -30,12 +38,14 @@ def to_stored(arrays: Mapping[str, NDArray[Any]], spec: InputSpec) -> dict[str, 
     """Bytes of each part.
 
     Args:
-        arrays: `status` (8,) float32; as wanted `panorama` (3, H, W) uint8, `lidar` (C, R, C) uint8 counts,
-            `human_poses` (8, 3) float32, `agents` (30, 5) float32 with `agent_labels` (30,) bool, `bev_semantics`
-            (128, 256) uint8.
+        arrays: `status` (8,) float32; as wanted `status_history` (K, 8) float32, `panorama` (3, H, W) uint8, `lidar`
+            (C, R, C) uint8 counts, `human_poses` (8, 3) float32, `agents` (30, 5) float32 with `agent_labels` (30,)
+            bool, `bev_semantics` (128, 256) uint8.
         spec: which parts, and the quality of the panorama.
     """
     stored = {STATUS: arrays[STATUS].tobytes()}
+    if spec.status_frames > 1:
+        stored[STATUS_HISTORY] = arrays[STATUS_HISTORY].tobytes()
     if spec.panorama is not None:
         image = arrays[PANORAMA]
         quality = spec.panorama.quality
@@ -56,14 +66,16 @@ def from_stored(stored: Mapping[str, Buffer], spec: InputSpec) -> Arrays:
     """Arrays of each part as a planner takes them; they own their memory.
 
     Returns:
-        `status`, `panorama`, `human_poses`, `agents`, `agent_labels` and `bev_semantics` as given to `to_stored` (the
-        panorama as its JPEG shows it), `lidar` (C, R, C) float32 counts over the cap, in [0, 1].
+        `status`, `status_history`, `panorama`, `human_poses`, `agents`, `agent_labels` and `bev_semantics` as given to
+        `to_stored` (the panorama as its JPEG shows it), `lidar` (C, R, C) float32 counts over the cap, in [0, 1].
 
     Raises:
         DataError: a panorama is not decodable.
         ValueError: a part has not the bytes its shape needs.
     """
     arrays: Arrays = {STATUS: _array(stored[STATUS], np.float32, (STATUS_SIZE,))}
+    if spec.status_frames > 1:
+        arrays[STATUS_HISTORY] = _array(stored[STATUS_HISTORY], np.float32, (spec.status_frames, STATUS_SIZE))
     if spec.panorama is not None:
         shape = (3, spec.panorama.height, spec.panorama.width)
         arrays[PANORAMA] = _panorama(stored[PANORAMA], shape, exact=spec.panorama.quality is None)

@@ -1,10 +1,12 @@
 """What an encoder and a head promise each other and the trainer.
 
-Inputs travel as a dict of tensors, batch first: `status` (B, 8) float32 always, `panorama` (B, 3, H, W) uint8 (or
-float in [0, 1]) when the encoder's config asks for cameras, `lidar` (B, C, H, W) float32 in [0, 1] when it asks for a
-LiDAR histogram (see `models.histogram`). Instead of camera images, `features` (B, L, D) may hold what the frozen trunk
-of a `TrunkEncoder` made of them before. Which of them a planner needs is `PlannerConfig.panorama` and `.lidar`; which
-perception targets its head learns from is `.auxiliary_targets`. Nothing else is read or decoded.
+Inputs travel as a dict of tensors, batch first: `status` (B, 8) float32 always, `status_history` (B, K, 8) when the
+head's config asks for more frames of ego status than the current one (2 Hz, oldest first, the current one last, each in
+its own ego frame), `panorama` (B, 3, H, W) uint8 (or float in [0, 1]) when the encoder's config asks for cameras,
+`lidar` (B, C, H, W) float32 in [0, 1] when it asks for a LiDAR histogram (see `models.histogram`). Instead of camera
+images, `features` (B, L, D) may hold what the frozen trunk of a `TrunkEncoder` made of them before. Which of them a
+planner needs is `PlannerConfig.status_frames`, `.panorama` and `.lidar`; which perception targets its head learns from
+is `.auxiliary_targets`. Nothing else is read or decoded.
 """
 
 from __future__ import annotations
@@ -58,6 +60,13 @@ class HeadInput:
     """(B, 8) ego status."""
     bev: Tensor | None = None
     """(B, C, H, W) from the encoder, if it has them."""
+    status_history: Tensor | None = None
+    """(B, K, 8) ego status of `HeadConfig.status_frames` frames, the current one last; None where that is one."""
+
+    @property
+    def flat_status(self) -> Tensor:
+        """(B, 8 K) ego status of all frames asked for, oldest first; (B, 8) of the current one alone."""
+        return self.status if self.status_history is None else self.status_history.flatten(1)
 
 
 @dataclass(frozen=True)
@@ -155,6 +164,11 @@ class HeadConfig(PartConfig):
     def auxiliary_targets(self) -> tuple[str, ...]:
         """Of `AUXILIARY_TARGETS`, what the loss reads; empty for heads without perception."""
         return ()
+
+    @property
+    def status_frames(self) -> int:
+        """Frames of ego status to prepare; where more than one, the head reads `HeadInput.status_history`."""
+        return 1
 
     @abstractmethod
     def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> Head:

@@ -55,7 +55,8 @@ class Planner(nn.Module):
     def forward(self, inputs: Inputs) -> HeadOutput:
         """What the head computes for a batch of inputs (see `models.contract`)."""
         features = self.encoder(inputs)
-        return self.head(HeadInput(features.tokens, inputs["status"], features.bev))
+        history = inputs["status_history"] if self.config.status_frames > 1 else None
+        return self.head(HeadInput(features.tokens, inputs["status"], features.bev, history))
 
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """The head's loss terms and `total`."""

@@ -42,6 +42,11 @@ class PlannerConfig:
         return self.encoder.lidar
 
     @property
+    def status_frames(self) -> int:
+        """Frames of ego status to prepare for this planner, the current one among them."""
+        return self.head.status_frames
+
+    @property
     def auxiliary_targets(self) -> tuple[str, ...]:
         """Perception targets to prepare for training (`models.contract.AUXILIARY_TARGETS`)."""
         return self.head.auxiliary_targets

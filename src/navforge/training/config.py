@@ -9,13 +9,16 @@ from navforge.core.config import key
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """Random changes of training images; drawn per image."""
+    """Random changes of training inputs; drawn per scene."""
 
     brightness: float = key(0.0, "largest relative change of brightness", low=0.0, high=1.0)
     contrast: float = key(0.0, "largest relative change of contrast", low=0.0, high=1.0)
     saturation: float = key(0.0, "largest relative change of saturation", low=0.0, high=1.0)
     noise: float = key(0.0, "standard deviation of pixel noise, images being in [0, 1]", low=0.0, high=0.5)
     status_dropout: float = key(0.0, "probability that velocity and acceleration are hidden", low=0.0, high=1.0)
+    whole_status_dropout: float = key(
+        0.0, "probability that the whole ego status is hidden, driving command included", low=0.0, high=1.0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ def test_every_recipe_builds_and_plans(chosen: Recipe) -> None:
     config = replace(config, name="any")  # whose vocabulary may be small
     vocabulary = Vocabulary(np.random.default_rng(0).normal(size=(64, 40, 3)).astype(np.float32))
     planner = config.build(vocabulary if config.head.needs_vocabulary else None).eval()
-    inputs = {"status": torch.zeros(1, 8)}
+    inputs = {"status": torch.zeros(1, 8), "status_history": torch.zeros(1, config.status_frames, 8)}
     if config.panorama is not None:
         inputs["panorama"] = torch.zeros(1, 3, config.panorama.height, config.panorama.width, dtype=torch.uint8)
     if config.lidar is not None:

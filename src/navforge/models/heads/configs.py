@@ -15,8 +15,10 @@ from navforge.scoring.protocols import PROTOCOLS
 from navforge.vocabulary.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from navforge.models.heads.gru import GruHead
     from navforge.models.heads.hydra_mdp import HydraMdpHead
     from navforge.models.heads.mlp import MlpHead
+    from navforge.models.heads.queries import QueriesHead
     from navforge.models.heads.transfuser import TransfuserHead
 
 
@@ -58,10 +60,7 @@ class HydraMdpConfig(HeadConfig):
 
     def __post_init__(self) -> None:
         """Raise ConfigError for widths that do not divide or a formula that ranks nothing."""
-        if self.width % self.attention_heads:
-            raise ConfigError(
-                f"planner.head.width: {self.width} is not a multiple of attention_heads={self.attention_heads}"
-            )
+        _require_whole_heads(self.width, self.attention_heads)
         if self.target == "score":
             self._check_overall()
             return
@@ -132,20 +131,95 @@ class HydraMdpConfig(HeadConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MlpHeadConfig(HeadConfig):
-    """Mean of the tokens -> hidden layers with ReLU -> 8 poses at 2 Hz (planner specifications 4 and 5)."""
+class RegressionConfig(HeadConfig):
+    """Keys of the heads that regress 8 poses at 2 Hz by their mean absolute error (`heads.regression`)."""
+
+    status_history: int = key(
+        1, "frames of ego status that are read, at 2 Hz: the current one and those before it", low=1, high=100
+    )
+    acceleration_penalty: float = key(
+        0.0, "factor of the plan's mean square acceleration in the loss", unit="1/(m2/s4)", low=0.0
+    )
+    jerk_penalty: float = key(0.0, "factor of the plan's mean square jerk in the loss", unit="1/(m2/s6)", low=0.0)
+
+    @property
+    def status_frames(self) -> int:
+        """As the key says."""
+        return self.status_history
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlpHeadConfig(RegressionConfig):
+    """Mean of the tokens -> hidden layers with ReLU -> 8 poses at 2 Hz (planner specifications 4 and 5).
+
+    Defaults are those of the public ego-status MLP. The thesis's head is `hidden=256 layer_norm=true
+    append_status=true`: 469,272 parameters for tokens of width 1280, 475,416 with `status_history=4`.
+    """
 
     kind: ClassVar[str] = "mlp"
 
     hidden: int = key(512, "width of the hidden layers", low=1)
     layers: int = key(3, "number of hidden layers", low=1, high=100)
+    layer_norm: bool = key(False, "normalise each hidden layer before its ReLU")
     append_status: bool = key(False, "append the ego status to the mean of the tokens")
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a history that is not read."""
+        if self.status_history > 1 and not self.append_status:
+            raise ConfigError(
+                f"planner.head.status_history: the mlp head reads {self.status_history} frames of ego status only with "
+                "append_status=true; set it, or status_history=1"
+            )
 
     def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> MlpHead:
         """The head; it has no use for a vocabulary."""
         from navforge.models.heads.mlp import MlpHead  # noqa: PLC0415 (loads torch)
 
         return MlpHead(self, token_channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueriesHeadConfig(RegressionConfig):
+    """Transformer decoder: 8 learned queries, one per pose, attend to each other, to the tokens and to the ego status.
+
+    The ego status, all its frames together, is one more token. Layers normalise before they attend.
+    """
+
+    kind: ClassVar[str] = "queries"
+
+    width: int = key(256, "width of the decoder", low=8)
+    attention_heads: int = key(8, "attention heads", low=1)
+    feed_forward: int = key(1024, "hidden width of the decoder", low=1)
+    decoder_layers: int = key(2, "layers of the decoder", low=1, high=100)
+    dropout: float = key(0.0, "dropout in the decoder", low=0.0, high=0.9)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for widths that do not divide."""
+        _require_whole_heads(self.width, self.attention_heads)
+
+    def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> QueriesHead:
+        """The head; it has no use for a vocabulary."""
+        from navforge.models.heads.queries import QueriesHead  # noqa: PLC0415 (loads torch)
+
+        return QueriesHead(self, token_channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GruHeadConfig(RegressionConfig):
+    """Gated recurrent unit: from mean of the tokens and ego status, one displacement per 0.5 s; poses are their sums.
+
+    A displacement is the change of x, y and heading in the ego frame of the current pose. There is no teacher forcing.
+    """
+
+    kind: ClassVar[str] = "gru"
+
+    hidden: int = key(256, "width of the hidden state", low=1)
+
+    def build(self, token_channels: int, vocabulary: Vocabulary | None, *, bev_channels: int = 0) -> GruHead:
+        """The head; it has no use for a vocabulary."""
+        from navforge.models.heads.gru import GruHead  # noqa: PLC0415 (loads torch)
+
+        return GruHead(self, token_channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,5 +256,16 @@ class TransfuserHeadConfig(HeadConfig):
         return TransfuserHead(self, token_channels, bev_channels)
 
 
-HEADS: tuple[type[HeadConfig], ...] = (HydraMdpConfig, MlpHeadConfig, TransfuserHeadConfig)
+HEADS: tuple[type[HeadConfig], ...] = (
+    HydraMdpConfig,
+    MlpHeadConfig,
+    QueriesHeadConfig,
+    GruHeadConfig,
+    TransfuserHeadConfig,
+)
 """The heads of this package."""
+
+
+def _require_whole_heads(width: int, attention_heads: int) -> None:
+    if width % attention_heads:
+        raise ConfigError(f"planner.head.width: {width} is not a multiple of attention_heads={attention_heads}")

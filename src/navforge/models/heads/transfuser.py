@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from navforge.models.contract import STATUS_SIZE, HeadInput, HeadOutput, PlannerOutput, Targets
-from navforge.models.heads.mlp import PLAN_INTERVAL_S, PLAN_POSES
+from navforge.models.heads.regression import PLAN_INTERVAL_S, PLAN_POSES
 from navforge.models.modules import Head
 from navforge.models.perception import MOST_AGENTS
 from navforge.models.perception_layers import Perceived, Perception

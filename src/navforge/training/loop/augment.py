@@ -17,18 +17,26 @@ def augment(inputs: Inputs, config: AugmentConfig) -> Inputs:
     """A changed copy of a batch, drawn from torch's global generator.
 
     Args:
-        inputs: `status` (B, 8); `panorama` (B, 3, H, W) uint8 or float in [0, 1], if there is one.
+        inputs: `status` (B, 8); `status_history` (B, K, 8) and `panorama` (B, 3, H, W) uint8 or float in [0, 1], if
+            they are there.
         config: how much.
     """
     changed = dict(inputs)
     if "panorama" in inputs:
         changed["panorama"] = _jitter(inputs["panorama"], config)
-    if config.status_dropout > 0:
-        status = inputs["status"].clone()
-        hidden = torch.rand(len(status), device=status.device) < config.status_dropout
-        status[hidden, COMMANDS:] = 0.0
-        changed["status"] = status
+    for probability, first in ((config.status_dropout, COMMANDS), (config.whole_status_dropout, 0)):
+        if probability > 0:
+            _hide_status(changed, probability, first)
     return changed
+
+
+def _hide_status(inputs: Inputs, probability: float, first: int) -> None:
+    """Put 0 into the columns of the ego status from `first` on, in all frames of scenes that are drawn at random."""
+    hidden = torch.rand(len(inputs["status"]), device=inputs["status"].device) < probability
+    for name in ("status", "status_history"):
+        if name in inputs:
+            inputs[name] = inputs[name].clone()
+            inputs[name][hidden, ..., first:] = 0.0
 
 
 def _jitter(image: Tensor, config: AugmentConfig) -> Tensor:
