@@ -10,7 +10,7 @@ import torch
 
 from navforge.core.errors import ConfigError
 from navforge.models.contract import STATUS_SIZE, EncoderConfig, HeadConfig, HeadInput, Inputs, Targets
-from navforge.models.encoders.configs import ENCODERS, TimmCameraConfig, TransfuserConfig
+from navforge.models.encoders.configs import ENCODERS, TimmCameraConfig, TransfuserConfig, VisionConfig
 from navforge.models.heads.configs import (
     HEADS,
     GruHeadConfig,
@@ -51,6 +51,15 @@ SMALL = {
         dropout=0.0,
         channels=16,
         bev_channels=8,
+    ),
+    VisionConfig: VisionConfig(
+        network="ijepa",
+        architecture='{"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, '
+        '"qkv_bias": false, "image_size": 32}',
+        view="panorama",
+        height=32,
+        width=96,
+        tune="full",
     ),
     HydraMdpConfig: HydraMdpConfig(width=16, attention_heads=2, feed_forward=32, decoder_layers=2, standardise=True),
     MlpHeadConfig: MlpHeadConfig(hidden=32, layers=2, append_status=True, layer_norm=True),

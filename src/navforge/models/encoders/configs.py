@@ -10,12 +10,13 @@ from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.models.contract import EncoderConfig
 from navforge.models.histogram import HistogramConfig
-from navforge.models.panorama import PanoramaConfig
+from navforge.models.panorama import ANTIALIASED, BILINEAR, CAMERAS, FRONT, PanoramaConfig
 
 if TYPE_CHECKING:
     from navforge.models.encoders.ego_status import EgoStatusEncoder
     from navforge.models.encoders.timm_camera import TimmCameraEncoder
     from navforge.models.encoders.transfuser import TransfuserEncoder
+    from navforge.models.encoders.vision import VisionEncoder
 
 V2_99 = "v2_99"
 """What `TimmCameraConfig.network` calls DD3D's VoVNet-99 (`encoders.vovnet`)."""
@@ -119,5 +120,78 @@ class TransfuserConfig(EncoderConfig):
         return TransfuserEncoder(self if pretrained else replace(self, weights=None))
 
 
-ENCODERS: tuple[type[EncoderConfig], ...] = (EgoStatusConfig, TimmCameraConfig, TransfuserConfig)
+@dataclass(frozen=True, kw_only=True)
+class VisionConfig(EncoderConfig):
+    """An image network from files, or a random one; what of it learns, and which tokens of it the head sees.
+
+    The defaults are the view of the I-JEPA planners (planner specifications 5): the front camera as a square.
+    """
+
+    kind: ClassVar[str] = "vision"
+
+    weights: str | None = key(
+        None,
+        "folder in the Hugging Face layout, file of a timm network, or a name of the Hub (facebook/ijepa_vith14_1k); "
+        "null starts at random",
+    )
+    network: str | None = key(
+        None, "timm model, or model_type of transformers such as ijepa; null: what the folder of weights says"
+    )
+    architecture: str | None = key(
+        None, "JSON mapping over the network's default architecture; null: what the folder of weights says"
+    )
+    fingerprint: str | None = key(None, "fingerprint the weights must have; null: any")
+    view: str = key(
+        "front", "front: one camera as it is; panorama: cameras side by side", choices=("front", "panorama")
+    )
+    names: tuple[str, ...] | None = key(
+        None, "cameras of the view; null: CAM_F0, for others CAM_L0, CAM_F0, CAM_R0", choices=CAMERAS
+    )
+    height: int = key(224, "height the view is scaled to, whatever its aspect ratio", unit="px", low=16, high=16384)
+    width: int = key(224, "width the view is scaled to", unit="px", low=16, high=16384)
+    resize: str = key(
+        ANTIALIASED,
+        "scaling: antialiased (Pillow), as the networks were trained; bilinear (OpenCV)",
+        choices=(ANTIALIASED, BILINEAR),
+    )
+    quality: int | None = key(None, "JPEG quality at which the view is seen; null: exact", low=50, high=100)
+    tokens: str = key(
+        "all",
+        "all: of every patch; grid: averaged to rows x columns; mean: one; class: the class token; attention: queries "
+        "that learn what to look for",
+        choices=("all", "grid", "mean", "class", "attention"),
+    )
+    rows: int = key(4, "tokens=grid: rows", low=1, high=1024)
+    columns: int = key(4, "tokens=grid: columns", low=1, high=1024)
+    queries: int = key(1, "tokens=attention: tokens that come out", low=1, high=1024)
+    attention_heads: int = key(8, "tokens=attention: heads", low=1)
+    tune: str = key("frozen", "what of the network learns: nothing, or all of it", choices=("frozen", "full"))
+    checkpoint: bool = key(False, "recompute the network's activations in the backward pass instead of keeping them")
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for cameras that do not fit the view."""
+        if self.view == "front" and self.names is not None and len(self.names) != 1:
+            raise ConfigError(f"planner.encoder.names: view=front is one camera, got {list(self.names)}")
+
+    @property
+    def cameras(self) -> PanoramaConfig | None:
+        """The view."""
+        size = {"height": self.height, "width": self.width, "resize": self.resize, "quality": self.quality}
+        if self.view == "front":
+            return PanoramaConfig(names=self.names or (FRONT,), crop_rows=0.0, crop_columns=0.0, **size)
+        return PanoramaConfig(**size) if self.names is None else PanoramaConfig(names=self.names, **size)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing of the network learns."""
+        return self.tune == "frozen"
+
+    def build(self, *, pretrained: bool = True) -> VisionEncoder:
+        """The encoder, its network loaded from `weights` where given."""
+        from navforge.models.encoders.vision import VisionEncoder  # noqa: PLC0415 (loads torch)
+
+        return VisionEncoder(self, pretrained=pretrained)
+
+
+ENCODERS: tuple[type[EncoderConfig], ...] = (EgoStatusConfig, TimmCameraConfig, TransfuserConfig, VisionConfig)
 """The encoders of this package."""

@@ -43,27 +43,52 @@ def feature_network(
         ConfigError: no such network, or it does not take the given widths.
         DataError: the weights file is missing, damaged or does not fit.
     """
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"features_only": True, "out_indices": tuple(indices)}
     if in_channels != 3:
         options["in_chans"] = in_channels
     if stem_width:
         options["stem_width"] = stem_width
     if stage_widths:
         options["channels"] = tuple(stage_widths)
-    maps = {"features_only": True, "out_indices": tuple(indices)}
+    return _load(network, image_size, options, weights)
+
+
+def token_network(
+    network: str, *, image_size: tuple[int, int], options: dict[str, Any], weights: Path | None = None
+) -> nn.Module:
+    """The timm network without classifier, whose `forward_features` gives tokens or the last feature map.
+
+    Args:
+        network: name of a timm model.
+        image_size: (H, W) px, for networks that have to know it.
+        options: further arguments of `timm.create_model`.
+        weights: file of the network's weights (.pth or .safetensors); None starts at random.
+
+    Raises:
+        ConfigError: no such network, or it does not take the options.
+        DataError: the weights file is missing, damaged or does not fit.
+    """
+    created = _load(network, image_size, {"num_classes": 0, **options}, weights)
+    created.reset_classifier(0, "")  # type: ignore[operator]
+    return created
+
+
+def _load(network: str, image_size: tuple[int, int], options: dict[str, Any], weights: Path | None) -> nn.Module:
     if weights is None:
-        return _create(network, image_size, {**maps, **options})
+        return _create(network, image_size, options)
     given = read_weights(weights)
-    wanted = _create(network, image_size, {"num_classes": 0, **options}).state_dict()
-    absent = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
+    maps = ("features_only", "out_indices")
+    whole = {name: value for name, value in options.items() if name not in maps}
+    expected = _create(network, image_size, {"num_classes": 0, **whole}).state_dict()
+    absent = [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
     if absent:
         raise DataError(
-            f"weights {weights} do not fit timm model {network}: {len(absent)} of {len(wanted)} "
+            f"weights {weights} do not fit timm model {network}: {len(absent)} of {len(expected)} "
             f"parameters are not in it, {absent[0]} for one"
         )
     loaded = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": given}}
     try:
-        return _create(network, image_size, {**maps, **options, **loaded})
+        return _create(network, image_size, {**options, **loaded})
     except RuntimeError as error:
         raise DataError(f"weights {weights} do not fit timm model {network}: {error}") from error
 
