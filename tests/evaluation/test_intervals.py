@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from navforge.core.errors import DataError
 from navforge.evaluation import intervals
@@ -124,3 +126,12 @@ def test_unequal_pairs_are_refused() -> None:
         intervals.paired([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(DataError, match="one label per value"):
         intervals.over_clusters([1.0, 2.0], ["a"])
+
+
+def test_the_error_leaves_out_each_cluster_whole() -> None:
+    values, logs = [0.9, 0.1, 0.4, 0.8, 0.6, 0.5], ["a", "b", "b", "c", "c", "c"]
+    interval = intervals.over_clusters(values, logs)
+    mean = sum(values) / 6
+    without = [(sum(values) - 0.9) / 5, (sum(values) - 0.5) / 4, (sum(values) - 1.9) / 3]
+    error = math.sqrt(2 / 3 * sum((one - mean) ** 2 for one in without))
+    assert interval.high == pytest.approx(mean + t.ppf(0.975, 2) * error, rel=1e-12)
