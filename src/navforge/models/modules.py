@@ -17,6 +17,18 @@ class Encoder(nn.Module, ABC):
     bev_channels: int = 0
     """Channels C of the bird's-eye-view features; 0 if there are none."""
 
+    def frozen_names(self) -> set[str]:
+        """Names in the encoder's state of what training never changes."""
+        return set()
+
+    def depths(self) -> dict[str, int]:
+        """Name of a parameter to its block, counted from the input, for learning rates that fall with depth."""
+        return {}
+
+    def undecayed_names(self) -> set[str]:
+        """Names of parameters that weight decay leaves alone, beside norms and biases."""
+        return set()
+
     @abstractmethod
     def forward(self, inputs: Inputs) -> Features:
         """Tokens, and bird's-eye-view features if `bev_channels` says so."""

@@ -29,7 +29,10 @@ class LoopConfig:
     batch_size: int | None = key(32, "scenes per step and rank", low=1, none="auto")
     accumulate: int = key(1, "batches per rank that make one optimiser step", low=1)
     learning_rate: float = key(1e-4, "peak learning rate", low=0.0)
-    weight_decay: float = key(0.0, "decoupled weight decay (AdamW); norms and biases excepted", low=0.0)
+    layer_decay: float = key(
+        1.0, "learning rate of a block of the encoder relative to the one above it", low=0.0, high=1.0
+    )
+    weight_decay: float = key(0.0, "decoupled weight decay (AdamW); norms, biases and embeddings excepted", low=0.0)
     schedule: str = key("constant", "learning rate over the run", choices=("constant", "one_cycle", "cosine"))
     warmup: float = key(0.2, "share of the run in which one_cycle and cosine rise", low=0.0, high=0.9)
     clip_gradient: float = key(0.0, "largest gradient norm; 0 for no limit", low=0.0)

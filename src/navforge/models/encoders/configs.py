@@ -165,7 +165,17 @@ class VisionConfig(EncoderConfig):
     columns: int = key(4, "tokens=grid: columns", low=1, high=1024)
     queries: int = key(1, "tokens=attention: tokens that come out", low=1, high=1024)
     attention_heads: int = key(8, "tokens=attention: heads", low=1)
-    tune: str = key("frozen", "what of the network learns: nothing, or all of it", choices=("frozen", "full"))
+    tune: str = key(
+        "frozen",
+        "what of the network learns: nothing, its last blocks, low-rank additions (LoRA), or all",
+        choices=("frozen", "last_blocks", "lora", "full"),
+    )
+    blocks: int = key(4, "tune=last_blocks: blocks that learn, with the norm after them", low=1)
+    lora_rank: int = key(8, "tune=lora: rank of the additions", low=1)
+    lora_alpha: int = key(16, "tune=lora: the additions are scaled by this over the rank", low=1)
+    lora_where: tuple[str, ...] = key(
+        ("attention",), "tune=lora: linear layers of a block that get one", choices=("attention", "mlp")
+    )
     checkpoint: bool = key(False, "recompute the network's activations in the backward pass instead of keeping them")
 
     def __post_init__(self) -> None:

@@ -63,7 +63,7 @@ class ImageNetwork(nn.Module, ABC):
 
     @abstractmethod
     def depths(self) -> dict[str, int]:
-        """Name of every parameter to its layer, counted from the input: 0 the embedding, the last one the last norm."""
+        """Name of a parameter to its block, counted from the input: 0 the embedding, the last with the norm behind."""
 
     @abstractmethod
     def recompute_activations(self) -> None:
@@ -209,7 +209,7 @@ class TransformersNetwork(ImageNetwork):
         return self.family.tokens(self.network, pixels)
 
     def depths(self) -> dict[str, int]:
-        """Embeddings 0, block i is i + 1, what comes after the blocks is last."""
+        """Where the list of blocks lies is found by its class, as releases of transformers differ in its name."""
         name, blocks = next((n, part) for n, part in self.named_modules() if isinstance(part, nn.ModuleList))
         return {parameter: _depth(parameter, name, len(blocks)) for parameter, _ in self.named_parameters()}
 
@@ -388,4 +388,4 @@ def _require_patches(size: Size, patch: Size, network: str) -> None:
 def _depth(parameter: str, blocks: str, count: int) -> int:
     if parameter.startswith(f"{blocks}."):
         return int(parameter[len(blocks) + 1 :].split(".", maxsplit=1)[0]) + 1
-    return 0 if "embeddings" in parameter else count + 1
+    return 0 if "embeddings" in parameter else count

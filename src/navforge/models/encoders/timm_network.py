@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.outside.files import open_regular
+from navforge.models.conversion import Recognised, convert
+from navforge.models.encoders.efficientnet_lite import LITE0, NETWORK
 from navforge.models.plain_files import check_plain
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -76,7 +78,7 @@ def token_network(
 def _load(network: str, image_size: tuple[int, int], options: dict[str, Any], weights: Path | None) -> nn.Module:
     if weights is None:
         return _create(network, image_size, options)
-    given = read_weights(weights)
+    given = _as_timm_names(read_weights(weights))
     maps = ("features_only", "out_indices")
     whole = {name: value for name, value in options.items() if name not in maps}
     expected = _create(network, image_size, {"num_classes": 0, **whole}).state_dict()
@@ -105,6 +107,13 @@ def _create(network: str, image_size: tuple[int, int], options: dict[str, Any]) 
         except TypeError as error:
             failure = error
     raise ConfigError(f"planner.encoder: timm model {network!r} cannot be built so: {failure}") from failure
+
+
+def _as_timm_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under timm's names, where the file is of a code base that a conversion is there for."""
+    if not all(mark in state for mark in LITE0.marks):
+        return state
+    return convert(Recognised(LITE0, "", state), timm.create_model(NETWORK).state_dict())
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.screen import say
 from navforge.models.contract import Features, Inputs
 from navforge.models.encoders.image_networks import ImageNetwork, Size, image_network
+from navforge.models.encoders.tuning import frozen_names, frozen_norms, learn_last_blocks, learn_low_rank
 from navforge.models.encoders.weight_files import Weights, find_weights, read_architecture
 from navforge.models.modules import TrunkEncoder
 
@@ -46,11 +48,7 @@ class VisionEncoder(TrunkEncoder):
         self.pool: AttentionPool | None = None
         if config.tokens == "attention":
             self.pool = AttentionPool(self.channels, config.attention_heads, config.queries)
-        if config.is_frozen:
-            self.trunk.requires_grad_(False)
-        elif config.checkpoint:
-            _require_no_batch_norms(self.trunk)
-            self.trunk.recompute_activations()
+        self._choose_what_learns()
         self.train()
 
     def trunk_tokens(self, inputs: Inputs) -> Tensor:
@@ -70,11 +68,45 @@ class VisionEncoder(TrunkEncoder):
         return Features(tokens if self.pool is None else self.pool(tokens))
 
     def train(self, mode: bool = True) -> VisionEncoder:
-        """Switch to training; a frozen trunk stays in evaluation, so that its running statistics stay too."""
+        """Switch to training; a frozen trunk stays in evaluation, and so do batch norms of frozen blocks."""
         super().train(mode)
         if self.config.is_frozen:
             self.trunk.eval()
+        for norm in frozen_norms(self.trunk):
+            norm.eval()
         return self
+
+    def frozen_names(self) -> set[str]:
+        """All of the trunk but what learns, running statistics included."""
+        return {f"trunk.{name}" for name in frozen_names(self.trunk)}
+
+    def depths(self) -> dict[str, int]:
+        """Blocks of the trunk; what learns above it is one further."""
+        trunk = {f"trunk.{name}": depth for name, depth in self.trunk.depths().items()}
+        return {name: trunk.get(name, max(trunk.values()) + 1) for name, _ in self.named_parameters()}
+
+    def undecayed_names(self) -> set[str]:
+        """Positions, class and register tokens, queries: what stands for itself and multiplies nothing."""
+        weights = (nn.Linear, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention)
+        return {
+            f"{prefix}.{name}" if prefix else name
+            for prefix, module in self.named_modules()
+            if not isinstance(module, weights)
+            for name, _ in module.named_parameters(recurse=False)
+        }
+
+    def _choose_what_learns(self) -> None:
+        config = self.config
+        if config.checkpoint and not config.is_frozen:
+            self.trunk.recompute_activations()
+        if config.is_frozen:
+            self.trunk.requires_grad_(False)
+        elif config.tune == "last_blocks":
+            learn_last_blocks(self.trunk, config.blocks)
+        elif config.tune == "lora":
+            learn_low_rank(self.trunk, rank=config.lora_rank, alpha=config.lora_alpha, where=config.lora_where)
+        if config.checkpoint and not config.is_frozen:
+            _require_no_batch_norms(self.trunk)
 
     def _reduced(self, tokens: Tensor) -> Tensor:
         config = self.config
@@ -149,7 +181,7 @@ def _name(config: VisionConfig) -> str:
 
 
 def _require_no_batch_norms(trunk: ImageNetwork) -> None:
-    if any(isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) for module in trunk.modules()):
+    if any(isinstance(module, _BatchNorm) for module in trunk.modules() if module not in frozen_norms(trunk)):
         raise ConfigError(
             "planner.encoder.checkpoint: recomputing would count every batch twice in the batch norms' running mean; "
             "give planner.encoder.checkpoint=false"

@@ -46,7 +46,7 @@ class PlannerModule(nn.Module):
 
 
 def optimiser_of(planner: Planner, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW (Adam where `weight_decay` is 0); the encoder at its own rate, norms and biases without decay."""
+    """AdamW (Adam where `weight_decay` is 0); the encoder at its own rates, norms, biases, embeddings without decay."""
     return torch.optim.AdamW(_groups(planner, config), lr=config.learning_rate)
 
 
@@ -74,21 +74,22 @@ def rate_factor(config: LoopConfig, step: int, total_steps: int) -> float:
 
 
 def _groups(planner: Planner, config: TrainConfig) -> list[dict[str, Any]]:
-    """Parameter groups: encoder and head, each with and without weight decay."""
+    """Parameter groups: the encoder by depth and decay, then the head by decay."""
+    encoder = planner.encoder
+    depths, undecayed = encoder.depths(), encoder.undecayed_names()
+    top = max(depths.values(), default=0)
+    by_kind: dict[tuple[bool, int, bool], list[nn.Parameter]] = {}
+    for name, parameter in encoder.named_parameters():
+        is_plain = name in undecayed or parameter.ndim <= 1
+        by_kind.setdefault((False, top - depths.get(name, top), is_plain), []).append(parameter)
+    for parameter in planner.head.parameters():
+        by_kind.setdefault((True, 0, parameter.ndim <= 1), []).append(parameter)
     groups = []
-    for part, factor in ((planner.encoder, config.encoder_factor), (planner.head, 1.0)):
-        decayed, plain = _by_decay(part)
-        rate = config.learning_rate * factor
-        groups += [
-            {"params": decayed, "lr": rate, "weight_decay": config.weight_decay},
-            {"params": plain, "lr": rate, "weight_decay": 0.0},
-        ]
+    for (is_head, below, is_plain), parameters in sorted(by_kind.items(), key=lambda item: item[0]):
+        rate = config.learning_rate * (1.0 if is_head else config.encoder_factor * config.layer_decay**below)
+        trainable = [parameter for parameter in parameters if parameter.requires_grad]
+        groups.append({"params": trainable, "lr": rate, "weight_decay": 0.0 if is_plain else config.weight_decay})
     return [group for group in groups if group["params"]]
-
-
-def _by_decay(part: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    trainable = [parameter for parameter in part.parameters() if parameter.requires_grad]
-    return [p for p in trainable if p.ndim > 1], [p for p in trainable if p.ndim <= 1]
 
 
 def targets_of(batch: Batch) -> Targets:

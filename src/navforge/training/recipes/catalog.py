@@ -16,6 +16,7 @@ from navforge.training.config import TrainConfig
 from navforge.training.recipes.hydra import HYDRA_RECIPES
 from navforge.training.recipes.recipe import Recipe
 from navforge.training.recipes.recipe_file import SUFFIXES, read_recipe
+from navforge.training.recipes.vision import VISION_RECIPES
 
 EGO_MLP = Recipe(
     summary="ego status to 8 poses, no sensors: what can be had without looking",
@@ -67,7 +68,7 @@ LTF = Recipe(
     train=TRANSFUSER.train,
 )
 
-RECIPES: tuple[Recipe, ...] = (EGO_MLP, *HYDRA_RECIPES, TRANSFUSER_TINY, TRANSFUSER, LTF)
+RECIPES: tuple[Recipe, ...] = (EGO_MLP, *HYDRA_RECIPES, TRANSFUSER_TINY, TRANSFUSER, LTF, *VISION_RECIPES)
 
 
 def recipe(name: str) -> Recipe:
