@@ -110,11 +110,10 @@ def publish(found: Evaluation, config: Config, classes: tuple[type, ...] = ()) -
     provenance.record(config.out, config, name="evaluate", classes=classes)
     result = summary.to_json(found.table, summary.summarise(found.table), provenance.collect(classes=classes))
     result["files"] = {SCORES: tables.checksum(config.out / SCORES), PLANS: file_fingerprint(config.out / PLANS)}
-    if found.further is not None:
-        with atomic_path(config.out / METRICS) as partial:
-            found.further.write_parquet(partial)
-        result["files"][METRICS] = file_fingerprint(config.out / METRICS)
-        result["metrics"] = summary.columns_to_json(summarise(found.further))
+    with atomic_path(config.out / METRICS) as partial:
+        found.metrics.write_parquet(partial)
+    result["files"][METRICS] = file_fingerprint(config.out / METRICS)
+    result["metrics"] = summary.columns_to_json(summarise(found.metrics))
     write_json(config.out / RESULT, result)
 
 
@@ -131,8 +130,8 @@ def _print(found: Evaluation, official: tuple[str, OfficialTable] | None) -> Non
             console.print(f"{name}: {cells.height} cells differ from the official table by more than 1e-4")
             for token, column, here, there in cells.head(20).rows():
                 console.print(f"  {token} {column}: {here} here, {there} official")
-    if found.further is not None:
-        console.print(summary.render_columns(summarise(found.further), f"{found.table.meta.agent}: further metrics"))
+    heading = f"{found.table.meta.agent}: beside the score"
+    console.print(summary.render_columns(summarise(found.metrics), heading))
 
 
 def _official(config: Config) -> tuple[str, OfficialTable] | None:

@@ -10,7 +10,7 @@ import polars as pl
 from navforge.agents.contract import Agent
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
-from navforge.evaluation.further_metrics import FurtherMetric, measure
+from navforge.evaluation.further_metrics import KEYS, FurtherMetric, measure
 from navforge.evaluation.inference import plan_split
 from navforge.evaluation.score import score_split
 from navforge.evaluation.tables import ScoreTable
@@ -25,8 +25,8 @@ class Evaluation:
 
     table: ScoreTable
     trajectories: Trajectories
-    further: pl.DataFrame | None = None
-    """Further metrics of the plans (`further_metrics.measure`), if any were asked for."""
+    metrics: pl.DataFrame
+    """Those of `plan_metrics`, and of other packages where asked for (rows as `ScoreTable.metrics`)."""
 
 
 def evaluate_agent(
@@ -71,8 +71,10 @@ def evaluate_agent(
         allow_missing=allow_missing,
         workers=workers,
     )
+    assert table.metrics is not None
     if not metrics:
-        return Evaluation(table, trajectories)
+        return Evaluation(table, trajectories, table.metrics)
     logs = {token: log for log, tokens in split.logs.items() for token in tokens}
     scored = trajectories.only(set(table.frame["token"]))
-    return Evaluation(table, trajectories, measure(metrics, scored, logs, cache))
+    further = measure(metrics, scored, logs, cache)
+    return Evaluation(table, trajectories, table.metrics.join(further, on=KEYS, how="left", maintain_order="left"))

@@ -14,6 +14,7 @@ from navforge.core.errors import ConfigError
 from navforge.core.extensions import Group, name_of, users_traceback
 from navforge.core.failures import failure_of
 from navforge.evaluation.failures import ScenesFailedError
+from navforge.evaluation.plan_metrics import PLAN_METRICS
 from navforge.evaluation.summary import ColumnSummary, summarise_column
 from navforge.evaluation.tables import schema
 from navforge.evaluation.trajectories import Trajectories
@@ -57,7 +58,7 @@ def load_metrics(names: Sequence[str]) -> tuple[FurtherMetric, ...]:
         ConfigError: a class that is not there, cannot be used or made, or whose column has no name of its own.
     """
     metrics: list[FurtherMetric] = []
-    taken = set(schema(tuple(protocol.name for protocol in PROTOCOLS)))
+    taken = {*schema(tuple(protocol.name for protocol in PROTOCOLS)), *(metric.name for metric in PLAN_METRICS)}
     for name in names:
         cls = GROUP.find(name)
         try:
@@ -117,7 +118,7 @@ def measure(
 
 
 def summarise(frame: pl.DataFrame) -> list[ColumnSummary]:
-    """Mean and intervals of every metric that applies to some scene of `measure`'s rows."""
+    """Mean and intervals of every metric that applies to some scene of rows such as `measure`'s."""
     columns = [column for column in frame.columns if column not in KEYS]
     return [summarise_column(frame, column) for column in columns if frame[column].null_count() < frame.height]
 

@@ -21,6 +21,7 @@ from navforge.core.config import SWITCH
 from navforge.core.errors import ConfigError, DataError
 from navforge.data.splits import Split
 from navforge.evaluation.failures import Failure, ScenesFailedError
+from navforge.evaluation.plan_metrics import measure_plans
 from navforge.evaluation.tables import ORDER, ScoreTable, TableMeta, missing_hash, schema
 from navforge.evaluation.trajectories import Trajectories, listing
 from navforge.metric_cache.scene import CachedScene
@@ -47,6 +48,8 @@ class Rules:
     """Pair trajectory n of a scene with trajectory n of the scene before, where the protocol asks for it."""
     traffic: str = LOG_REPLAY
     """log_replay or reactive."""
+    measure: bool
+    """Compute the metrics of `plan_metrics` too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,7 @@ class _LogScores:
     """Rows of one log and its failures."""
 
     frame: pl.DataFrame
+    metrics: pl.DataFrame | None
     failures: tuple[Failure, ...]
 
 
@@ -154,10 +158,11 @@ def score_split(
         human_filter=SWITCH[human_filter],
         extended_comfort=trajectories.per_scene == 1 if paired is None else paired,
         traffic=traffic,
+        measure=trajectories.per_scene == 1,
     )
     if allow_missing:
         trajectories = trajectories.only(set(cache.tokens))
-    frame = _score_trajectories(trajectories, log_of, cache, rules, workers)
+    frame, metrics = _score_trajectories(trajectories, log_of, cache, rules, workers)
     absent = sorted(set(split.tokens) - set(trajectories.tokens)) + list(split.missing)
     meta = TableMeta(
         protocols=protocols,
@@ -177,23 +182,24 @@ def score_split(
         checkpoint=None if agent is None else agent[1],
         navforge=importlib.metadata.version("navforge"),
     )
-    return ScoreTable(frame, meta)
+    return ScoreTable(frame, meta, metrics)
 
 
 def _score_trajectories(
     trajectories: Trajectories, logs: dict[str, str], cache: MetricCache, rules: Rules, workers: int
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Score every trajectory against the PDM-Closed reference of its scene.
 
     Args:
         trajectories: what to score.
         logs: log name of every token.
         cache: metric cache that holds the scenes.
-        rules: protocols, human filter, extended comfort.
+        rules: protocols, human filter, extended comfort, whether metrics are computed.
         workers: processes; 0 means one per CPU.
 
     Returns:
-        Rows with the columns of `tables.schema(rules.protocols)`, sorted by `tables.ORDER` whatever log ended first.
+        Rows with the columns of `tables.schema(rules.protocols)`, sorted by `tables.ORDER` whatever log ended first,
+        and those of the metrics.
 
     Raises:
         DataError: scenes that are not in the cache.
@@ -203,6 +209,7 @@ def _score_trajectories(
     check_cached(trajectories.tokens, cache)
     items = _items(trajectories, logs, cache.folder, rules)
     frames: list[pl.DataFrame] = []
+    metrics: list[pl.DataFrame] = []
     failures: list[Failure] = []
     for outcome in parallel.run(_score_log, items, workers=workers, label="scoring"):
         if outcome.result is None:
@@ -210,10 +217,11 @@ def _score_trajectories(
             failures += [Failure(token, outcome.item.log_name, error, trace) for token in outcome.item.tokens]
         else:
             frames.append(outcome.result.frame)
+            metrics += [] if outcome.result.metrics is None else [outcome.result.metrics]
             failures += outcome.result.failures
     if failures:
         raise ScenesFailedError("scoring", failures, len(trajectories.tokens))
-    return pl.concat(frames).sort(ORDER)
+    return pl.concat(frames).sort(ORDER), pl.concat(metrics).sort("log_name", "token", "index") if metrics else None
 
 
 def _score_log(item: _LogItem) -> _LogScores:
@@ -227,11 +235,13 @@ def _score_log(item: _LogItem) -> _LogScores:
     ]
     before = previous_scenes([item.log_name] * len(scenes), [scene.time_us for scene in scenes])
     last: tuple[int, NDArray[np.float64]] | None = None
-    frames = []
+    frames, metrics = [], []
     for i, scene in enumerate(scenes):
         try:
-            plans = prepare_plans(item.poses[rows_of[scene.token]], item.interval_s)
-            states = drive(scene.ego_state, scene.time_us, plans) if item.rules.extended_comfort else None
+            poses = item.poses[rows_of[scene.token]]
+            plans = prepare_plans(poses, item.interval_s)
+            simulate = item.rules.extended_comfort or item.rules.measure
+            states = drive(scene.ego_state, scene.time_us, plans) if simulate else None
             scores = score_plans(
                 scene,
                 plans,
@@ -242,16 +252,31 @@ def _score_log(item: _LogItem) -> _LogScores:
                 states=states,
             )
             extended = None
-            if states is not None and last is not None and last[0] == before[i]:
+            if item.rules.extended_comfort and states is not None and last is not None and last[0] == before[i]:
                 gap_s = (scene.time_us - scenes[last[0]].time_us) * 1e-6
                 extended = two_frame_extended_comfort(states, last[1], gap_s)
             frames += [_rows(scene, name, of_protocol, extended, item.rules) for name, of_protocol in scores.items()]
+            if item.rules.measure and states is not None:
+                values = measure_plans(scene, poses, item.interval_s, states, item.rules.traffic)
+                metrics.append(_metrics(scene, values))
             last = (i, states) if states is not None else None
         except Exception as error:  # the scene boundary: recorded with its token, refused by the caller
             cause = f"{type(error).__name__}: {error}"
             failures.append(Failure(scene.token, item.log_name, cause, traceback.format_exc()))
     columns = schema(item.rules.protocols)
-    return _LogScores(frame=pl.concat(frames) if frames else pl.DataFrame(schema=columns), failures=tuple(failures))
+    return _LogScores(
+        frame=pl.concat(frames) if frames else pl.DataFrame(schema=columns),
+        metrics=pl.concat(metrics) if metrics else None,
+        failures=tuple(failures),
+    )
+
+
+def _metrics(scene: CachedScene, values: dict[str, NDArray[np.float64]]) -> pl.DataFrame:
+    """Rows of the metrics of one scene."""
+    count = len(next(iter(values.values())))
+    index = np.arange(count, dtype=np.int32)
+    keys = {"token": [scene.token] * count, "index": index, "log_name": [scene.log_name] * count}
+    return pl.DataFrame({**keys, **values}).fill_nan(None)
 
 
 def _rows(

@@ -110,6 +110,9 @@ class ScoreTable:
 
     frame: pl.DataFrame
     meta: TableMeta
+    metrics: pl.DataFrame | None = None
+    """Of a freshly scored table with one trajectory per scene (`plan_metrics`): `token`, `index`, `log_name`, a column
+    per metric, null where it does not apply. No part of the table's file."""
 
     def of(self, name: str) -> pl.DataFrame:
         """The rows of one protocol, with that protocol's columns only."""

@@ -36,7 +36,8 @@ class Config:
     )
     blank_camera: bool = key(False, "show a planner black images: what does it get from its cameras?")
     metrics: tuple[str, ...] = key(
-        (), f"what else to measure, into {METRICS}: classes (package.module:Class) or names of installed packages"
+        (),
+        f"more columns of {METRICS}: classes (package.module:Class) or names of installed packages",
     )
     official: Path | None = key(None, "result table (CSV) of the official devkit to print beside ours")
     data: DataConfig = key(DataConfig, "where logs and sensor files are")
