@@ -33,7 +33,8 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 MUTATIONS = Path(__file__).with_suffix(".yaml")
 PACKAGE = Path("src", "navforge")
-LEFT_OUT = (".git", ".venv", ".pytest_cache", ".ruff_cache", "runs", "*.tmp.*")
+LEFT_OUT = {".git", ".venv", ".pytest_cache", ".ruff_cache", "runs"}
+"""Folders of the checkout that no test needs; `runs` is also the name of a package."""
 KILLED, SURVIVED, TIMED_OUT, BROKEN = "killed", "SURVIVED", "timed out", "BROKEN"
 PASSED, FAILED = 0, 1
 """Exit statuses of pytest."""
@@ -110,6 +111,10 @@ def read(path: Path) -> list[Mutation]:
     return found
 
 
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    return LEFT_OUT & set(names) if Path(folder) == ROOT else set()
+
+
 def attempt(mutation: Mutation, limit_s: float) -> Outcome:
     """Make a mutation in a copy of the checkout and run its tests there.
 
@@ -118,7 +123,7 @@ def attempt(mutation: Mutation, limit_s: float) -> Outcome:
     """
     with tempfile.TemporaryDirectory(prefix="navforge-mutation-") as scratch:
         copy = Path(scratch).resolve() / "checkout"
-        shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        shutil.copytree(ROOT, copy, symlinks=True, ignore=_left_out)
         mutation.apply(copy)
         words = ["-n0", "-x", "-q", "-rfE", "--no-header", "--color=no", "-p", "no:cacheprovider", *mutation.tests]
         environment = {

@@ -16,16 +16,17 @@ from navforge.scoring.metrics import EGO_PROGRESS
 from navforge.scoring.protocols import PROTOCOLS, Protocol
 from navforge.teacher import rows as taught
 from navforge.teacher.packing import UNIT8, UNIT16
-from navforge.teacher.rows import HALVES
 from tests.teacher.made import entries_of
 
 FLOAT = 1e-6
+THREE_LEVELS = ("no_at_fault_collisions", "driving_direction_compliance")
+"""Sub-scores that the devkit also gives as 0.5."""
 
 
 def every_combination(rules: Protocol, reference_m: float, forgiven: tuple[str, ...]) -> Scores[Any]:
     """Entries with every combination of sub-scores, each at several distances."""
     discrete = [metric.name for metric in rules.metrics if metric.name != EGO_PROGRESS.name]
-    steps = [(0.0, 0.5, 1.0) if name in HALVES else (0.0, 1.0) for name in discrete]
+    steps = [(0.0, 0.5, 1.0) if name in THREE_LEVELS else (0.0, 1.0) for name in discrete]
     metres = np.array([0.0, 0.3, 4.99, 5.0, 5.01, 12.0, 19.99, 20.0, 20.01, 33.0, 41.0, 97.0])
     table = np.array(list(itertools.product(*steps)))
     values = np.repeat(table, len(metres), axis=0)
