@@ -24,6 +24,7 @@ LAYERS = [
     ["teacher"],
     ["models"],
     ["inputs"],
+    ["features"],
     ["training"],
     ["agents"],
     ["evaluation"],

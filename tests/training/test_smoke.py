@@ -98,10 +98,10 @@ def test_the_scene_that_fails_is_found_among_those_of_a_batch(
 ) -> None:
     whole = module.plan_scenes
 
-    def plan(planner: Planner, scenes: Any, data: DataConfig) -> Any:
+    def plan(planner: Planner, scenes: Any, data: DataConfig, **words: Any) -> Any:
         if "a2" in {scene.token for scene in scenes}:
             raise RuntimeError("no such sensor")
-        return whole(planner, scenes, data)
+        return whole(planner, scenes, data, **words)
 
     monkeypatch.setattr(module, "plan_scenes", plan)
     with pytest.raises(TrainingError, match=r"scene a2 by planner mlp fails.*no such sensor"):

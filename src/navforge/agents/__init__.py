@@ -27,7 +27,9 @@ def names() -> tuple[str, ...]:
     return (*(kind.name for kind in REFERENCE_AGENTS), *(recipe.name for recipe in RECIPES))
 
 
-def check_name(name: str, checkpoint: Path | None = None, *, blank_camera: bool = False) -> None:
+def check_name(
+    name: str, checkpoint: Path | None = None, *, blank_camera: bool = False, features: Path | None = None
+) -> None:
     """Raise ConfigError unless `build` can make such an agent, as far as that is known without making it.
 
     Args:
@@ -35,7 +37,12 @@ def check_name(name: str, checkpoint: Path | None = None, *, blank_camera: bool 
             `package.module:Class`, a subclass of `Agent`.
         checkpoint: given just where the agent needs one.
         blank_camera: only planners have cameras that can be blanked.
+        features: only planners have encoders, whose tokens a feature store may hold.
     """
+    if features is not None and (":" in name or name in (kind.name for kind in REFERENCE_AGENTS)):
+        raise ConfigError(f"features: agent {name} has no encoder of navforge; drop features={features}")
+    if features is not None and blank_camera:
+        raise ConfigError("blank_camera: with features= no image is read; drop one of the two")
     if ":" in name:
         _arguments(_class(name), {"checkpoint": checkpoint})
         if blank_camera:
@@ -72,6 +79,7 @@ def build(
     device: str = "auto",
     batch_size: int = 32,
     blank_camera: bool = False,
+    features: Path | None = None,
 ) -> Agent:
     """The agent of this name.
 
@@ -82,13 +90,14 @@ def build(
         device: auto, cpu or cuda, for planners.
         batch_size: scenes per forward pass, for planners.
         blank_camera: show a planner black images.
+        features: feature store to take the tokens of a planner's frozen encoder from.
 
     Raises:
         ConfigError: unknown name, a checkpoint missing or too many, one of another planner, or a class that cannot be
             used or made (with its traceback).
         DataError: the checkpoint cannot be read.
     """
-    check_name(name, checkpoint, blank_camera=blank_camera)
+    check_name(name, checkpoint, blank_camera=blank_camera, features=features)
     data = data or DataConfig()
     for kind in REFERENCE_AGENTS:
         if kind.name == name:
@@ -99,7 +108,9 @@ def build(
     from navforge.agents.planner import PlannerAgent  # noqa: PLC0415 (loads torch)
 
     planner = recipe(name).name if name.endswith(SUFFIXES) else name
-    return PlannerAgent(planner, checkpoint, data, device=device, batch_size=batch_size, blank_camera=blank_camera)
+    return PlannerAgent(
+        planner, checkpoint, data, device=device, batch_size=batch_size, blank_camera=blank_camera, features=features
+    )
 
 
 def _class(name: str) -> type[Agent]:

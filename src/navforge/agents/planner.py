@@ -15,6 +15,7 @@ from navforge.core.errors import ConfigError
 from navforge.core.files import file_fingerprint
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
+from navforge.features.store import FeatureStore
 from navforge.models.contract import Inputs
 from navforge.models.loading import load_planner
 from navforge.models.planner import Planner
@@ -35,6 +36,7 @@ class PlannerAgent(Agent):
         device: str = "auto",
         batch_size: int = 32,
         blank_camera: bool = False,
+        features: Path | None = None,
     ) -> None:
         """Load and check the checkpoint.
 
@@ -45,9 +47,10 @@ class PlannerAgent(Agent):
             device: auto (a GPU if there is one), cpu or cuda.
             batch_size: scenes per forward pass.
             blank_camera: show the planner black images.
+            features: feature store to take the encoder's tokens from, in place of images.
 
         Raises:
-            DataError: the checkpoint cannot be read.
+            DataError: the checkpoint or the store cannot be read, or the store is of another encoder.
             ConfigError: it holds another planner, the device is not there, or there is no camera to blank.
         """
         self.fingerprint = None
@@ -60,6 +63,11 @@ class PlannerAgent(Agent):
             self.planner.register_forward_pre_hook(_blank)
         self.name = f"{name} (camera blanked)" if blank_camera else name
         self.fingerprint = file_fingerprint(checkpoint)
+        self._features = None
+        if features is not None:
+            self._features = FeatureStore.open(features)
+            self._features.require(held, ())
+            self._features.require_trunk(self.planner)
         self._data = data
         self._batch_size = batch_size
 
@@ -70,7 +78,7 @@ class PlannerAgent(Agent):
 
     def plan(self, scenes: Sequence[Scene]) -> tuple[NDArray[np.float64], float]:
         """See `Agent.plan`."""
-        return plan_scenes(self.planner, scenes, self._data, batch_size=self._batch_size)
+        return plan_scenes(self.planner, scenes, self._data, batch_size=self._batch_size, features=self._features)
 
 
 def require_name(held: str, name: str, checkpoint: Path) -> None:

@@ -40,6 +40,7 @@ def execute(config: Config) -> Evaluation:
         device=config.device,
         batch_size=config.batch_size,
         blank_camera=config.blank_camera,
+        features=config.features,
     )
     with claim(config.out, EVALUATION):
         return _evaluate(config, split, cache, agent)

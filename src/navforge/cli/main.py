@@ -39,6 +39,7 @@ VERBS = {
     "import-teacher": "a published teacher table (a pickle: GTRS, Hydra-MDP) as a teacher store",
     "export-teacher": "a teacher store as the pickled table that public code loads",
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
+    "encode": "compute the tokens of a planner's frozen encoder on a split (agent=NAME) into a feature store; resumes",
     "preflight": "what train would refuse, why, and the remedy: for the same keys, or a batch script (script=FILE)",
     "train": "train a planner (agent=NAME) into a run folder; resumes",
     "rank": "one rank of a launched run; batch scripts and train call it",

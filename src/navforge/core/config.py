@@ -157,6 +157,14 @@ def to_dict(config: Any) -> dict[str, Any]:
     return plain
 
 
+def differences(old: Any, new: Any, name: str) -> list[str]:
+    """Dotted keys that differ between two values, below `name`, with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        prefix = f"{name}." if name else ""
+        return [d for k in {**old, **new} for d in differences(old.get(k), new.get(k), f"{prefix}{k}")]
+    return [] if old == new else [f"{name} ({old} -> {new})"]
+
+
 def from_dict(base: type[ConfigT] | ConfigT, values: dict[str, Any]) -> ConfigT:
     """Inverse of `to_dict` under the same strict rules as `merge`."""
     words = list(_flatten(values, "", {leaf.name for leaf in leaves(base)}))

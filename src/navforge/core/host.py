@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import pwd
+import resource
 import stat
 import tempfile
 from pathlib import Path
 
+from navforge.core.errors import DataError
+
 _NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Where `getpass.getuser` looks, before it asks for the account."""
+_OTHER_FILES = 512
+"""Files that libraries, pools and logs may have open."""
 
 
 def complete_environment(package: Path) -> None:
@@ -64,3 +69,18 @@ def _private_folder() -> Path:
         return Path(tempfile.mkdtemp(prefix="navforge-"))
     is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
     return folder if is_ours else Path(tempfile.mkdtemp(prefix="navforge-"))
+
+
+def allow_open_files(count: int) -> None:
+    """Let this process hold that many files open beside those it has, as far as the system permits.
+
+    Raises:
+        DataError: it does not permit so many.
+    """
+    needed = count + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise DataError(f"{needed} files have to be open at once and this system allows {hard}: raise ulimit -Hn")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

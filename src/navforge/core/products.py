@@ -29,12 +29,13 @@ class Product:
 
 CACHE = Product("a metric cache", "cache.json", "caching", "cached")
 INPUTS = Product("an input store", "inputs.json", "packing", "packed")
+FEATURES = Product("a feature store", "features.json", "encoding", "encoded")
 TEACHER = Product("a teacher store", "header.json", "scoring", "scored")
 TOWN = Product("a town", "town.json", "generating", "generated")
 RUN = Product("a training run", "run.json")
 EVALUATION = Product("an evaluation", "summary.json")
 
-MARKERS = {product.manifest: product for product in (CACHE, INPUTS, TEACHER, TOWN, RUN, EVALUATION)} | {
+MARKERS = {product.manifest: product for product in (CACHE, INPUTS, FEATURES, TEACHER, TOWN, RUN, EVALUATION)} | {
     "town.config.yaml": TOWN
 }
 """Files by which a folder is recognised, and what it then holds."""

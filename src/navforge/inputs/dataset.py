@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +33,13 @@ Example = dict[str, Any]
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that decoded inputs may take."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a data set gives that reads many scenes at once: keys as `collate` gives them."""
+
+    tensors: dict[str, Any]
 
 
 class Source(Protocol):
@@ -130,13 +138,17 @@ class Examples:
                 yield error
 
 
-def collate(examples: Collection[Example | CorruptSample]) -> dict[str, Any]:
+def collate(examples: Collection[Example | CorruptSample] | Batch) -> dict[str, Any]:
     """A batch of tensors, filled example by example, so that no more than one is held beside it.
+
+    What is a batch already, of a data set that gives whole ones, is given back as it is.
 
     Returns:
         The examples' keys, stacked, and `corrupt`: the errors of samples that could not be read, each of which is
         replaced by a whole neighbour so that the batch keeps its size. If all are corrupt there is no other key.
     """
+    if isinstance(examples, Batch):
+        return examples.tensors
     corrupt: list[CorruptSample] = []
     tokens: list[str] = []
     batch: dict[str, Any] = {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -10,7 +11,7 @@ import PIL
 import torchvision
 
 from navforge.core import config as configs
-from navforge.core.code import code_fingerprint
+from navforge.core.code import module_hashes
 from navforge.core.files import fingerprint
 from navforge.models.contract import AGENTS, BEV_SEMANTICS
 from navforge.models.histogram import HistogramConfig
@@ -67,6 +68,16 @@ class InputSpec:
         return (STATUS, *(name for name, config in asked.items() if config))
 
     @property
+    def sensors(self) -> tuple[str, ...]:
+        """Of the inputs, those made of sensor files."""
+        return tuple(name for name in self.inputs if name not in (STATUS, STATUS_HISTORY))
+
+    @property
+    def without_sensors(self) -> InputSpec:
+        """The parts that are read from the log alone."""
+        return replace(self, panorama=None, lidar=None)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts, in the order they are stored."""
         return (*self.inputs, *self.targets)
@@ -92,8 +103,10 @@ class InputSpec:
         """Fingerprint of the code of each part, the libraries that decode, scale, draw and encode included."""
         libraries = [cv2.__version__, PIL.__version__, torchvision.__version__]
         return {
-            name: fingerprint(
-                code_fingerprint(*_CODE[name], alone=_ASSEMBLY), libraries if name in (PANORAMA, BEV_SEMANTICS) else []
-            )
+            name: fingerprint(fingerprint(self.modules(name)), libraries if name in (PANORAMA, BEV_SEMANTICS) else [])
             for name in self.parts
         }
+
+    def modules(self, *parts: str) -> Mapping[str, str]:
+        """Hash of each module that decides the bytes of some parts, by name."""
+        return module_hashes(*dict.fromkeys(module for name in parts for module in _CODE[name]), alone=_ASSEMBLY)

@@ -125,7 +125,7 @@ def pack(
             share a scene.
     """
     parts = Part.of(spec)
-    logs = _tokens(splits)
+    logs = tokens_by_log(splits)
     name = "+".join(split.name for split in splits)
     _check_folder(out, parts, logs, name)
     pieces = [
@@ -154,8 +154,8 @@ def pack(
     return build(pieces, publish, executor=executor, workers=workers)
 
 
-def _tokens(splits: Sequence[Split]) -> dict[str, tuple[str, ...]]:
-    """Tokens of each log, in the splits' order."""
+def tokens_by_log(splits: Sequence[Split]) -> dict[str, tuple[str, ...]]:
+    """Tokens of each log, in the splits' order; raises ConfigError where two splits share a scene."""
     found: dict[str, tuple[str, ...]] = {}
     for split in splits:
         for log, tokens in split.logs.items():

@@ -50,7 +50,7 @@ class TrunkEncoder(Encoder):
 
     def forward(self, inputs: Inputs) -> Features:
         """Features of images, or of the trunk's tokens computed before."""
-        return self.adapt(inputs[FEATURES] if FEATURES in inputs else self.trunk_tokens(inputs))
+        return self.adapt(inputs[FEATURES].float() if FEATURES in inputs else self.trunk_tokens(inputs))
 
 
 class Head(nn.Module, ABC):

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from navforge.core.config import differences
 from navforge.core.errors import NavforgeError
 from navforge.data.splits import Split, load_split
+from navforge.features.store import FeatureStore
 from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
@@ -17,11 +19,11 @@ from navforge.preflight.finding import Finding, ok, refused, refused_by, warning
 from navforge.runs.folder import LAST, RunFolder
 from navforge.teacher.store import TeacherStore
 from navforge.training.run_config import RunConfig
-from navforge.training.run_inputs import differences
+from navforge.training.run_inputs import open_features
 from navforge.vocabulary.vocabulary import Vocabulary
 
 PATHS, VOCABULARY, SPLIT, CACHE, TEACHER = "paths", "vocabulary", "split", "cache", "teacher"
-STORE, RESUME = "store", "resume"
+STORE, FEATURES, RESUME = "store", "features", "resume"
 
 _REMEDIES = {
     VOCABULARY: "vocabulary=FILE.npy (navforge vocab)",
@@ -29,6 +31,7 @@ _REMEDIES = {
     CACHE: "navforge cache on this split",
     TEACHER: "navforge teach on this split, with this vocabulary and the planner's protocol",
     STORE: "navforge pack for this planner and these splits",
+    FEATURES: "navforge encode for this planner and these splits",
     RESUME: "give another out=",
 }
 
@@ -45,6 +48,7 @@ class Files:
     cache: MetricCache | None = None
     teacher: TeacherStore | None = None
     val_teacher: TeacherStore | None = None
+    features: FeatureStore | None = None
     findings: tuple[Finding, ...] = field(default=())
 
     def usable(self, config: RunConfig) -> bool:
@@ -54,6 +58,8 @@ class Files:
             return False
         stated = config.planner.stated_vocabulary_size
         if self.vocabulary is not None and stated not in (None, self.vocabulary.size):
+            return False
+        if self.features is None and config.features is not None:
             return False
         return self.split is not None and (self.teacher is not None or not head.teacher_columns)
 
@@ -66,9 +72,10 @@ def check_paths(config: RunConfig) -> Iterator[Finding]:
         ("teacher", config.teacher),
         ("val_teacher", config.val_teacher),
         ("store", config.store),
+        ("features", config.features),
         ("data.logs", config.data.logs),
     ]
-    if config.store is None and config.planner.panorama is not None:
+    if config.store is None and config.features is None and config.planner.panorama is not None:
         named.append(("data.sensors", config.data.sensors))
     absent = [f"{name}={path}" for name, path in named if path is not None and not path.exists()]
     if absent:
@@ -97,6 +104,7 @@ def open_files(config: RunConfig) -> Files:
     if cache is not None and split is not None:
         findings += _covered(cache, split, config.cache)
     findings += list(_store(config, [found for found in (split, val_split) if found is not None]))
+    features = _features(config, [found for found in (split, val_split) if found is not None], findings)
     teacher = val_teacher = None
     if config.planner.head.teacher_columns and vocabulary is not None:
         made_from = None if cache is None else cache.fingerprint
@@ -110,6 +118,7 @@ def open_files(config: RunConfig) -> Files:
         "val_split": val_split and val_split.hash,
         "teacher": teacher and teacher.fingerprint,
         "val_teacher": val_teacher and val_teacher.fingerprint,
+        "features": features and features.fingerprint,
     }
     findings += list(_resume(config, found))
     return Files(
@@ -119,6 +128,7 @@ def open_files(config: RunConfig) -> Files:
         cache=cache,
         teacher=teacher,
         val_teacher=val_teacher,
+        features=features,
         findings=tuple(findings),
     )
 
@@ -220,6 +230,21 @@ def _store(config: RunConfig, splits: list[Split]) -> Iterator[Finding]:
     yield from problems
     if store is not None:
         yield ok(STORE, f"{path} holds what {config.planner.name} reads of {sum(map(len, splits))} scenes")
+
+
+def _features(config: RunConfig, splits: list[Split], findings: list[Finding]) -> FeatureStore | None:
+    """The feature store holds the encoder's tokens, and what the planner learns, of every scene."""
+    store = _try(FEATURES, lambda: open_features(config, splits), findings)
+    if store is not None:
+        key = store.origin.key
+        findings.append(
+            ok(
+                FEATURES,
+                f"{config.features} holds tokens of {key['encoder']['kind']} (weights {key['weights']}) in "
+                f"{store.origin.dtype} of {sum(map(len, splits))} scenes",
+            )
+        )
+    return store
 
 
 def _resume(config: RunConfig, fingerprints: dict[str, str | None]) -> Iterator[Finding]:

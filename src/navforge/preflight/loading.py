@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from navforge.features.dataset import FeatureDataset
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.inputs.workers import begin, worker_context
 from navforge.preflight.memory import LoaderCost
@@ -25,7 +26,7 @@ RATE_S = 4.0
 """Time spent on measuring how fast one worker reads."""
 
 
-def read_batch(dataset: SceneDataset, scenes: int) -> Batch:
+def read_batch(dataset: SceneDataset | FeatureDataset, scenes: int) -> Batch:
     """The first scenes as one batch, read in this process.
 
     Raises:
@@ -39,7 +40,12 @@ def read_batch(dataset: SceneDataset, scenes: int) -> Batch:
 
 
 def measure_loader(
-    dataset: SceneDataset, *, batch_size: int, extra_bytes: int, seconds: float = RATE_S, workers: int = WORKERS
+    dataset: SceneDataset | FeatureDataset,
+    *,
+    batch_size: int,
+    extra_bytes: int,
+    seconds: float = RATE_S,
+    workers: int = WORKERS,
 ) -> LoaderCost:
     """Start workers, let each make some batches, and read what they and this process hold.
 
@@ -96,7 +102,7 @@ def nbytes(value: Any) -> int:
     return sum(nbytes(entry) for entry in value) if isinstance(value, list | tuple) else 0
 
 
-def _rate(dataset: SceneDataset, seconds: float) -> tuple[float, int]:
+def _rate(dataset: SceneDataset | FeatureDataset, seconds: float) -> tuple[float, int]:
     """Examples per second of one process, collated, with one thread as workers have; and bytes of one example."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

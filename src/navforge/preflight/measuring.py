@@ -10,15 +10,20 @@ from typing import Any
 
 import psutil
 import torch
+from lightning.fabric import seed_everything
 
+from navforge.core.errors import NavforgeError
 from navforge.data.scenes import read_scenes
 from navforge.data.splits import Split
+from navforge.features.dataset import FeatureDataset
+from navforge.features.store import FeatureStore
 from navforge.inputs.dataset import SceneDataset
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
 from navforge.models.planner import Planner
 from navforge.preflight.contract import SLOW_S, check_planner
-from navforge.preflight.finding import REFUSED, ok, warning
+from navforge.preflight.files import FEATURES
+from navforge.preflight.finding import REFUSED, ok, refused_by, warning
 from navforge.preflight.loading import measure_loader, read_batch
 from navforge.preflight.request import EVALUATED, EVALUATION, LOADING, SCENES, STEP, Request
 from navforge.preflight.stepping import count_bytes, measure_checkpoint, measure_steps
@@ -46,10 +51,18 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     vocabulary = None
     if config.planner.head.needs_vocabulary and config.vocabulary is not None:
         vocabulary = Vocabulary.load(config.vocabulary)
-    dataset = _dataset(config, part, vocabulary)
+    features = None if config.features is None else FeatureStore.open(config.features)
+    dataset = _dataset(config, part, vocabulary, features)
     batch = read_batch(dataset, max(2, min(request.batch_sizes[-1], SCENES)))
     send("begin", "planner")
+    seed_everything(config.train.seed, verbose=False)
     planner = config.planner.build(vocabulary)
+    if features is not None:
+        try:
+            features.require_trunk(planner)
+        except NavforgeError as error:
+            send("finding", refused_by(FEATURES, error, "encode the splits with this planner's encoder"))
+            return
     send("step", _cost(config, planner))
     if request.count:
         send("bound", count_bytes(planner, batch, config.train))
@@ -62,7 +75,11 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     send("begin", "planner")
     first = read_scenes(part, config.data, next(iter(part.logs)))[:1]
     began = time.monotonic()
-    findings = list(check_planner(planner, batch, read_inputs(first, config.planner, config.data)))
+    if features is None:
+        inputs = read_inputs(first, config.planner, config.data)
+    else:
+        inputs = features.inputs([scene.token for scene in first], config.planner)
+    findings = list(check_planner(planner, batch, inputs))
     for finding in findings:
         send("finding", finding)
     if any(finding.level == REFUSED for finding in findings):
@@ -70,7 +87,7 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     slow = time.monotonic() - began > SLOW_S
     if request.evaluate:
         send("begin", EVALUATION)
-        _evaluate(planner, config, part, 1 if slow else EVALUATED, send)
+        _evaluate(planner, config, part, 1 if slow else EVALUATED, features, send)
     with contextlib.suppress(OSError):  # whether the run folder can be written is a check of its own
         send("checkpoint", measure_checkpoint(planner, config.out))
     send("begin", STEP)
@@ -95,17 +112,23 @@ def part_of(split: Split, scenes: int) -> Split:
     return replace(split, logs=logs)
 
 
-def _dataset(config: RunConfig, part: Split, vocabulary: Vocabulary | None) -> SceneDataset:
+def _dataset(
+    config: RunConfig, part: Split, vocabulary: Vocabulary | None, features: FeatureStore | None
+) -> SceneDataset | FeatureDataset:
     teacher = None
     if config.planner.head.teacher_columns and config.teacher is not None and vocabulary is not None:
         teacher = TeacherStore.open(config.teacher, vocabulary)
     store = None if config.store is None else InputStore.open(config.store)
-    return dataset_of(part, config.planner, config.data, config.train, teacher=teacher, store=store)
+    return dataset_of(part, config.planner, config.data, config.train, teacher=teacher, store=store, features=features)
 
 
-def _evaluate(planner: Planner, config: RunConfig, part: Split, count: int, send: Send) -> None:
+def _evaluate(
+    planner: Planner, config: RunConfig, part: Split, count: int, features: FeatureStore | None, send: Send
+) -> None:
     protocol = config.planner.head.teacher_protocol or PROTOCOL
-    scores = smoke_evaluation(planner, part, config.data, config.cache, protocol=protocol, count=count)
+    scores = smoke_evaluation(
+        planner, part, config.data, config.cache, protocol=protocol, count=count, features=features
+    )
     mean = sum(scores.values()) / len(scores)
     send(
         "finding",
@@ -115,7 +138,7 @@ def _evaluate(planner: Planner, config: RunConfig, part: Split, count: int, send
 
 def _kept_bytes(config: RunConfig, batch: Batch, scenes: int) -> int:
     """Decoded inputs of scenes that were not read here and that a rank would hold."""
-    if not config.train.keep_inputs or config.store is not None:
+    if not config.train.keep_inputs or config.store is not None or config.features is not None:
         return 0
     inputs = batch["inputs"].values()
     return scenes * sum(tensor[0].nbytes for tensor in inputs)

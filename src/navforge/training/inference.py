@@ -12,13 +12,19 @@ from navforge.core.errors import NavforgeError
 from navforge.core.parallel import available_cpus
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
+from navforge.features.store import FeatureStore
 from navforge.inputs.read import read_inputs
 from navforge.models.contract import Inputs
 from navforge.models.planner import Planner
 
 
 def plan_scenes(
-    planner: Planner, scenes: Sequence[Scene], data: DataConfig, *, batch_size: int = 32
+    planner: Planner,
+    scenes: Sequence[Scene],
+    data: DataConfig,
+    *,
+    batch_size: int = 32,
+    features: FeatureStore | None = None,
 ) -> tuple[NDArray[np.float64], float]:
     """Plans of scenes, on whatever device the planner is; the next batch is read while this one is planned.
 
@@ -32,7 +38,7 @@ def plan_scenes(
     device = next(iter(planner.state_dict().values())).device
     plans = []
     interval_s = 0.0
-    for batch, inputs in batches(planner, scenes, data, batch_size):
+    for batch, inputs in batches(planner, scenes, data, batch_size, features):
         output = planner.plan({name: value.to(device) for name, value in inputs.items()})
         interval_s = output.interval_s
         poses = output.trajectories.double().cpu().numpy()
@@ -46,13 +52,22 @@ def plan_scenes(
 
 
 def batches(
-    planner: Planner, scenes: Sequence[Scene], data: DataConfig, batch_size: int
+    planner: Planner,
+    scenes: Sequence[Scene],
+    data: DataConfig,
+    batch_size: int,
+    features: FeatureStore | None = None,
 ) -> Iterator[tuple[Sequence[Scene], Inputs]]:
-    """Scenes in batches with their inputs; the next batches are read while one is worked on.
+    """Scenes in batches with their inputs, of a feature store if there is one; the next are read while one is used.
 
     Raises:
         DataError: a sensor file is missing or damaged.
     """
+    if features is not None:
+        for start in range(0, len(scenes), batch_size):
+            batch = scenes[start : start + batch_size]
+            yield batch, features.inputs([scene.token for scene in batch], planner.config)
+        return
     parts = [scenes[start : start + batch_size] for start in range(0, len(scenes), batch_size)]
     with ThreadPoolExecutor(max_workers=min(available_cpus(), 8)) as pool:
 

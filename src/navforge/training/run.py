@@ -161,6 +161,8 @@ class _Setup:
         fabric = fabric_of(config.train, self.rank_info)
         seed_everything(config.train.seed, verbose=False)
         planner = config.planner.build(material.vocabulary, pretrained=self.resumed is None)
+        if material.features is not None and self.resumed is None:  # else its weights are those of the checkpoint
+            material.features.require_trunk(planner)
         about = checkpoints.contents(planner_to_dict(config.planner), self.about)
         smoke = self._smoke(fabric)
         if self.resumed is None and self.ranks.share(smoke.due(UNTRAINED)):
@@ -169,7 +171,15 @@ class _Setup:
         sets = [
             None
             if split is None
-            else dataset_of(split, config.planner, config.data, config.train, teacher=teacher, store=material.store)
+            else dataset_of(
+                split,
+                config.planner,
+                config.data,
+                config.train,
+                teacher=teacher,
+                store=material.store,
+                features=material.features,
+            )
             for split, teacher in (
                 (material.train_split, material.train_teacher),
                 (material.val_split, material.val_teacher),
@@ -205,6 +215,7 @@ class _Setup:
             self.folder.path,
             self.material.train_split,
             self.config.data,
+            self.material.features,
             self.config.cache,
             self.config.planner.head.teacher_protocol or PROTOCOL,
             self.config.train.smoke_scenes,

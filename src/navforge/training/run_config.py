@@ -33,6 +33,9 @@ class RunConfig:
     nodes: int = key(1, "machines to train on", low=1)
     devices: int = key(1, "ranks per machine, each with a GPU where there are any", low=1)
     store: Path | None = key(None, "input store of the splits (navforge pack); none: decode sensor files")
+    features: Path | None = key(
+        None, "feature store of the splits (navforge encode), for planners with a frozen encoder; none: encode images"
+    )
     allow_missing: bool = key(False, "go on when scenes of a split are not on disk")
     planner: PlannerConfig = key(help="the planner")
     train: TrainConfig = key(TrainConfig)

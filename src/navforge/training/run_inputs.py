@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from navforge.core import config as configs
 from navforge.core import provenance
+from navforge.core.config import differences
 from navforge.core.errors import ConfigError, DataError
 from navforge.data.splits import Split, load_split
+from navforge.features.store import FeatureStore
 from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import Checkpoint
@@ -46,6 +49,7 @@ class RunInputs:
     train_teacher: TeacherStore | None
     val_teacher: TeacherStore | None
     store: InputStore | None
+    features: FeatureStore | None
     fingerprints: dict[str, str | None]
 
 
@@ -70,6 +74,7 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
             "validation scores would be meaningless"
         )
     teachers = _teachers(config, vocabulary, train_split, val_split, cache)
+    features = open_features(config, [split for split in splits if split is not None])
     fingerprints = {
         "vocabulary": vocabulary.fingerprint if vocabulary else None,
         "cache": cache,
@@ -77,9 +82,34 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
         "val_split": val_split.hash if val_split else None,
         "teacher": teachers[0].fingerprint if teachers[0] else None,
         "val_teacher": teachers[1].fingerprint if teachers[1] else None,
+        "features": features.fingerprint if features else None,
     }
     store = None if config.store is None else InputStore.open(config.store)
-    return RunInputs(vocabulary, train_split, val_split, *teachers, store, fingerprints)
+    return RunInputs(vocabulary, train_split, val_split, *teachers, store, features, fingerprints)
+
+
+def open_features(config: RunConfig, splits: Sequence[Split]) -> FeatureStore | None:
+    """The feature store of a run, if it has one, checked to hold what the planner takes from it.
+
+    Raises:
+        ConfigError: images are to be augmented, or an input store is given too, or the encoder learns.
+        DataError: it is not complete, or was made otherwise.
+    """
+    if config.features is None:
+        return None
+    if config.store is not None:
+        raise ConfigError("store: with features= no image is read; drop one of the two")
+    augment = config.train.augment
+    strengths = {name: getattr(augment, name) for name in ("brightness", "contrast", "saturation", "noise")}
+    if changing := [f"train.augment.{name}={value}" for name, value in strengths.items() if value]:
+        raise ConfigError(
+            f"features: {config.features} holds tokens of images as they are, and {', '.join(changing)} changes images "
+            "in every step; set it to 0, or leave features= out"
+        )
+    store = FeatureStore.open(config.features)
+    for split in splits:
+        store.require(config.planner, split.tokens)
+    return store
 
 
 def facts(config: RunConfig, material: RunInputs, world_size: int) -> dict[str, Any]:
@@ -155,10 +185,3 @@ def _vocabulary(config: RunConfig) -> Vocabulary | None:
     if config.vocabulary is None:
         raise ConfigError(f"vocabulary: {config.agent} chooses from one; give vocabulary=FILE.npy (navforge vocab)")
     return Vocabulary.load(config.vocabulary)
-
-
-def differences(old: Any, new: Any, name: str) -> list[str]:
-    """Dotted keys that differ, with both values."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [d for k in {**old, **new} for d in differences(old.get(k), new.get(k), f"{name}.{k}")]
-    return [] if old == new else [f"{name} ({old} -> {new})"]

@@ -21,6 +21,7 @@ from navforge.core.screen import say
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
+from navforge.features.store import FeatureStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.loading import load_planner
 from navforge.models.planner import Planner
@@ -41,6 +42,8 @@ class Smoke:
     folder: Path
     split: Split
     data: DataConfig
+    features: FeatureStore | None
+    """What takes the place of images, if anything does."""
     cache: Path
     protocol: str
     count: int
@@ -71,6 +74,7 @@ class Smoke:
             self.cache,
             protocol=self.protocol,
             count=self.count,
+            features=self.features,
             consequence=begun,
         )
         write_json(self.folder / FILE, {**self._passed(), stage: {"protocol": self.protocol, "scores": scores}})
@@ -94,6 +98,7 @@ def smoke_evaluation(
     *,
     protocol: str,
     count: int,
+    features: FeatureStore | None = None,
     consequence: str = "so nothing was trained",
 ) -> dict[str, float]:
     """Score by scene token of the first scene of up to `count` logs.
@@ -112,7 +117,7 @@ def smoke_evaluation(
     scores = {}
     token = ""
     try:
-        for scene, plan, interval_s in _plans(planner, scenes, data):
+        for scene, plan, interval_s in _plans(planner, scenes, data, features):
             token = scene.token
             result = score_plans(found.load(token), plan[None], interval_s, (protocol,))[protocol]
             scores[token] = float(result.score[0])
@@ -134,17 +139,19 @@ class _SceneError(Exception):
         self.error = error
 
 
-def _plans(planner: Planner, scenes: Sequence[Scene], data: DataConfig) -> list[tuple[Scene, np.ndarray, float]]:
+def _plans(
+    planner: Planner, scenes: Sequence[Scene], data: DataConfig, features: FeatureStore | None
+) -> list[tuple[Scene, np.ndarray, float]]:
     """Plan of each scene; where the batch fails, the scene that does is found by planning one at a time."""
     was_training = planner.training
     planner.eval()
     try:
-        poses, interval_s = plan_scenes(planner, scenes, data)
+        poses, interval_s = plan_scenes(planner, scenes, data, features=features)
         return [(scene, plan, interval_s) for scene, plan in zip(scenes, poses, strict=True)]
     except Exception as error:
         for scene in scenes:
             try:
-                plan_scenes(planner, [scene], data)
+                plan_scenes(planner, [scene], data, features=features)
             except Exception as alone:  # found: named and raised
                 raise _SceneError(scene.token, alone) from alone
         raise _SceneError(scenes[0].token, error) from error

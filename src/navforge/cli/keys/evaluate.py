@@ -35,6 +35,9 @@ class Config:
         choices=TRAFFIC,
     )
     blank_camera: bool = key(False, "show a planner black images: what does it get from its cameras?")
+    features: Path | None = key(
+        None, "feature store of the split (navforge encode), for planners with a frozen encoder; none: encode images"
+    )
     metrics: tuple[str, ...] = key(
         (),
         f"more columns of {METRICS}: classes (package.module:Class) or names of installed packages",
@@ -49,7 +52,7 @@ class Config:
     def __post_init__(self) -> None:
         """Raise ConfigError for an unknown protocol or agent, or traffic the protocol does not have."""
         check_traffic(self.traffic, map(protocol, parse_protocols(self.protocol)))
-        agents.check_name(self.agent, self.checkpoint, blank_camera=self.blank_camera)
+        agents.check_name(self.agent, self.checkpoint, blank_camera=self.blank_camera, features=self.features)
         if self.metrics:
             from navforge.evaluation.further_metrics import load_metrics  # noqa: PLC0415 (compiles)
 

@@ -15,6 +15,8 @@ from torch.utils.data import DataLoader, Sampler
 from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
+from navforge.features.dataset import FeatureDataset
+from navforge.features.store import FeatureStore
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.inputs.store import InputStore
@@ -37,8 +39,11 @@ def dataset_of(
     *,
     teacher: TeacherStore | None,
     store: InputStore | None,
-) -> SceneDataset:
+    features: FeatureStore | None = None,
+) -> SceneDataset | FeatureDataset:
     """Examples of a split; where corrupt samples are tolerated, inputs are not all read in advance."""
+    if features is not None:
+        return FeatureDataset(split, planner, features, teacher=teacher)
     keep = config.keep_inputs and config.tolerate_corrupt == 0
     return SceneDataset(split, planner, data, teacher=teacher, keep_inputs=keep, store=store)
 
@@ -58,14 +63,16 @@ def plan_of(size: int, config: LoopConfig, world_size: int) -> EpochPlan:
 
 
 def train_loader(
-    dataset: SceneDataset, plan: EpochPlan, config: LoopConfig, ranks: Ranks
+    dataset: SceneDataset | FeatureDataset, plan: EpochPlan, config: LoopConfig, ranks: Ranks
 ) -> tuple[DataLoader[Any], EpochBatches]:
     """Loader of this rank and its order, which is told where each epoch begins."""
     order = EpochBatches(plan, seed=config.seed, rank=ranks.rank)
     return _loader(dataset, order, config), order
 
 
-def val_loader(dataset: SceneDataset, config: LoopConfig, ranks: Ranks) -> tuple[DataLoader[Any], SharedBatches]:
+def val_loader(
+    dataset: SceneDataset | FeatureDataset, config: LoopConfig, ranks: Ranks
+) -> tuple[DataLoader[Any], SharedBatches]:
     """Loader of this rank's share of a validation, and the order that says how many of its batches count."""
     assert config.batch_size is not None
     order = SharedBatches(len(dataset), batch_size=config.batch_size, world_size=ranks.world_size, rank=ranks.rank)
@@ -109,7 +116,7 @@ def _told_of_workers(error: Exception, batches: Iterator[Any]) -> Exception:
     return told
 
 
-def _loader(dataset: SceneDataset, order: Sampler[list[int]], config: LoopConfig) -> DataLoader[Any]:
+def _loader(dataset: SceneDataset | FeatureDataset, order: Sampler[list[int]], config: LoopConfig) -> DataLoader[Any]:
     # Workers end with their pass: those of training and of validation never hold memory at the same time.
     workers = 0 if dataset.in_memory else config.loader_workers or 0
     return DataLoader(

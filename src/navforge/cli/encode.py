@@ -1,0 +1,61 @@
+"""`navforge encode`: the tokens of a planner's frozen encoder on a split, computed once into a store."""
+
+from __future__ import annotations
+
+import shutil
+
+from navforge.agents.planner import pick_device
+from navforge.cli.keys.encode import Config
+from navforge.cli.notices import tell, warn
+from navforge.core import provenance
+from navforge.core.errors import DataError
+from navforge.core.products import FEATURES, claim
+from navforge.core.screen import say
+from navforge.core.sizes import write_size
+from navforge.data.splits import load_split
+from navforge.features.encode import Plan, plan
+from navforge.inputs.store import InputStore
+
+
+def run(config: Config) -> None:
+    """Write or finish the store and say what it holds."""
+    names = [config.split] if config.val_split is None else [config.split, config.val_split]
+    splits = [
+        load_split(name, config.data, allow_missing=config.allow_missing, workers=config.workers) for name in names
+    ]
+    for split in splits:
+        warn(split)
+    device = "cpu" if config.device == "auto" and config.executor != "local" else pick_device(config.device)
+    with claim(config.out, FEATURES):
+        planned = plan(
+            splits,
+            config.planner,
+            config.data,
+            config.out,
+            dtype=config.dtype,
+            batch_size=config.batch_size,
+            device=device,
+            seed=config.seed,
+            store=None if config.store is None else InputStore.open(config.store),
+        )
+        _require_room(planned, config)
+        report = planned.build(config.pick_executor(), config.workers)
+        if report.complete:
+            provenance.record(config.out, config, name="encode", classes=config.planner.classes)
+    tell(report)
+
+
+def _require_room(planned: Plan, config: Config) -> None:
+    """Say how large the store will be; raise DataError if the disk has no room for what is missing of it."""
+    there = sum(piece.path.stat().st_size for piece in planned.pieces if piece.path.exists())
+    free = shutil.disk_usage(config.out).free
+    length, width = planned.shape
+    size = (
+        f"{config.out}: {planned.split['scenes']} scenes with {length} tokens of width {width} in {config.dtype} take "
+        f"{write_size(planned.bytes)}; the disk has {write_size(free)} free"
+    )
+    if planned.bytes - there > free:
+        raise DataError(
+            f"{size}; give an out= on another disk, a dtype= of two bytes, or an encoder that pools its tokens"
+        )
+    say(size, flush=True)

@@ -1,0 +1,62 @@
+"""A planner with a frozen trunk and stores of its tokens on a tiny town."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lightning.fabric import seed_everything
+
+from navforge.data.paths import DataConfig
+from navforge.data.splits import Split, load_split
+from navforge.features.encode import plan
+from navforge.features.store import FeatureStore
+from navforge.models.heads.configs import MlpHeadConfig
+from navforge.models.planner import Planner
+from navforge.models.planner_config import PlannerConfig
+from tests.conftest import town_data
+
+from .parts import PatchConfig
+
+BATCH = 4
+"""Scenes that the trunk takes at once, here and in training: see `equal to encoding on the fly`."""
+
+
+@pytest.fixture(scope="session")
+def data(tiny_town: Path) -> DataConfig:
+    return town_data(tiny_town)
+
+
+@pytest.fixture(scope="session")
+def split(data: DataConfig) -> Split:
+    return load_split("train", data, workers=1)
+
+
+@pytest.fixture(scope="session")
+def val_split(data: DataConfig) -> Split:
+    return load_split("val", data, workers=1)
+
+
+def patches(**keys: object) -> PlannerConfig:
+    return PlannerConfig(name="patches", encoder=PatchConfig(**keys), head=MlpHeadConfig(hidden=16, layers=1))  # type: ignore[arg-type]
+
+
+def seeded(**keys: object) -> Planner:
+    """The planner with the weights that training begins with."""
+    seed_everything(0, verbose=False)
+    return patches(**keys).build()
+
+
+def encoded(
+    splits: list[Split], data: DataConfig, out: Path, planner: PlannerConfig | None = None, dtype: str = "float32"
+) -> FeatureStore:
+    """The store of some splits."""
+    report = plan(splits, planner or patches(), data, out, dtype=dtype, batch_size=BATCH).build(workers=1)
+    assert report.complete, report.failures
+    return FeatureStore.open(out)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, split: Split, val_split: Split, data: DataConfig) -> FeatureStore:
+    """Tokens of both splits in float32; do not write into it."""
+    return encoded([split, val_split], data, tmp_path_factory.mktemp("features") / "store")
