@@ -39,6 +39,14 @@ def test_a_node_that_is_too_small_names_the_workers_that_fit() -> None:
     assert (at_most.level, one_more.level) == (OK, REFUSED)
 
 
+@pytest.mark.parametrize(("share", "level"), [(0.899, OK), (0.901, REFUSED)])
+def test_a_tenth_of_the_memory_is_kept_free(share: float, level: str) -> None:
+    needed = node_bytes(COST, PLAN)
+    (host,) = check_memory(COST, PLAN, round(needed / share), "free memory")
+    (shared,) = check_shared_memory(COST, PLAN, round(in_flight_bytes(COST, PLAN) / share))
+    assert (host.level, shared.level) == (level, level)
+
+
 def test_when_no_number_of_workers_helps_the_remedy_is_another() -> None:
     (found,) = check_memory(COST, PLAN, 10 * GIB, "free memory")
     assert found.level == REFUSED and "loader_workers" not in found.remedy and "devices=" in found.remedy
