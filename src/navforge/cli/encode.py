@@ -29,7 +29,7 @@ def run(config: Config) -> None:
     with claim(config.out, FEATURES):
         planned = plan(
             splits,
-            config.planner,
+            config.planner.resolved(),
             config.data,
             config.out,
             dtype=config.dtype,

@@ -44,6 +44,7 @@ VERBS = {
     "train": "train a planner (agent=NAME) into a run folder; resumes",
     "rank": "one rank of a launched run; batch scripts and train call it",
     "import-checkpoint": "a published checkpoint (TransFuser, LTF, Hydra-MDP) as one of navforge's",
+    "export": "a checkpoint with the frozen weights of its encoder, which training leaves in their own file",
     "tune": "search the inference weights of a trained Hydra-MDP on a validation split; resumes",
     "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",
     "jobs": "every run under a folder, live: state, place in the queue, speed, memory, time left",

@@ -52,9 +52,9 @@ def run(config: Config) -> int:
 
 
 def run_config(config: Config) -> RunConfig:
-    """The part of the keys that describes the run; its folder as an absolute path."""
+    """The part of the keys that describes the run; its folder as an absolute path, the encoder's files here."""
     values: dict[str, Any] = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
-    return RunConfig(**{**values, "out": config.out.absolute()})
+    return RunConfig(**{**values, "out": config.out.absolute(), "planner": config.planner.resolved()})
 
 
 def profile_of(config: Config) -> ClusterProfile | None:

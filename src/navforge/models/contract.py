@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from navforge.core.extensions import is_own, name_of
 from navforge.models.histogram import HistogramConfig
@@ -137,6 +137,26 @@ class EncoderConfig(PartConfig):
     def is_frozen(self) -> bool:
         """Whether it is a `TrunkEncoder` whose trunk never learns, so that its tokens can be computed once."""
         return False
+
+    @property
+    def outside_weights(self) -> int:
+        """Most numbers that checkpoints leave out because they lie in a file and never change; 0 for none.
+
+        Raises:
+            DataError: that file is not here.
+        """
+        return 0
+
+    def fetch(self) -> None:
+        """Bring the files it needs onto this machine, where they can be downloaded and are not here."""
+
+    def resolved(self) -> Self:
+        """The same with all that its files decide written into it, so that another file is noticed."""
+        return self
+
+    def with_weights(self, weights: str | None) -> Self:
+        """The same with its file elsewhere; with None it needs no file, and all its weights come from a checkpoint."""
+        return self
 
     @abstractmethod
     def build(self, *, pretrained: bool = True) -> Encoder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.core.screen import say
 from navforge.models.checkpoints import Checkpoint, read_checkpoint
 from navforge.models.planner import VOCABULARY_KEY, Planner
-from navforge.models.planner_config import planner_from_dict
+from navforge.models.planner_config import PlannerConfig, planner_from_dict
 from navforge.models.size_limit import parameters_at_most
 from navforge.vocabulary.vocabulary import Vocabulary
 
@@ -30,11 +31,19 @@ _UNFIT = (
 """What building a network raises of a config that no network was trained with."""
 
 
-def load_planner(checkpoint: Path | str | Checkpoint, device: str | torch.device = "cpu") -> Planner:
+def load_planner(
+    checkpoint: Path | str | Checkpoint, device: str | torch.device = "cpu", *, weights: str | None = None
+) -> Planner:
     """The trained planner of a checkpoint, in `eval()` mode.
 
-    Nothing but the checkpoint is needed: it holds config, weights and vocabulary. Encoders and heads of other packages
-    it names only: they are imported, and if their code is not that of the training, a warning says so.
+    The checkpoint holds config, vocabulary and all weights but frozen ones that came from a file: these are read from
+    there, and only if they are the same. Encoders and heads of other packages it names only: they are imported, and if
+    their code is not that of the training, a warning says so.
+
+    Args:
+        checkpoint: file, or what was read of it.
+        device: to put the planner on.
+        weights: where the file of frozen weights lies, if not where the checkpoint says.
 
     Raises:
         DataError: not a navforge checkpoint, damaged, holding anything but plain values and tensors, weights that do
@@ -54,10 +63,13 @@ def load_planner(checkpoint: Path | str | Checkpoint, device: str | torch.device
             f"navforge: warning: {found.path} was trained with other code of {', '.join(changed)}; plans may differ",
             file=sys.stderr,
         )
+    if weights is not None:
+        config = replace(config, encoder=config.encoder.with_weights(weights))
+    outside = _outside(found, config)
     try:
-        with parameters_at_most(sum(tensor.numel() for tensor in found.state.values())):
-            planner = config.build(_vocabulary(found), pretrained=False)
-        planner.load_state_dict(found.state, strict=True)
+        with parameters_at_most(outside + sum(tensor.numel() for tensor in found.state.values())):
+            planner = config.build(_vocabulary(found), pretrained=outside > 0)
+        planner.load_learned(found.state)
     except _UNFIT as error:
         trace = extensions.users_traceback(error, *(c.__module__ for c in config.classes if not extensions.is_own(c)))
         raise DataError(
@@ -65,6 +77,17 @@ def load_planner(checkpoint: Path | str | Checkpoint, device: str | torch.device
             + (f"\n{trace}" if trace else "")
         ) from error
     return planner.eval().to(device)
+
+
+def _outside(found: Checkpoint, config: PlannerConfig) -> int:
+    try:
+        return config.encoder.outside_weights
+    except DataError as error:
+        raise DataError(
+            f"{found.path} holds what {config.name} learned; the frozen weights of its encoder are in a file of their "
+            f"own, which is not here: {error}; or, where they are, navforge export checkpoint={found.path} "
+            "weights=PATH out=FILE.ckpt writes a checkpoint that holds them"
+        ) from error
 
 
 def _extensions(found: Checkpoint) -> dict[str, dict[str, Any]]:

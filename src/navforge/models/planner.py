@@ -58,6 +58,23 @@ class Planner(nn.Module):
         history = inputs["status_history"] if self.config.status_frames > 1 else None
         return self.head(HeadInput(features.tokens, inputs["status"], features.bev, history))
 
+    def outside_names(self) -> set[str]:
+        """Names in its state that checkpoints leave out: they never change and lie in the encoder's file."""
+        return (
+            {f"encoder.{name}" for name in self.encoder.frozen_names()}
+            if self.config.encoder.outside_weights
+            else set()
+        )
+
+    def learned_state(self) -> dict[str, Tensor]:
+        """What a checkpoint holds of its state."""
+        outside = self.outside_names()
+        return {name: value for name, value in self.state_dict().items() if name not in outside}
+
+    def load_learned(self, state: dict[str, Tensor]) -> None:
+        """Inverse of `learned_state`; raises RuntimeError for a name that is missing or unknown."""
+        load_all_but(self, state, self.outside_names())
+
     def loss(self, output: HeadOutput, targets: Targets) -> dict[str, Tensor]:
         """The head's loss terms and `total`."""
         return self.head.loss(output, targets)
@@ -67,6 +84,13 @@ class Planner(nn.Module):
         """Plans for a batch of inputs. The planner must be in `eval()` mode."""
         assert not self.training, "call eval() before planning"
         return self.head.plan(self(inputs))
+
+
+def load_all_but(module: nn.Module, state: dict[str, Tensor], outside: set[str]) -> None:
+    """Load a state strictly that may lack `outside`; raises RuntimeError naming what else is missing or unknown."""
+    missing, unknown = module.load_state_dict(state, strict=False)
+    if wrong := [*(set(missing) - outside), *unknown]:
+        raise RuntimeError(f"{len(wrong)} names are missing or unknown, {min(wrong)} for one")
 
 
 PartT = TypeVar("PartT")

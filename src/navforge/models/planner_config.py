@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from navforge.core import config as configs
@@ -55,6 +55,15 @@ class PlannerConfig:
     def classes(self) -> tuple[type, type]:
         """Of encoder and head: whose code plans, for the provenance of results."""
         return type(self.encoder), type(self.head)
+
+    def resolved(self) -> PlannerConfig:
+        """The same, with its files here and all that they decide written into it."""
+        self.encoder.fetch()
+        return replace(self, encoder=self.encoder.resolved())
+
+    def standing_alone(self) -> PlannerConfig:
+        """The same for a checkpoint that holds every weight."""
+        return replace(self, encoder=self.encoder.with_weights(None))
 
     @property
     def stated_vocabulary_size(self) -> int | None:

@@ -107,7 +107,7 @@ def measure_checkpoint(planner: Planner, folder: Path) -> float:
     """
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     moments = [p.detach() for p in planner.parameters() if p.requires_grad]
-    values = {"state_dict": planner.state_dict(), "moments": [[m.clone() for m in moments] for _ in range(MOMENTS)]}
+    values = {"state_dict": planner.learned_state(), "moments": [[m.clone() for m in moments] for _ in range(MOMENTS)]}
     with tempfile.TemporaryDirectory(dir=nearest, prefix=".navforge-preflight-") as scratch:
         durations = []
         for _ in range(CHECKPOINTS):

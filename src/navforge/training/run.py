@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from navforge.runs.signals import StopSignals
 from navforge.runs.status import Attempt, append_line, read_attempts
 from navforge.training import run_inputs as materials
 from navforge.training.environment import describe_environment
+from navforge.training.frozen import FrozenState
 from navforge.training.loop.checkpointing import CheckpointManager
 from navforge.training.loop.loaders import dataset_of, plan_of, train_loader, val_loader
 from navforge.training.loop.loggers import Loggers, make_loggers, require_loggers
@@ -70,6 +71,7 @@ def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
             f"{config.nodes} nodes x {config.devices} ranks cannot train in one process; start them with "
             "navforge train, or give nodes=1 devices=1"
         )
+    config = replace(config, planner=config.planner.resolved())
     folder = RunFolder(config.out)
     attempt = max([0, *(start.attempt + 1 for start in read_attempts(folder.attempts))])
     rank_info = alone()
@@ -124,7 +126,9 @@ def execute(
         if found is not None:
             trainer.restore(found)
             found = None  # the optimiser has it now
+        frozen = FrozenState(trainer.parts.module.planner)  # type: ignore[arg-type]
         trainer.run()
+        frozen.require_unchanged()
         outcome = "success"
     finally:
         loggers.close(outcome)
@@ -155,12 +159,17 @@ class _Setup:
             return "train/loss", "min"
         return ("val/score", "max") if self.config.planner.head.teacher_columns else ("val/loss", "min")
 
+    @property
+    def _from_files(self) -> bool:
+        """Whether the encoder's file is read: at the start, and where checkpoints leave out what lies in it."""
+        return self.resumed is None or self.config.planner.encoder.outside_weights > 0
+
     def trainer(self, beat: Heartbeat, signals: StopSignals, loggers: Loggers) -> Trainer:
         """Planner, data and all else, fresh; the untrained planner has been tried out."""
         config, material = self.config, self.material
         fabric = fabric_of(config.train, self.rank_info)
         seed_everything(config.train.seed, verbose=False)
-        planner = config.planner.build(material.vocabulary, pretrained=self.resumed is None)
+        planner = config.planner.build(material.vocabulary, pretrained=self._from_files)
         if material.features is not None and self.resumed is None:  # else its weights are those of the checkpoint
             material.features.require_trunk(planner)
         about = checkpoints.contents(planner_to_dict(config.planner), self.about)
@@ -198,6 +207,7 @@ class _Setup:
             ranks=self.ranks,
             config=config.train,
             module=module,
+            outside={f"{checkpoints.PREFIX}{name}" for name in planner.outside_names()},
             stepper=Stepper(fabric, wrapped, optimiser, schedule, config.train, self.ranks),
             train=train_loader(sets[0], plan, config.train, self.ranks),
             val=None if sets[1] is None else val_loader(sets[1], config.train, self.ranks),
@@ -225,7 +235,7 @@ class _Setup:
     def _try_out(self, smoke: Smoke, planner: Planner, about: dict[str, Any]) -> None:
         """Through a checkpoint file, which is removed: a run whose planner cannot be evaluated leaves none behind."""
         path = self.folder.checkpoints / TRIAL
-        state = {f"{checkpoints.PREFIX}{name}": value for name, value in planner.state_dict().items()}
+        state = {f"{checkpoints.PREFIX}{name}": value for name, value in planner.learned_state().items()}
         try:
             write_values(path, {"state_dict": state, checkpoints.KEY: about})
             smoke.run(UNTRAINED, path)

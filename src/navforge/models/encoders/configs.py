@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.models.contract import EncoderConfig
+from navforge.models.encoders.weight_files import download, find_weights
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import ANTIALIASED, BILINEAR, CAMERAS, FRONT, PanoramaConfig
 
@@ -195,6 +197,36 @@ class VisionConfig(EncoderConfig):
     def is_frozen(self) -> bool:
         """Whether nothing of the network learns."""
         return self.tune == "frozen"
+
+    @property
+    def outside_weights(self) -> int:
+        """Numbers of the weights file, of which what never changes is not in checkpoints."""
+        if self.weights is None or self.tune == "full":
+            return 0
+        return find_weights(self.weights).size  # a byte or more each
+
+    def fetch(self) -> None:
+        """Download weights that are named by the Hub's name, once."""
+        if self.weights is not None:
+            download(self.weights)
+
+    def resolved(self) -> VisionConfig:
+        """With the fingerprint of the weights, the architecture that a folder states, and the path made absolute."""
+        if self.weights is None:
+            return self
+        held = find_weights(self.weights)
+        there = Path(self.weights).expanduser()
+        told: dict[str, Any] = {"fingerprint": self.fingerprint or held.fingerprint}
+        if there.exists():
+            told["weights"] = str(there.absolute())
+        if held.is_folder:
+            architecture = held.architecture()
+            told |= {"network": architecture["model_type"], "architecture": json.dumps(architecture, sort_keys=True)}
+        return replace(self, **told)
+
+    def with_weights(self, weights: str | None) -> VisionConfig:
+        """The file elsewhere, or none."""
+        return replace(self, weights=weights, fingerprint=None if weights is None else self.fingerprint)
 
     def build(self, *, pretrained: bool = True) -> VisionEncoder:
         """The encoder, its network loaded from `weights` where given."""

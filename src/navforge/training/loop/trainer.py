@@ -62,6 +62,8 @@ class Parts:
     config: LoopConfig
     module: nn.Module
     """The `PlannerModule` as it is saved."""
+    outside: set[str]
+    """Names in its state that checkpoints leave out."""
     stepper: Stepper
     train: tuple[DataLoader[Any], EpochBatches]
     val: tuple[DataLoader[Any], SharedBatches] | None
@@ -113,7 +115,7 @@ class Trainer:
         """Go on from a checkpoint; called by all ranks with the same values."""
         parts, state = self.parts, values["training"]
         weights = values["state_dict"]
-        load_whole_state(parts.module, parts.stepper.optimiser, weights, values["optimiser"])
+        load_whole_state(parts.module, parts.stepper.optimiser, weights, values["optimiser"], parts.outside)
         parts.stepper.schedule.load_state_dict(values["schedule"])
         parts.stepper.fabric.strategy.precision.load_state_dict(values["scaler"])
         parts.stepper.skipped = state["skipped"]
@@ -153,7 +155,7 @@ class Trainer:
         weights, optimiser = whole_state(parts.module, parts.stepper.optimiser)
         sums = all_sums(self.meter, self.ranks)
         values = {
-            "state_dict": weights,
+            "state_dict": {name: value for name, value in weights.items() if name not in parts.outside},
             "optimiser": optimiser,
             "schedule": parts.stepper.schedule.state_dict(),
             "scaler": parts.stepper.fabric.strategy.precision.state_dict(),

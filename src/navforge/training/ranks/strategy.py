@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from navforge.core.errors import ConfigError
+from navforge.models.planner import load_all_but
 from navforge.training.config import LoopConfig
 from navforge.training.ranks.rank_info import RankInfo
 
@@ -155,14 +157,19 @@ def whole_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[di
 
 
 def load_whole_state(
-    module: nn.Module, optimiser: torch.optim.Optimizer, weights: dict[str, Tensor], state: dict[str, Any]
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    weights: dict[str, Tensor],
+    state: dict[str, Any],
+    outside: set[str],
 ) -> None:
-    """Inverse of `whole_state`, given the whole on every rank."""
+    """Inverse of `whole_state`, given the whole on every rank; weights may lack `outside`."""
     if isinstance(module, FSDPModule):
-        dcp.set_model_state_dict(module, dict(weights), options=WHOLE)  # it changes the dict it is given
+        options = replace(WHOLE, strict=not outside)
+        dcp.set_model_state_dict(module, dict(weights), options=options)  # it changes the dict it is given
         dcp.set_optimizer_state_dict(module, optimiser, dict(state), options=WHOLE)
     else:
-        module.load_state_dict(weights, strict=True)
+        load_all_but(module, weights, outside)
         optimiser.load_state_dict(state)
 
 
