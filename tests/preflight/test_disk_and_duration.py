@@ -15,7 +15,7 @@ GIB = 1 << 30
 
 
 def test_checkpoints_against_free_space(tmp_path: Path) -> None:
-    size = checkpoint_bytes(parameters=100_000_000, buffer_bytes=1000)
+    size = checkpoint_bytes(state_bytes=400_001_000, trainable=100_000_000)
     assert size == 12 * 100_000_000 + 1000
     (fits,) = check_disk(size, 1, 10 * GIB, tmp_path)
     (full,) = check_disk(size, 1, 4 * GIB, tmp_path)

@@ -62,7 +62,7 @@ def test_beyond_the_last_size_the_range_is_from_no_growth_to_proportion() -> Non
 
 
 SAMPLE = StepSample(batch_size=10, peak_bytes=1 << 30, seconds=2.0, low_s=1.0, high_s=3.0, busy=True, share=0.5)
-COST = StepCost(device="CPU", on_gpu=False, samples=(SAMPLE,), parameters=1, buffer_bytes=0)
+COST = StepCost(device="CPU", on_gpu=False, samples=(SAMPLE,), weight_bytes=4, state_bytes=4, trainable=1)
 
 
 def test_a_busy_machine_is_named() -> None:
@@ -113,3 +113,12 @@ def test_the_checkpoint_that_is_written_to_measure_is_as_large_as_a_run_s(tmp_pa
     learned = sum(p.nbytes for p in planner.parameters())
     assert all(3 * learned < size < 3 * learned + 20_000 for size in written) and written
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rank_whose_step_was_not_measured_holds_its_weights(make_config: Callable[..., RunConfig]) -> None:
+    loader = LoaderCost(rank_bytes=1000, worker_bytes=0, example_bytes=1, examples_per_s=1e9)
+    cost = replace(COST, samples=(), weight_bytes=2400, trainable=50)
+    context = PreflightContext(
+        config=make_config(batch_size=2), machine=this_machine(), loader=loader, step=cost, scenes=9
+    )
+    assert context.host_plan(batch_size=2, workers=0).step_bytes == 2400 + 3 * 4 * 50

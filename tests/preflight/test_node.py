@@ -34,8 +34,9 @@ STEP = StepCost(
     device="CPU",
     on_gpu=False,
     samples=(StepSample(batch_size=1, peak_bytes=1 << 28, seconds=0.1),),
-    parameters=1000,
-    buffer_bytes=0,
+    weight_bytes=4000,
+    state_bytes=4000,
+    trainable=1000,
     bound=(1e6, 2e6),
 )
 

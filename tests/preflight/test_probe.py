@@ -16,7 +16,7 @@ from navforge.preflight.finding import OK, REFUSED, WARNING, refused
 from navforge.preflight.probe import finding_of, interpret, probe
 from navforge.preflight.steps import StepCost, StepSample
 
-STEP = StepCost(device="CPU", on_gpu=False, samples=(), parameters=1, buffer_bytes=0)
+STEP = StepCost(device="CPU", on_gpu=False, samples=(), weight_bytes=4, state_bytes=4, trainable=1)
 ONE = StepSample(batch_size=8, peak_bytes=1 << 30, seconds=1.0)
 UNTIL_STEP = [("begin", "step"), ("step", STEP), ("size", 8), ("sample", ONE), ("size", 32)]
 

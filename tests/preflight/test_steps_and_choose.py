@@ -24,7 +24,9 @@ from navforge.training.config import TrainConfig
 from navforge.training.run_config import RunConfig
 
 SAMPLES = tuple(StepSample(batch_size=b, peak_bytes=(4 + b) * GIB, seconds=0.1 + 0.05 * b) for b in (2, 4, 8))
-ON_GPU = StepCost(device="NVIDIA L40S", on_gpu=True, samples=SAMPLES, parameters=10**8, buffer_bytes=0)
+ON_GPU = StepCost(
+    device="NVIDIA L40S", on_gpu=True, samples=SAMPLES, weight_bytes=4 * 10**8, state_bytes=4 * 10**8, trainable=10**8
+)
 COUNTED = replace(ON_GPU, device="CPU", on_gpu=False, bound=(2.0 * GIB, 0.5 * GIB))
 LOADER = LoaderCost(rank_bytes=2 * GIB, worker_bytes=GIB, example_bytes=1 << 20, examples_per_s=40.0)
 NODE = Machine(

@@ -115,7 +115,7 @@ def _gpu_memory(context: PreflightContext) -> Iterable[Finding]:
 @_check("disk", "checkpoints above the free disk space", on_node=True)
 def _disk(context: PreflightContext) -> Iterable[Finding]:
     if context.step is not None and context.free_bytes is not None:
-        size = disk.checkpoint_bytes(context.step.parameters, context.step.buffer_bytes)
+        size = disk.checkpoint_bytes(context.step.state_bytes, context.step.trainable)
         yield from disk.check_disk(size, context.config.train.keep_best, context.free_bytes, context.config.out)
 
 

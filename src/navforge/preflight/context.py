@@ -10,7 +10,7 @@ from navforge.preflight.estimate import Estimate
 from navforge.preflight.machine import Machine
 from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost
 from navforge.preflight.partition import Request
-from navforge.preflight.steps import CUDA_HOST_BYTES, StepCost
+from navforge.preflight.steps import CUDA_HOST_BYTES, MOMENTS, StepCost
 from navforge.training.run_config import RunConfig
 
 
@@ -125,6 +125,8 @@ class PreflightContext:
     def _step_bytes(self, batch_size: int) -> int:
         if self.on_gpu:
             return self.step.host_bytes if self.step is not None and self.step.on_gpu else CUDA_HOST_BYTES
-        if self.step is None or self.step.on_gpu or not self.step.samples:
+        if self.step is None or self.step.on_gpu:
             return 0
+        if not self.step.samples:  # at least the weights, and gradients and moments of what learns
+            return self.step.weight_bytes + 4 * (1 + MOMENTS) * self.step.trainable
         return int(self.step.bytes_at(batch_size))

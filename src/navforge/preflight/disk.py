@@ -9,17 +9,16 @@ from pathlib import Path
 
 from navforge.core.sizes import write_size
 from navforge.preflight.finding import Finding, ok, refused
+from navforge.preflight.steps import MOMENTS
 
 DISK, WRITABLE = "disk", "run_folder"
-FLOATS_PER_PARAMETER = 3
-"""A checkpoint holds the weight and AdamW's two moments, float32 each."""
 LOGS_BYTES = 1 << 28
 """Allowance for logs, curves and the code snapshot."""
 
 
-def checkpoint_bytes(parameters: int, buffer_bytes: int) -> int:
-    """Size of one checkpoint of a planner."""
-    return 4 * FLOATS_PER_PARAMETER * parameters + buffer_bytes
+def checkpoint_bytes(state_bytes: int, trainable: int) -> int:
+    """Size of one checkpoint of a planner: the weights that it holds, and the moments of all that learns."""
+    return state_bytes + 4 * MOMENTS * trainable
 
 
 def check_disk(checkpoint: int, keep_best: int, free: int, folder: Path) -> Iterator[Finding]:

@@ -151,8 +151,9 @@ def _cost(config: RunConfig, planner: Planner) -> StepCost:
         device=torch.cuda.get_device_name(0) if on_gpu else "CPU",
         on_gpu=on_gpu,
         samples=(),
-        parameters=sum(p.numel() for p in planner.parameters()),
-        buffer_bytes=sum(b.nbytes for b in planner.buffers()),
+        weight_bytes=sum(tensor.nbytes for tensor in planner.state_dict().values()),
+        state_bytes=sum(tensor.nbytes for tensor in planner.learned_state().values()),
+        trainable=sum(p.numel() for p in planner.parameters() if p.requires_grad),
     )
 
 

@@ -21,7 +21,7 @@ from navforge.models.checkpoints import write_values
 from navforge.models.planner import Planner
 from navforge.preflight.contract import cut
 from navforge.preflight.estimate import Repeats, between
-from navforge.preflight.steps import StepSample, line
+from navforge.preflight.steps import MOMENTS, StepSample, line
 from navforge.training.config import TrainConfig
 from navforge.training.loop.module import Batch, PlannerModule, optimiser_of, schedule_of
 from navforge.training.loop.stepper import Stepper
@@ -31,8 +31,6 @@ from navforge.training.ranks.strategy import fabric_of, wrap
 
 COUNTED = (8, 16)
 """Batch sizes at which kept tensors are counted."""
-MOMENTS = 2
-"""AdamW's."""
 CHECKPOINTS = 2
 """Checkpoints that are written to measure how long that takes."""
 REPEATS = 5

@@ -10,6 +10,8 @@ from navforge.preflight.estimate import Estimate, between
 from navforge.preflight.finding import Finding, ok, refused, warning
 
 GPU_MEMORY = "gpu_memory"
+MOMENTS = 2
+"""AdamW's, float32 each."""
 GPU_MARGIN = 0.92
 """Share of a GPU's memory a step may be planned to take; fragmentation and NCCL take some per cent."""
 BOUND_MARGIN = 0.7
@@ -51,8 +53,12 @@ class StepCost:
     on_gpu: bool
     samples: tuple[StepSample, ...]
     """By growing batch size."""
-    parameters: int
-    buffer_bytes: int
+    weight_bytes: int
+    """Of parameters and buffers."""
+    state_bytes: int
+    """Of those that a checkpoint holds: a frozen encoder stays in its file."""
+    trainable: int
+    """Numbers that learn, each with AdamW's two moments."""
     failed_at: int | None = None
     """Batch size at which memory ran out."""
     bound: tuple[float, float] | None = None
