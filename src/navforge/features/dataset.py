@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from navforge.data.splits import Split
@@ -18,6 +19,9 @@ from navforge.inputs.stored import AGENT_LABELS
 from navforge.models.contract import AGENTS
 from navforge.models.planner_config import PlannerConfig
 from navforge.teacher.store import SCORE, TeacherStore
+
+_HELD_BYTES = 1 << 10
+"""Rows up to which a tensor is held in memory: 100 MiB for 100,000 scenes at most."""
 
 
 class FeatureDataset(Dataset[Example]):
@@ -39,6 +43,7 @@ class FeatureDataset(Dataset[Example]):
         self.inputs = input_names(planner)
         targets = InputSpec.of(planner).targets
         self.targets = (*targets, *(AGENT_LABELS,) * (AGENTS in targets))
+        self._held: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -54,9 +59,9 @@ class FeatureDataset(Dataset[Example]):
         return Batch(
             {
                 "token": tokens,
-                "inputs": {name: self.store.gather(name, rows) for name in self.inputs},
+                "inputs": {name: self._gather(name, places, rows) for name in self.inputs},
                 "teacher": self._teacher(tokens),
-                **{name: self.store.gather(name, rows) for name in self.targets},
+                **{name: self._gather(name, places, rows) for name in self.targets},
                 "corrupt": corrupt,
             }
         )
@@ -73,7 +78,15 @@ class FeatureDataset(Dataset[Example]):
             return np.concatenate([part for part, _ in parts]), [one for _, errors in parts for one in errors]
         return places, []
 
-    def _teacher(self, tokens: Sequence[str]) -> dict[str, torch.Tensor]:
+    def _gather(self, name: str, places: NDArray[np.intp], rows: NDArray[np.intp]) -> Tensor:
+        """(B, ...) rows of a tensor; what is small is read once, on first use, and checked as ever."""
+        if name not in self._held:
+            if self.store.row_bytes(name) > _HELD_BYTES:
+                return self.store.gather(name, rows)
+            self._held[name] = self.store.gather(name, self.rows)
+        return self._held[name][torch.from_numpy(places)]
+
+    def _teacher(self, tokens: Sequence[str]) -> dict[str, Tensor]:
         if self.teacher is None:
             return {}
         rows = [self.teacher.row(token, self.columns) for token in tokens]

@@ -144,8 +144,11 @@ class FeatureStore:
         self._shard_of = np.repeat(np.arange(len(counts)), counts)
         self._row_of = np.concatenate([np.arange(count) for count in counts])
         self._shards: dict[int, Shard] = {}
+        self._mapped: dict[str, dict[int, NDArray[np.uint8]]] = {}
+        """Rows of tensors, by tensor and shard."""
         self._checked: dict[str, NDArray[np.bool_]] = {}
-        self._mapped = 0
+        self._read = 0
+        """Bytes mapped since the maps were let go."""
 
     @classmethod
     def open(cls, path: Path | str) -> FeatureStore:
@@ -241,6 +244,10 @@ class FeatureStore:
                 "same navforge encode again"
             )
 
+    def row_bytes(self, name: str) -> int:
+        """Bytes of a scene in a tensor."""
+        return self._shard(0).columns[name].bytes
+
     def rows(self, tokens: Sequence[str]) -> NDArray[np.intp]:
         """(T,) row of each scene.
 
@@ -272,13 +279,16 @@ class FeatureStore:
 
     def gather(self, name: str, rows: NDArray[np.intp]) -> Tensor:
         """(R, ...) rows of a tensor, copied from the memory map; raises DataError where a shard cannot be opened."""
-        shards, places = self._shard_of[rows].tolist(), self._row_of[rows].tolist()
+        shards = self._shard_of[rows].tolist()
+        sources = self._mapped.setdefault(name, {})
+        for shard in set(shards).difference(sources):
+            sources[shard] = self._shard(shard).rows[name]
         column = self._shard(shards[0]).columns[name]
         batch = torch.empty((len(rows), *column.shape), dtype=column.dtype)
         target = batch.view(len(rows), -1).view(torch.uint8).numpy()
-        for place, (shard, row) in enumerate(zip(shards, places, strict=True)):
-            target[place] = self._shard(shard).rows[name][row]
-        self._let_go(len(rows) * (column.bytes + _AROUND))
+        for place, (shard, row) in enumerate(zip(shards, self._row_of[rows].tolist(), strict=True)):
+            target[place] = sources[shard][row]
+        self._let_go(len(rows) * (target.shape[1] + _AROUND))
         return batch
 
     def require_whole(self, rows: NDArray[np.intp], names: Sequence[str]) -> None:
@@ -288,7 +298,9 @@ class FeatureStore:
             CorruptSample: the first that has changed, or whose shard is missing or damaged.
         """
         for name in names:
-            checked = self._checked.setdefault(name, np.zeros(len(self), np.bool_))
+            if name not in self._checked:
+                self._checked[name] = np.zeros(len(self), np.bool_)
+            checked = self._checked[name]
             for place in rows[~checked[rows]].tolist():
                 token, shard = self._tokens[place].item().decode(), int(self._shard_of[place])
                 file = shard_path(self.path, self.logs[shard])
@@ -323,9 +335,9 @@ class FeatureStore:
         return self._shards[number]
 
     def _let_go(self, mapped: int) -> None:
-        self._mapped += mapped
-        if self._mapped > _MAPPED:
-            self._mapped = 0
+        self._read += mapped
+        if self._read > _MAPPED:
+            self._read = 0
             for shard in self._shards.values():
                 shard.let_go()
 
