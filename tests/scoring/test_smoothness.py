@@ -9,6 +9,7 @@ import pytest
 
 from navforge.geometry.columns import State
 from navforge.geometry.vehicle import EGO_LENGTH_M, EGO_WIDTH_M, REAR_AXLE_TO_CENTER_M, WHEEL_BASE_M
+from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.clearance import clearance
 from navforge.scoring.smoothness import comfort_share, motion
 from tests.scoring.scenes import Sketch, Thing
@@ -115,3 +116,23 @@ def test_clearance_is_of_the_same_time() -> None:
     assert clearance(straight(5.0), gone.objects_v2) == pytest.approx([18.0 - (5.0 + front)])
     assert clearance(straight(5.0), Sketch(things=[Thing(x=15.0, y=0.5)]).scene().objects_v2) == pytest.approx([0.0])
     assert np.isnan(clearance(straight(5.0), Sketch().scene().objects_v2)).all()
+
+
+@pytest.mark.parametrize("distance", [10.0, 19.9, 20.1, 300.0])
+def test_clearance_is_the_same_whether_tracks_are_computed_already(distance: float) -> None:
+    """What tracks that are computed when first read leave out is farther than what they give."""
+    things = [Thing(x=REAR_AXLE_TO_CENTER_M, y=distance + EGO_WIDTH_M / 2 + 1.0, width=2.0), Thing(x=-400.0, y=0.0)]
+    whole = Sketch(things=things).scene().objects_v2
+    asked = []
+
+    def make(bounds: np.ndarray | None) -> ObjectTracks:
+        asked.append(bounds)
+        if bounds is None:
+            return whole
+        x, y = whole.pose[:, 0, 0], whole.pose[:, 0, 1] - 1.0
+        rows = (x > bounds[0]) & (x < bounds[2]) & (y > bounds[1]) & (y < bounds[3])
+        return ObjectTracks(**{name: value[rows] for name, value in vars(whole).items()})
+
+    assert clearance(straight(0.0), ObjectTracks.deferred(make)) == pytest.approx([distance])
+    assert clearance(straight(0.0), whole) == pytest.approx([distance])
+    assert any(bounds is None for bounds in asked) == (distance > 20)

@@ -258,7 +258,7 @@ def _score_log(item: _LogItem) -> _LogScores:
             frames += [_rows(scene, name, of_protocol, extended, item.rules) for name, of_protocol in scores.items()]
             if item.rules.measure and states is not None:
                 values = measure_plans(scene, poses, item.interval_s, states, item.rules.traffic)
-                metrics.append(_metrics(scene, values))
+                metrics.append({"token": scene.token, **{name: value.item() for name, value in values.items()}})
             last = (i, states) if states is not None else None
         except Exception as error:  # the scene boundary: recorded with its token, refused by the caller
             cause = f"{type(error).__name__}: {error}"
@@ -266,17 +266,16 @@ def _score_log(item: _LogItem) -> _LogScores:
     columns = schema(item.rules.protocols)
     return _LogScores(
         frame=pl.concat(frames) if frames else pl.DataFrame(schema=columns),
-        metrics=pl.concat(metrics) if metrics else None,
+        metrics=_metrics(metrics, item.log_name) if metrics else None,
         failures=tuple(failures),
     )
 
 
-def _metrics(scene: CachedScene, values: dict[str, NDArray[np.float64]]) -> pl.DataFrame:
-    """Rows of the metrics of one scene."""
-    count = len(next(iter(values.values())))
-    index = np.arange(count, dtype=np.int32)
-    keys = {"token": [scene.token] * count, "index": index, "log_name": [scene.log_name] * count}
-    return pl.DataFrame({**keys, **values}).fill_nan(None)
+def _metrics(rows: list[dict[str, Any]], log_name: str) -> pl.DataFrame:
+    """Metrics of the scenes of one log, one plan each; null where one does not apply."""
+    index = pl.lit(0, pl.Int32).alias("index")
+    values = pl.DataFrame(rows, infer_schema_length=None).fill_nan(None)
+    return values.select("token", index, pl.lit(log_name).alias("log_name"), pl.exclude("token"))
 
 
 def _rows(
