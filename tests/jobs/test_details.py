@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 from rich.console import Console
 
 from navforge.cli.main import main
+from navforge.core.files import write_json
 from navforge.jobs.checkpoints import position, saved_states
 from navforge.jobs.curves import read_columns
 from navforge.jobs.details import page
@@ -23,6 +25,8 @@ from navforge.jobs.view import read_run
 from navforge.models.checkpoints import KEY, write_values
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Attempt
+from navforge.runs.training_record import KEY as TRAINING
+from navforge.runs.training_record import TrainingRecord
 from tests.jobs.made import NOW, beat, failure, make_run
 
 
@@ -85,6 +89,31 @@ def test_curves_are_drawn_from_first_to_last(folder: RunFolder) -> None:
     assert lines["samples/s"].split()[-2:] == ["10", "20"]
     assert lines["val/score by epoch"].split()[-2:] == ["0.5", "0.75"]
     assert not any(name.startswith("GPU GB of") for name in lines), "all zero: there is no GPU"
+
+
+def test_a_finished_run_says_what_training_came_to(folder: RunFolder) -> None:
+    done = TrainingRecord(
+        seconds=7200.0,
+        gpu_hours=16.0,
+        samples=96_000,
+        train_loss=0.25,
+        val_loss=0.375,
+        train_score=0.9,
+        val_score=0.8,
+        epochs_to_90=2,
+        epochs_to_95=5,
+    )
+    write_json(folder.finished, {TRAINING: asdict(done)})
+    found = text(folder, State(name="finished"))
+    for part in (
+        "2 h 00 min, 16 GPU hours, 96000 samples seen",
+        "loss 0.25 in training, 0.375 in validation, gap 0.125",
+        "score 0.9 in training, 0.8 in validation, gap 0.1",
+        "90 % after 2 epochs, 95 % after 5 epochs (of the best validation score)",
+    ):
+        assert part in found, part
+    write_json(folder.finished, {TRAINING: {"seconds": "x"}})
+    assert "finished.json is damaged" in text(folder, State(name="finished"), width=400)
 
 
 def test_the_page_fits_its_width(folder: RunFolder) -> None:

@@ -28,6 +28,7 @@ from navforge.models.loading import load_planner
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure, RankStatus
+from navforge.runs.training_record import read_training_record
 from navforge.training import run_inputs as material
 from navforge.training import smoke
 from navforge.training.config import AugmentConfig
@@ -63,6 +64,12 @@ def test_a_run_leaves_what_is_needed_to_use_and_to_trust_it(make_run: Make) -> N
     steps = read_curves(config.out / "steps.csv")
     assert [int(row["step"]) for row in steps] == list(range(1, 9)) and all(float(row["loss"]) > 0 for row in steps)
     assert json.loads((config.out / "finished.json").read_text())["steps"] == 8
+    done = read_training_record(RunFolder(config.out))
+    assert done is not None and done.samples == 8 * 3 and done.gpu_hours == 0
+    assert done.seconds == pytest.approx(sum(float(row["seconds"]) for row in rows))
+    last = rows[-1]
+    assert done.train_loss == float(last["train/loss"]) and done.val_score == float(last["val/score"])
+    assert done.train_score == float(last["train/score"]) <= float(last["train/oracle"])
     assert json.loads((config.out / "environment.json").read_text())["packages"]["torch"]
     assert json.loads((config.out / "facts.json").read_text())["fingerprints"]["cache"] == "cafe"
     assert status.read(RunFolder(config.out).status_file(0), RankStatus).phase == "finished"  # type: ignore[union-attr]

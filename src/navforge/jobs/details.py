@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -18,6 +18,7 @@ from navforge.jobs.table import COLOURS, per_node
 from navforge.jobs.units import age, clock, gigabytes, significant, sparkline
 from navforge.jobs.view import RunView
 from navforge.runs.status import RankStatus
+from navforge.runs.training_record import TrainingRecord
 from navforge.slurm import client as slurm
 
 SHOWN_RANKS = 64
@@ -83,6 +84,9 @@ def _facts(view: RunView, state: State, job: SlurmJob | None, now: float) -> Tab
         if lead.eta_s is not None:
             left = max(0.0, lead.eta_s - (now - lead.time))
             table.add_row("ends", f"in {age(left)}, {clock(now + left, now)}")
+    if view.training is not None:
+        for name, words in _training(view.training):
+            table.add_row(name, words)
     if lead is not None and lead.corrupt_samples:
         table.add_row("corrupt", f"{lead.corrupt_samples} scenes could not be read and were left out")
     for failure in view.failures[:3]:
@@ -93,6 +97,21 @@ def _facts(view: RunView, state: State, job: SlurmJob | None, now: float) -> Tab
     return table
 
 
+def _training(done: TrainingRecord) -> Iterator[tuple[str, str]]:
+    """What a finished training came to, in words."""
+    gpus = f", {significant(done.gpu_hours)} GPU hours" if done.gpu_hours else ""
+    yield "trained", f"{age(done.seconds)}{gpus}, {done.samples} samples seen"
+    if done.val_loss is not None and done.loss_gap is not None:
+        losses = f"loss {significant(done.train_loss)} in training, {significant(done.val_loss)} in validation"
+        yield "last epoch", f"{losses}, gap {significant(done.loss_gap)}"
+    if done.train_score is not None and done.val_score is not None and done.score_gap is not None:
+        scores = f"score {significant(done.train_score)} in training, {significant(done.val_score)} in validation"
+        yield "", f"{scores}, gap {significant(done.score_gap)}"
+    if done.epochs_to_90 is not None:
+        reached = f"90 % after {done.epochs_to_90} epochs, 95 % after {done.epochs_to_95} epochs"
+        yield "best score", f"{reached} (of the best validation score)"
+
+
 def _curves(view: RunView, width: int) -> Table | None:
     steps = read_columns(view.folder.steps)
     epochs = read_columns(view.folder.path / "epochs.csv")
@@ -101,7 +120,7 @@ def _curves(view: RunView, width: int) -> Table | None:
         ("loss by step", steps.get("loss", []), significant, None),
         *(
             (f"{name} by epoch", epochs[name], significant, None)
-            for name in ("val/loss", "val/score")
+            for name in ("train/loss", "val/loss", "train/score", "val/score")
             if name in epochs
         ),
         ("samples/s", history.get("samples_per_s", []), significant, 0.0),

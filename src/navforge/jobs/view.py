@@ -12,6 +12,7 @@ from navforge.runs.folder import RunFolder, RunRecord
 from navforge.runs.processes import parse_local_job
 from navforge.runs.requests import Request
 from navforge.runs.status import Attempt, Failure, RankStatus, RecordT, read, read_lines
+from navforge.runs.training_record import TrainingRecord, read_training_record
 
 SEARCH_DEPTH = 3
 """Levels of folders below the root in which runs are looked for."""
@@ -36,6 +37,8 @@ class RunView:
     requests: tuple[Request, ...]
     """What people asked of this start, oldest first."""
     finished: bool
+    training: TrainingRecord | None = None
+    """What the training came to, once it is finished."""
     damaged: tuple[str, ...] = ()
     """What could not be read, and why."""
 
@@ -110,9 +113,18 @@ def read_run(folder: RunFolder) -> RunView:
         exits=tuple(sorted(_lines(folder.exits, RankExit, damaged), key=lambda end: end.time)),
         requests=tuple(_lines(folder.requests, Request, damaged)),
         finished=folder.finished.is_file(),
+        training=_training(folder, damaged),
         damaged=tuple(damaged),
     )
     return last_start(view)
+
+
+def _training(folder: RunFolder, damaged: list[str]) -> TrainingRecord | None:
+    try:
+        return read_training_record(folder)
+    except DataError as error:
+        damaged.append(str(error))
+        return None
 
 
 def last_start(view: RunView) -> RunView:

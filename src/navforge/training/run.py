@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from navforge.runs.folder import BEST, LAST, RunFolder
 from navforge.runs.processes import local_job
 from navforge.runs.signals import StopSignals
 from navforge.runs.status import Attempt, append_line, read_attempts
+from navforge.runs.training_record import KEY
 from navforge.training import run_inputs as materials
 from navforge.training.environment import describe_environment
 from navforge.training.frozen import FrozenState
@@ -135,7 +136,9 @@ def execute(
     if ranks.first:
         best, mode = trainer.ranking[0], setup.monitor[0]
         finished = {"time": time.time(), "epochs": config.train.epochs, "steps": trainer.at.total}
-        write_json(folder.finished, {**finished, "best": {"epoch": best[1], mode: best[0]}})
+        write_json(
+            folder.finished, {**finished, "best": {"epoch": best[1], mode: best[0]}, KEY: asdict(trainer.record())}
+        )
     beat.tell(phase="finished", eta_s=0.0)
 
 

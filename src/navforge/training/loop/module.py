@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from navforge.models.contract import Targets
+from navforge.models.contract import HeadOutput, Targets
 from navforge.models.planner import Planner
 from navforge.teacher.store import SCORE
 from navforge.training.config import AugmentConfig, LoopConfig, TrainConfig
@@ -29,20 +29,23 @@ class PlannerModule(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of a batch.
 
-        In training: loss terms of the augmented batch, `total` being what is minimised. In evaluation: the loss terms
-        of the batch as it is and, where a teacher is, its `score` of the chosen entries beside the best any entry
-        reaches (`oracle`).
+        Loss terms of the batch, in training of the augmented batch, `total` being what is minimised. Where a teacher
+        is: its `score` of the chosen entries beside the best any entry reaches (`oracle`).
         """
-        if self.training:
-            return self.planner.loss(self.planner(augment(batch["inputs"], self.config)), targets_of(batch))
-        output = self.planner(batch["inputs"])
+        inputs = augment(batch["inputs"], self.config) if self.training else batch["inputs"]
+        output = self.planner(inputs)
         values = self.planner.loss(output, targets_of(batch))
-        plan = self.planner.head.plan(output)
-        if SCORE in batch["teacher"] and plan.chosen is not None:
-            scores = batch["teacher"][SCORE]
-            values["score"] = scores.gather(1, plan.chosen[:, None]).mean()
-            values["oracle"] = scores.max(dim=1).values.mean()
+        if SCORE in batch["teacher"]:
+            values |= self._scores(output, batch["teacher"][SCORE])
         return values
+
+    @torch.no_grad()
+    def _scores(self, output: HeadOutput, scores: Tensor) -> dict[str, Tensor]:
+        """Means of the teacher's scores (B, N): of chosen entries, of the best ones; none where none is chosen."""
+        chosen = self.planner.head.plan(output).chosen
+        if chosen is None:
+            return {}
+        return {"score": scores.gather(1, chosen[:, None]).mean(), "oracle": scores.max(dim=1).values.mean()}
 
 
 def optimiser_of(planner: Planner, config: TrainConfig) -> torch.optim.AdamW:

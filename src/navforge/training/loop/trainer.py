@@ -23,6 +23,7 @@ from navforge.core.screen import say
 from navforge.models import checkpoints
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import StopSignals
+from navforge.runs.training_record import TrainingRecord, training_record
 from navforge.training.config import LoopConfig
 from navforge.training.loop.checkpointing import CheckpointManager, Ranking, ranked
 from navforge.training.loop.curves import FILE, EpochCurve, StepCurve
@@ -148,6 +149,15 @@ class Trainer:
             self._end_epoch()
         if self.ranks.first:
             self.steps.close()
+
+    def record(self) -> TrainingRecord:
+        """What the whole run came to; on rank 0, once it has ended."""
+        on_gpu = self.parts.stepper.fabric.device.type == "cuda"
+        return training_record(
+            self.epochs.rows,
+            scenes_per_epoch=self.plan.steps * self.plan.scenes_per_step,
+            gpus=self.ranks.world_size if on_gpu else 0,
+        )
 
     def save(self) -> None:
         """Write a checkpoint; called by all ranks."""
