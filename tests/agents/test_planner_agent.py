@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,3 +118,17 @@ def test_the_checkpoint_must_hold_the_named_planner(tmp_path: Path) -> None:
     path = saved(tmp_path / "e.ckpt", "ego_mlp")
     with pytest.raises(ConfigError, match="holds planner ego_mlp, not hydra_mdp_tiny"):
         agents.build("hydra_mdp_tiny", path, data=DATA)
+
+
+def test_the_network_is_timed_without_reading(tmp_path: Path, looked: list[str]) -> None:
+    path = saved(tmp_path / "h.ckpt", "hydra_mdp_tiny")
+    agent = agents.build("hydra_mdp_tiny", path, data=DATA, device="cpu")
+    assert isinstance(agent, PlannerAgent) and agent.device == "cpu"
+    planned: list[Any] = []
+    agent.planner.register_forward_hook(lambda planner, args, output: planned.append(args[0]["panorama"]))
+    forward = agent.forward_of(SCENES[0])  # type: ignore[arg-type]
+    read = len(looked)
+    assert read and not planned
+    forward()
+    assert len(looked) == read, "inputs were read before"
+    assert len(planned) == 1 and len(planned[0]) == 1

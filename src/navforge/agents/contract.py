@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,16 @@ class Agent(ABC):
     """What tables and reports call it."""
     fingerprint: str | None = None
     """Fingerprint of the checkpoint behind the agent; None for agents without one."""
+
+    device: str = "cpu"
+    """Where it computes, `cpu` or `cuda`: whose memory counts when inference is measured."""
+
+    def forward_of(self, scene: Scene) -> Callable[[], object] | None:
+        """A call that plans for a scene whose inputs are on the device already, and waits until the device is done.
+
+        None for agents that do not tell reading and computing apart.
+        """
+        return None
 
     @property
     def classes(self) -> tuple[type, ...]:

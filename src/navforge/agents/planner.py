@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from navforge.features.store import FeatureStore
 from navforge.models.contract import Inputs
 from navforge.models.loading import load_planner
 from navforge.models.planner import Planner
-from navforge.training.inference import plan_scenes
+from navforge.training.inference import batches, plan_scenes
 
 CAMERA_INPUT = "panorama"
 
@@ -54,7 +54,8 @@ class PlannerAgent(Agent):
             ConfigError: it holds another planner, the device is not there, or there is no camera to blank.
         """
         self.fingerprint = None
-        self.planner = load_planner(checkpoint, pick_device(device))
+        self.device = pick_device(device)
+        self.planner = load_planner(checkpoint, self.device)
         held = self.planner.config
         require_name(held.name, name, checkpoint)
         if blank_camera:
@@ -79,6 +80,18 @@ class PlannerAgent(Agent):
     def plan(self, scenes: Sequence[Scene]) -> tuple[NDArray[np.float64], float]:
         """See `Agent.plan`."""
         return plan_scenes(self.planner, scenes, self._data, batch_size=self._batch_size, features=self._features)
+
+    def forward_of(self, scene: Scene) -> Callable[[], object]:
+        """See `Agent.forward_of`."""
+        _, read = next(batches(self.planner, [scene], self._data, 1, self._features))
+        inputs = {name: value.to(self.device) for name, value in read.items()}
+
+        def forward() -> None:
+            self.planner.plan(inputs)
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+
+        return forward
 
 
 def require_name(held: str, name: str, checkpoint: Path) -> None:

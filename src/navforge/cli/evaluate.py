@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+from itertools import chain, islice
+
 from navforge import agents
 from navforge.cli.keys.evaluate import FAILURES, METRICS, PLANS, RESULT, SCORES, Config
 from navforge.cli.notices import warn
@@ -9,11 +12,13 @@ from navforge.core import provenance
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import atomic_path, file_fingerprint, write_json
 from navforge.core.products import EVALUATION, claim
+from navforge.data.scenes import read_scenes
 from navforge.data.splits import Split, load_split
 from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.further_metrics import load_metrics, summarise
+from navforge.evaluation.latency import Latency, measure_latency, render_latency
 from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official
 from navforge.evaluation.score import open_cache
 from navforge.evaluation.tables import subscores
@@ -49,6 +54,7 @@ def execute(config: Config) -> Evaluation:
 def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Agent) -> Evaluation:
     _require_same(config, split, cache, agent)
     metrics = load_metrics(config.metrics)
+    latency = _latency(config, split, agent) if config.latency else None
     (config.out / FAILURES).unlink(missing_ok=True)
     try:
         found = evaluate_agent(
@@ -66,8 +72,15 @@ def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Ag
     except ScenesFailedError as failed:
         failed.write(config.out / FAILURES)
         raise
+    found = replace(found, latency=latency)
     publish(found, config, (*agent.classes, *map(type, metrics)))
     return found
+
+
+def _latency(config: Config, split: Split, agent: agents.Agent) -> Latency:
+    """Of the first scenes of the split."""
+    scenes = chain.from_iterable(read_scenes(split, config.data, log) for log in split.logs)
+    return measure_latency(agent, list(islice(scenes, config.latency_repeats)), config.latency_repeats)
 
 
 def _require_same(config: Config, split: Split, cache: MetricCache, agent: agents.Agent) -> None:
@@ -115,6 +128,8 @@ def publish(found: Evaluation, config: Config, classes: tuple[type, ...] = ()) -
         found.metrics.write_parquet(partial)
     result["files"][METRICS] = file_fingerprint(config.out / METRICS)
     result["metrics"] = summary.columns_to_json(summarise(found.metrics))
+    if found.latency is not None:
+        result["latency"] = asdict(found.latency)
     write_json(config.out / RESULT, result)
 
 
@@ -131,6 +146,8 @@ def _print(found: Evaluation, official: tuple[str, OfficialTable] | None) -> Non
             console.print(f"{name}: {cells.height} cells differ from the official table by more than 1e-4")
             for token, column, here, there in cells.head(20).rows():
                 console.print(f"  {token} {column}: {here} here, {there} official")
+    if found.latency is not None:
+        console.print(render_latency(found.latency), soft_wrap=True)
     heading = f"{found.table.meta.agent}: beside the score"
     console.print(summary.render_columns(summarise(found.metrics), heading))
 

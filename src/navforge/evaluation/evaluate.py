@@ -12,6 +12,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
 from navforge.evaluation.further_metrics import KEYS, FurtherMetric, measure
 from navforge.evaluation.inference import plan_split
+from navforge.evaluation.latency import Latency
 from navforge.evaluation.score import score_split
 from navforge.evaluation.tables import ScoreTable
 from navforge.evaluation.trajectories import Trajectories
@@ -27,6 +28,8 @@ class Evaluation:
     trajectories: Trajectories
     metrics: pl.DataFrame
     """Those of `plan_metrics`, and of other packages where asked for (rows as `ScoreTable.metrics`)."""
+    latency: Latency | None = None
+    """Of the agent, if it was measured."""
 
 
 def evaluate_agent(

@@ -42,6 +42,8 @@ class Config:
         (),
         f"more columns of {METRICS}: classes (package.module:Class) or names of installed packages",
     )
+    latency: bool = key(False, "measure time and memory of inference at batch 1, before the split is planned")
+    latency_repeats: int = key(50, "scenes whose time is taken for latency=true", low=10)
     official: Path | None = key(None, "result table (CSV) of the official devkit to print beside ours")
     data: DataConfig = key(DataConfig, "where logs and sensor files are")
     allow_missing: bool = key(False, "go on without scenes of the split that are not on disk; every result says so")
