@@ -27,6 +27,7 @@ from navforge.inputs.pack import pack
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
 from navforge.inputs.workers import worker_context
+from navforge.models.encoders.configs import VisionConfig
 from navforge.models.heads.configs import GruHeadConfig, MlpHeadConfig
 from navforge.models.panorama import PanoramaConfig
 from navforge.models.planner_config import PlannerConfig
@@ -50,6 +51,8 @@ def equal(one: Any, other: Any) -> None:
 
 def with_quality(planner: PlannerConfig, quality: int | None) -> PlannerConfig:
     assert planner.panorama is not None
+    if isinstance(planner.encoder, VisionConfig):
+        return replace(planner, encoder=replace(planner.encoder, quality=quality))
     return replace(planner, encoder=replace(planner.encoder, panorama=replace(planner.panorama, quality=quality)))
 
 

@@ -12,9 +12,10 @@ from navforge.cli.keys import train as verb
 from navforge.cli.main import main
 from navforge.core import config as configs
 from navforge.core.errors import ConfigError
-from navforge.models.encoders.configs import TimmCameraConfig
+from navforge.models.encoders.configs import TimmCameraConfig, VisionConfig
 from navforge.models.planner_config import planner_from_dict, planner_to_dict
 from navforge.training.recipes.catalog import RECIPES, Recipe, recipe
+from navforge.training.recipes.vision import VIT_TINY
 from navforge.vocabulary.vocabulary import Vocabulary
 
 REQUIRED = ["split=train", "out=o", "cache=c"]
@@ -27,6 +28,9 @@ def test_every_recipe_builds_and_plans(chosen: Recipe) -> None:
         small = replace(config.encoder.panorama, height=64, width=256)  # the grid is pooled to its own size
         network = config.encoder.network.replace("vit_large", "vit_small")
         config = replace(config, encoder=replace(config.encoder, panorama=small, network=network))
+    if isinstance(config.encoder, VisionConfig) and config.encoder.weights is not None:
+        tokens = config.encoder.tokens  # the weights are on the Hub
+        config = replace(config, encoder=replace(VIT_TINY, tokens=tokens))
     config = replace(config, name="any")  # whose vocabulary may be small
     vocabulary = Vocabulary(np.random.default_rng(0).normal(size=(64, 40, 3)).astype(np.float32))
     planner = config.build(vocabulary if config.head.needs_vocabulary else None).eval()

@@ -17,7 +17,8 @@ from navforge.models.perception import PerceptionConfig
 from navforge.scoring.protocols import protocol
 from navforge.teacher.packing import UNIT16
 from navforge.teacher.rows import layout
-from navforge.training.recipes.catalog import RECIPES, Recipe, recipe
+from navforge.training.recipes.catalog import Recipe, recipe
+from navforge.training.recipes.hydra import HYDRA_RECIPES
 from navforge.vocabulary.vocabulary import Vocabulary
 
 NC, DAC, EP = "no_at_fault_collisions", "drivable_area_compliance", "ego_progress"
@@ -189,7 +190,7 @@ def test_camera_only_names_have_their_network(name: str, network: str, size: tup
 
 
 @pytest.mark.parametrize(
-    "chosen", [r for r in RECIPES if "_v8192" in r.name or "_v16384" in r.name], ids=lambda r: r.name
+    "chosen", [r for r in HYDRA_RECIPES if "_v8192" in r.name or "_v16384" in r.name], ids=lambda r: r.name
 )
 def test_sizes_and_training_follow_the_specification(chosen: Recipe) -> None:
     name = chosen.name
