@@ -10,19 +10,25 @@ import numpy as np
 import pytest
 
 from navforge import agents
-from navforge.core.errors import ConfigError
+from navforge.cli import evaluate
+from navforge.cli.keys.evaluate import Config
+from navforge.core.config import merge
+from navforge.core.errors import ConfigError, DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import further_metrics
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.further_metrics import KEYS, FurtherMetric, load_metrics, summarise
-from navforge.evaluation.plan_metrics import PLAN_METRICS, human_errors, measure_plans
+from navforge.evaluation.oracle_gap import add_oracle_gap
+from navforge.evaluation.plan_metrics import ORACLE_GAP, PLAN_METRICS, human_errors, measure_plans
 from navforge.evaluation.score import open_cache, score_split
 from navforge.evaluation.tables import schema
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.store import MetricCache
 from navforge.simulation.plans import prepare_plans
 from navforge.simulation.rollout import drive
+from navforge.teacher.store import TeacherStore
+from navforge.vocabulary.vocabulary import Vocabulary
 from tests.scoring.scenes import Sketch, Thing, straight
 
 NAMES = [metric.name for metric in PLAN_METRICS]
@@ -165,5 +171,33 @@ def test_columns_are_documented_with_their_units() -> None:
         for line in text.splitlines()
         if (cells := [cell.strip() for cell in line.strip("|").split("|")]) and len(cells) == 3
     }
-    for metric in PLAN_METRICS:
+    for metric in (*PLAN_METRICS, ORACLE_GAP):
         assert rows[metric.name][1:] == [metric.unit, metric.meaning], metric.name
+
+
+def test_oracle_gap_is_nought_for_the_best_entry_and_its_score_short_for_others(
+    cache: MetricCache, data: DataConfig, town_files: dict[str, Path], evaluations: dict[str, Evaluation]
+) -> None:
+    vocabulary = Vocabulary.load(town_files["vocabulary"])
+    teacher = TeacherStore.open(town_files["teacher"], vocabulary)
+    metrics = evaluations["human"].metrics
+    scores = np.stack([teacher.row(token, ("score",))["score"] for token in metrics["token"]])
+    assert (scores.max(axis=1) - scores.min(axis=1)).max() > 0.1, "entries differ"
+
+    def gap(chosen: np.ndarray) -> np.ndarray:
+        plans = Trajectories.make(np.array(metrics["token"]), vocabulary.poses[chosen][:, None].astype(float), 0.1)
+        found = add_oracle_gap(metrics, plans, vocabulary, teacher)
+        assert found.columns == [*metrics.columns, "oracle_gap"] and found.height == metrics.height
+        return found["oracle_gap"].to_numpy()
+
+    assert (gap(scores.argmax(axis=1)) == 0).all()
+    assert gap(scores.argmin(axis=1)) == pytest.approx(scores.max(axis=1) - scores.min(axis=1))
+    with pytest.raises(DataError, match="is no entry of the planner's vocabulary"):
+        add_oracle_gap(metrics, evaluations["human"].trajectories, vocabulary, teacher)
+
+
+def test_oracle_gap_needs_a_vocabulary(tiny_town: Path, town_files: dict[str, Path], tmp_path: Path) -> None:
+    words = [f"cache={town_files['cache']}", f"data.logs={tiny_town / 'navsim_logs'}", f"out={tmp_path / 'out'}"]
+    config = merge(Config, ["agent=human", "split=train", f"teacher={town_files['teacher']}", *words])
+    with pytest.raises(ConfigError, match="agent human does not choose from a vocabulary"):
+        evaluate.execute(config)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from navforge.data.scenes import Scene
+    from navforge.vocabulary.vocabulary import Vocabulary
 
 
 INTERVAL_S = 0.5
@@ -31,6 +32,8 @@ class Agent(ABC):
     fingerprint: str | None = None
     """Fingerprint of the checkpoint behind the agent; None for agents without one."""
 
+    vocabulary: Vocabulary | None = None
+    """What its plans are entries of; None for an agent that makes plans of its own."""
     device: str = "cpu"
     """Where it computes, `cpu` or `cuda`: whose memory counts when inference is measured."""
 

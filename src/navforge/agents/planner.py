@@ -18,8 +18,9 @@ from navforge.data.scenes import Scene
 from navforge.features.store import FeatureStore
 from navforge.models.contract import Inputs
 from navforge.models.loading import load_planner
-from navforge.models.planner import Planner
+from navforge.models.planner import VOCABULARY_KEY, Planner
 from navforge.training.inference import batches, plan_scenes
+from navforge.vocabulary.vocabulary import Vocabulary
 
 CAMERA_INPUT = "panorama"
 
@@ -56,6 +57,8 @@ class PlannerAgent(Agent):
         self.fingerprint = None
         self.device = pick_device(device)
         self.planner = load_planner(checkpoint, self.device)
+        entries = self.planner.state_dict().get(VOCABULARY_KEY)
+        self.vocabulary = None if entries is None else Vocabulary(entries.cpu().numpy())
         held = self.planner.config
         require_name(held.name, name, checkpoint)
         if blank_camera:

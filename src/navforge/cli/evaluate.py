@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from itertools import chain, islice
+from pathlib import Path
 
 from navforge import agents
 from navforge.cli.keys.evaluate import FAILURES, METRICS, PLANS, RESULT, SCORES, Config
@@ -20,10 +21,12 @@ from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.further_metrics import load_metrics, summarise
 from navforge.evaluation.latency import Latency, measure_latency, render_latency
 from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official
+from navforge.evaluation.oracle_gap import add_oracle_gap
 from navforge.evaluation.score import open_cache
 from navforge.evaluation.tables import subscores
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.protocols import parse_protocols
+from navforge.teacher.store import SCORE, TeacherStore
 
 
 def run(config: Config) -> None:
@@ -54,6 +57,7 @@ def execute(config: Config) -> Evaluation:
 def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Agent) -> Evaluation:
     _require_same(config, split, cache, agent)
     metrics = load_metrics(config.metrics)
+    teacher = None if config.teacher is None else _teacher(config, config.teacher, agent, split)
     latency = _latency(config, split, agent) if config.latency else None
     (config.out / FAILURES).unlink(missing_ok=True)
     try:
@@ -73,8 +77,26 @@ def _evaluate(config: Config, split: Split, cache: MetricCache, agent: agents.Ag
         failed.write(config.out / FAILURES)
         raise
     found = replace(found, latency=latency)
+    if teacher is not None and agent.vocabulary is not None:
+        metrics_and_gap = add_oracle_gap(found.metrics, found.trajectories, agent.vocabulary, teacher)
+        found = replace(found, metrics=metrics_and_gap)
     publish(found, config, (*agent.classes, *map(type, metrics)))
     return found
+
+
+def _teacher(config: Config, path: Path, agent: agents.Agent, split: Split) -> TeacherStore:
+    """The teacher store of the agent's vocabulary, with scores of a protocol that is evaluated, of every scene."""
+    if agent.vocabulary is None:
+        raise ConfigError(f"teacher: agent {agent.name} does not choose from a vocabulary, so it has no oracle gap")
+    store = TeacherStore.open(path, agent.vocabulary)
+    protocols = parse_protocols(config.protocol)
+    if store.protocol not in protocols:
+        raise ConfigError(
+            f"teacher: {path} holds scores of {store.protocol}, the evaluation is of {', '.join(protocols)}; give the "
+            "store of one of them"
+        )
+    store.require(tokens=split.tokens, columns=(SCORE,), protocol=store.protocol, cache=None)
+    return store
 
 
 def _latency(config: Config, split: Split, agent: agents.Agent) -> Latency:

@@ -14,7 +14,7 @@ from navforge.core.errors import ConfigError
 from navforge.core.extensions import Group, name_of, users_traceback
 from navforge.core.failures import failure_of
 from navforge.evaluation.failures import ScenesFailedError
-from navforge.evaluation.plan_metrics import PLAN_METRICS
+from navforge.evaluation.plan_metrics import ORACLE_GAP, PLAN_METRICS
 from navforge.evaluation.summary import ColumnSummary, summarise_column
 from navforge.evaluation.tables import schema
 from navforge.evaluation.trajectories import Trajectories
@@ -58,7 +58,10 @@ def load_metrics(names: Sequence[str]) -> tuple[FurtherMetric, ...]:
         ConfigError: a class that is not there, cannot be used or made, or whose column has no name of its own.
     """
     metrics: list[FurtherMetric] = []
-    taken = {*schema(tuple(protocol.name for protocol in PROTOCOLS)), *(metric.name for metric in PLAN_METRICS)}
+    taken = {
+        *schema(tuple(protocol.name for protocol in PROTOCOLS)),
+        *(metric.name for metric in (*PLAN_METRICS, ORACLE_GAP)),
+    }
     for name in names:
         cls = GROUP.find(name)
         try:

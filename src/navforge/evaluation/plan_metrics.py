@@ -55,6 +55,13 @@ PLAN_METRICS = (
 )
 """Columns that `measure_plans` gives, in order."""
 
+ORACLE_GAP = PlanMetric(
+    "oracle_gap",
+    "",
+    "best teacher score of any entry minus that of the chosen one, without extended comfort; with `teacher=` only",
+)
+"""The column of `evaluation.oracle_gap`."""
+
 
 def measure_plans(
     scene: CachedScene, poses: Float, interval_s: float, states: Float, traffic: str = LOG_REPLAY

@@ -42,6 +42,9 @@ class Config:
         (),
         f"more columns of {METRICS}: classes (package.module:Class) or names of installed packages",
     )
+    teacher: Path | None = key(
+        None, "teacher store of the split (navforge teach), for the oracle gap of a planner with a vocabulary"
+    )
     latency: bool = key(False, "measure time and memory of inference at batch 1, before the split is planned")
     latency_repeats: int = key(50, "scenes whose time is taken for latency=true", low=10)
     official: Path | None = key(None, "result table (CSV) of the official devkit to print beside ours")
