@@ -66,7 +66,9 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(f"{token} {name}")
         return np.full((90, 160, 3), int(colour), np.uint8)
 
-    monkeypatch.setattr(inputs, "camera_path", lambda scene, name, data: Path(f"{scene.token} {scene.colour} {name}"))
+    monkeypatch.setattr(
+        inputs, "camera_path", lambda scene, name, data, frame=-1: Path(f"{scene.token} {scene.colour} {name}")
+    )
     monkeypatch.setattr(inputs, "read_camera", read)
     return seen
 

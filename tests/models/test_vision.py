@@ -336,3 +336,34 @@ def test_sizes_that_are_no_whole_patches_are_refused(tmp_path: Path) -> None:
     saved("ijepa", tmp_path)
     with pytest.raises(ConfigError, match=r"height: expected a multiple of 16 px, a patch of IJepaModel, got 100"):
         vision(tmp_path, height=100)
+
+
+def test_cameras_and_frames_are_encoded_one_by_one_and_told_apart(tmp_path: Path) -> None:
+    saved("ijepa", tmp_path)
+    encoder = vision(tmp_path, view="cameras", names=("CAM_L0", "CAM_F0"), frames=2, tokens="mean")
+    several = torch.stack([images(), images().flip(-1), images().flip(-2), images().flip(-1, -2)], dim=1)
+    tokens = encoder.trunk_tokens({"panorama": several})
+    single = vision(tmp_path, tokens="mean")
+    for view in range(4):
+        alone = single({"panorama": several[:, view]}).tokens[:, 0]
+        assert torch.allclose(tokens[:, view], alone, atol=1e-6)
+    assert encoder.view_embedding is not None and encoder.view_embedding.shape == (4, 48)
+    assert torch.equal(encoder.adapt(tokens).tokens, tokens + encoder.view_embedding)
+    assert {name for name, p in encoder.named_parameters() if p.requires_grad} == {"view_embedding"}
+
+
+@pytest.mark.parametrize("frames", (1, 2, 3, 4))
+def test_frames_are_a_clip_for_a_network_of_video(frames: int, tmp_path: Path) -> None:
+    """An odd clip is filled up with its oldest frame, as transformers fills up a single one."""
+    network = saved("vjepa2", tmp_path)
+    encoder = vision(tmp_path, view="cameras", names=("CAM_L0", "CAM_F0"), frames=frames)
+    generator = torch.Generator().manual_seed(1)
+    given = torch.rand(2, frames, 2, 3, NATIVE, NATIVE, generator=generator)
+    tokens = encoder.trunk_tokens({"panorama": given.flatten(1, 2)}).unflatten(1, (2, -1))
+    for camera in range(2):
+        clip = (given[:, :, camera] - encoder.mean) / encoder.std
+        clip = clip if frames != 3 else torch.cat([clip[:, :1], clip], dim=1)
+        with torch.no_grad():
+            expected = network(clip, skip_predictor=True).last_hidden_state
+        assert torch.allclose(tokens[:, camera], expected, atol=1e-5)
+    assert encoder.view_embedding is not None and len(encoder.view_embedding) == 2

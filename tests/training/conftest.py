@@ -71,7 +71,7 @@ class FakeCache:
 def fake_sensors(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Scenes of a split are fake ones, and their cameras show one grey, in files that loader workers can read."""
     monkeypatch.setattr(dataset, "scenes_of", lambda split, data: map(FakeScene, split.tokens))
-    monkeypatch.setattr(read, "camera_path", lambda scene, name, data: folder / f"{scene.token}.png")
+    monkeypatch.setattr(read, "camera_path", lambda scene, name, data, frame=-1: folder / f"{scene.token}.png")
     folder.mkdir(exist_ok=True)
     for token in [token for split in SPLITS.values() for token in split.tokens]:
         grey = np.full((36, 64, 3), round(FakeScene(token).speed * 20), np.uint8)

@@ -36,7 +36,7 @@ from navforge.inputs.targets import Surroundings, agents, bev_semantics, surroun
 from navforge.maps.map import read_map
 from navforge.models.contract import AGENTS, BEV_SEMANTICS, Inputs
 from navforge.models.histogram import histogram
-from navforge.models.panorama import stitch
+from navforge.models.panorama import views
 from navforge.models.planner_config import PlannerConfig
 
 _T = TypeVar("_T")
@@ -52,7 +52,7 @@ class Reference:
     human_poses: NDArray[np.float32] | None
     """(8, 3) the human's plan at 2 Hz, ego frame; None where no targets are wanted."""
     cameras: tuple[Path, ...]
-    """Image file of each camera of the panorama, in its order."""
+    """Image file of each camera of the panorama, in its order, for each frame, oldest first."""
     lidar: Path | None
     """Sweep of the current frame, where LiDAR is wanted."""
     around: Surroundings | None
@@ -79,6 +79,12 @@ def refer(scene: Scene, spec: InputSpec, data: DataConfig) -> Reference:
     """
     poses = scene.human_poses(HUMAN_POSE_COUNT) if HUMAN_POSES in spec.targets else None
     names = spec.panorama.names if spec.panorama is not None else ()
+    frames = range(-spec.panorama.frames, 0) if spec.panorama is not None else ()
+    if len(frames) > 1 and len(frames) > scene.num_history_frames:
+        raise DataError(
+            f"scene {scene.token} has {scene.num_history_frames} frames up to the current one, the planner sees "
+            f"{len(frames)}; planner.encoder.frames={scene.num_history_frames}"
+        )
     if spec.status_frames > 1 and spec.status_frames > scene.num_history_frames:
         raise DataError(
             f"scene {scene.token}: the planner reads {spec.status_frames} frames of ego status "
@@ -89,7 +95,7 @@ def refer(scene: Scene, spec: InputSpec, data: DataConfig) -> Reference:
         token=scene.token,
         status=np.stack([read_status(scene, frame) for frame in range(-spec.status_frames, 0)]),
         human_poses=None if poses is None else poses.astype(np.float32),
-        cameras=tuple(camera_path(scene, name, data) for name in names),
+        cameras=tuple(camera_path(scene, name, data, frame) for frame in frames for name in names),
         lidar=None if spec.lidar is None else lidar_path(scene, data),
         around=surroundings(scene) if {AGENTS, BEV_SEMANTICS} & set(spec.targets) else None,
     )
@@ -106,9 +112,11 @@ def read_stored(reference: Reference, spec: InputSpec, data: DataConfig) -> dict
     if spec.status_frames > 1:
         arrays[STATUS_HISTORY] = reference.status
     if spec.panorama is not None:
-        files = zip(spec.panorama.names, reference.cameras, strict=True)
-        images = {name: _whole(reference, file, read_camera) for name, file in files}
-        arrays[PANORAMA] = stitch(images, spec.panorama)
+        files = zip(spec.panorama.names * spec.panorama.frames, reference.cameras, strict=True)
+        images = [(name, _whole(reference, file, read_camera)) for name, file in files]
+        count = len(spec.panorama.names)
+        frames = [dict(images[first : first + count]) for first in range(0, len(images), count)]
+        arrays[PANORAMA] = views(frames, spec.panorama)
     if spec.lidar is not None:
         assert reference.lidar is not None, "the reference was made for less than is wanted"
         arrays[LIDAR] = histogram(_whole(reference, reference.lidar, read_lidar), spec.lidar)

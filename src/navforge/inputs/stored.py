@@ -50,7 +50,7 @@ def to_stored(arrays: Mapping[str, NDArray[Any]], spec: InputSpec) -> dict[str, 
         image = arrays[PANORAMA]
         quality = spec.panorama.quality
         exact = quality is None
-        stored[PANORAMA] = image.tobytes() if exact else encode(np.ascontiguousarray(image.transpose(1, 2, 0)), quality)
+        stored[PANORAMA] = image.tobytes() if exact else encode(_below_each_other(image), quality)
     if spec.lidar is not None:
         stored[LIDAR] = _CODEC.compress(arrays[LIDAR].tobytes(), asbytes=True)
     for name in spec.targets:
@@ -77,8 +77,7 @@ def from_stored(stored: Mapping[str, Buffer], spec: InputSpec) -> Arrays:
     if spec.status_frames > 1:
         arrays[STATUS_HISTORY] = _array(stored[STATUS_HISTORY], np.float32, (spec.status_frames, STATUS_SIZE))
     if spec.panorama is not None:
-        shape = (3, spec.panorama.height, spec.panorama.width)
-        arrays[PANORAMA] = _panorama(stored[PANORAMA], shape, exact=spec.panorama.quality is None)
+        arrays[PANORAMA] = _panorama(stored[PANORAMA], spec.panorama.shape, exact=spec.panorama.quality is None)
     if spec.lidar is not None:
         levels = (np.arange(spec.lidar.cap + 1) / spec.lidar.cap).astype(np.float32)
         arrays[LIDAR] = levels[_unpack(stored[LIDAR], spec.lidar.shape)]
@@ -103,10 +102,18 @@ def _unpack(content: Buffer, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.frombuffer(unpacked, np.uint8).reshape(shape).copy()
 
 
-def _panorama(content: Buffer, shape: tuple[int, int, int], *, exact: bool) -> NDArray[np.uint8]:
+def _below_each_other(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(3, H, W) or (V, 3, H, W) as one picture (V H, W, 3)."""
+    pixels = np.moveaxis(image, -3, -1)
+    return np.ascontiguousarray(pixels.reshape(-1, *pixels.shape[-2:]))
+
+
+def _panorama(content: Buffer, shape: tuple[int, ...], *, exact: bool) -> NDArray[np.uint8]:
     if exact:
         return _array(content, np.uint8, shape)
-    pixels = np.ascontiguousarray(decode(content).transpose(2, 0, 1))
-    if pixels.shape != shape:
-        raise ValueError(f"the panorama has shape {pixels.shape}, expected {shape}")
-    return pixels
+    pixels = decode(content)
+    *several, _, height, width = shape
+    expected = (int(np.prod(several, dtype=int)) * height, width, 3)
+    if pixels.shape != expected:
+        raise ValueError(f"the panorama has shape {pixels.shape}, expected {expected}")
+    return np.ascontiguousarray(np.moveaxis(pixels.reshape(*several, height, width, 3), -1, -3))

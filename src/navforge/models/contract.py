@@ -2,11 +2,11 @@
 
 Inputs travel as a dict of tensors, batch first: `status` (B, 8) float32 always, `status_history` (B, K, 8) when the
 head's config asks for more frames of ego status than the current one (2 Hz, oldest first, the current one last, each in
-its own ego frame), `panorama` (B, 3, H, W) uint8 (or float in [0, 1]) when the encoder's config asks for cameras,
-`lidar` (B, C, H, W) float32 in [0, 1] when it asks for a LiDAR histogram (see `models.histogram`). Instead of camera
-images, `features` (B, L, D) may hold what the frozen trunk of a `TrunkEncoder` made of them before. Which of them a
-planner needs is `PlannerConfig.status_frames`, `.panorama` and `.lidar`; which perception targets its head learns from
-is `.auxiliary_targets`. Nothing else is read or decoded.
+its own ego frame), `panorama` (B, 3, H, W), of several views (B, V, 3, H, W), uint8 (or float in [0, 1]) when the
+encoder's config asks for cameras, `lidar` (B, C, H, W) float32 in [0, 1] when it asks for a LiDAR histogram (see
+`models.histogram`). Instead of camera images, `features` (B, L, D) may hold what the frozen trunk of a `TrunkEncoder`
+made of them before. Which of them a planner needs is `PlannerConfig.status_frames`, `.panorama` and `.lidar`; which
+perception targets its head learns from is `.auxiliary_targets`. Nothing else is read or decoded.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ all the pixels that a scaled pixel covers (Pillow's BILINEAR).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -53,10 +54,42 @@ class PanoramaConfig:
         high=100,
     )
 
+    stitched: bool = key(True, "one image of all cameras side by side; false: one of each camera")
+    frames: int = key(1, "frames at 2 Hz that are seen, the current one last", low=1, high=4)
+
+    @property
+    def views(self) -> int:
+        """Images that are seen: of every frame, oldest first, the panorama or each camera."""
+        return self.frames * (1 if self.stitched else len(self.names))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(3, H, W), or (V, 3, H, W) where there are several views."""
+        size = (3, self.height, self.width)
+        return size if self.views == 1 else (self.views, *size)
+
     def __post_init__(self) -> None:
         """Raise ConfigError for no camera or one named twice."""
         if not self.names or len(set(self.names)) != len(self.names):
             raise ConfigError(f"panorama.names: expected cameras, each once, got {list(self.names)}")
+
+
+def views(frames: Sequence[dict[str, NDArray[np.uint8]]], config: PanoramaConfig) -> NDArray[np.uint8]:
+    """All views of a scene.
+
+    Args:
+        frames: full camera images of each frame, oldest first, as `stitch` takes them.
+        config: which, how cropped, how large, how many.
+
+    Returns:
+        `config.shape` uint8.
+
+    Raises:
+        DataError: as `stitch`.
+    """
+    groups = [config] if config.stitched else [replace(config, names=(name,)) for name in config.names]
+    seen = [stitch(images, group) for images in frames for group in groups]
+    return seen[0] if len(seen) == 1 else np.stack(seen)
 
 
 def stitch(images: dict[str, NDArray[np.uint8]], config: PanoramaConfig) -> NDArray[np.uint8]:

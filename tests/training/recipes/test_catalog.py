@@ -36,7 +36,7 @@ def test_every_recipe_builds_and_plans(chosen: Recipe) -> None:
     planner = config.build(vocabulary if config.head.needs_vocabulary else None).eval()
     inputs = {"status": torch.zeros(1, 8), "status_history": torch.zeros(1, config.status_frames, 8)}
     if config.panorama is not None:
-        inputs["panorama"] = torch.zeros(1, 3, config.panorama.height, config.panorama.width, dtype=torch.uint8)
+        inputs["panorama"] = torch.zeros(1, *config.panorama.shape, dtype=torch.uint8)
     if config.lidar is not None:
         inputs["lidar"] = torch.zeros(1, *config.lidar.shape)
     plan = planner.plan(inputs)

@@ -144,11 +144,14 @@ class VisionConfig(EncoderConfig):
     )
     fingerprint: str | None = key(None, "fingerprint the weights must have; null: any")
     view: str = key(
-        "front", "front: one camera as it is; panorama: cameras side by side", choices=("front", "panorama")
+        "front",
+        "front: one camera as it is; panorama: cameras side by side; cameras: each as it is, encoded one by one",
+        choices=("front", "panorama", "cameras"),
     )
     names: tuple[str, ...] | None = key(
         None, "cameras of the view; null: CAM_F0, for others CAM_L0, CAM_F0, CAM_R0", choices=CAMERAS
     )
+    frames: int = key(1, "frames at 2 Hz, the current one last; a clip for networks of video", low=1, high=4)
     height: int = key(224, "height the view is scaled to, whatever its aspect ratio", unit="px", low=16, high=16384)
     width: int = key(224, "width the view is scaled to", unit="px", low=16, high=16384)
     resize: str = key(
@@ -186,12 +189,17 @@ class VisionConfig(EncoderConfig):
             raise ConfigError(f"planner.encoder.names: view=front is one camera, got {list(self.names)}")
 
     @property
-    def cameras(self) -> PanoramaConfig | None:
+    def cameras(self) -> PanoramaConfig:
         """The view."""
-        size = {"height": self.height, "width": self.width, "resize": self.resize, "quality": self.quality}
-        if self.view == "front":
-            return PanoramaConfig(names=self.names or (FRONT,), crop_rows=0.0, crop_columns=0.0, **size)
-        return PanoramaConfig(**size) if self.names is None else PanoramaConfig(names=self.names, **size)
+        settings: dict[str, Any] = {
+            name: getattr(self, name) for name in ("frames", "height", "width", "resize", "quality")
+        }
+        names = self.names or ((FRONT,) if self.view == "front" else None)
+        if names is not None:
+            settings["names"] = names
+        if self.view != "panorama":
+            settings |= {"crop_rows": 0.0, "crop_columns": 0.0, "stitched": False}
+        return PanoramaConfig(**settings)
 
     @property
     def is_frozen(self) -> bool:

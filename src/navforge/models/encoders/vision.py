@@ -45,6 +45,9 @@ class VisionEncoder(TrunkEncoder):
         mean, std = self.trunk.scale
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
+        views, cameras = config.cameras.views, config.cameras.views // config.frames
+        self.groups = cameras if self.trunk.clip_frames > 1 else views
+        self.view_embedding = nn.Parameter(0.02 * torch.randn(self.groups, self.channels)) if self.groups > 1 else None
         self.pool: AttentionPool | None = None
         if config.tokens == "attention":
             self.pool = AttentionPool(self.channels, config.attention_heads, config.queries)
@@ -60,11 +63,15 @@ class VisionEncoder(TrunkEncoder):
             image = inputs["panorama"]
             if image.dtype == torch.uint8:
                 image = image.float() / 255
-            tokens = self.trunk((image - self.mean) / self.std)
-            return self._reduced(tokens)
+            pixels = (image - self.mean) / self.std
+            tokens = self._reduced(self.trunk(self._one_by_one(pixels)))
+            return tokens.unflatten(0, (len(image), -1)).flatten(1, 2)
 
     def adapt(self, tokens: Tensor) -> Features:
-        """The tokens, pooled by attention where the config says so."""
+        """The tokens, told apart by view where there are several, and pooled by attention where the config says so."""
+        if self.view_embedding is not None:
+            tokens = tokens.unflatten(1, (len(self.view_embedding), -1)) + self.view_embedding[:, None]
+            tokens = tokens.flatten(1, 2)
         return Features(tokens if self.pool is None else self.pool(tokens))
 
     def train(self, mode: bool = True) -> VisionEncoder:
@@ -107,6 +114,18 @@ class VisionEncoder(TrunkEncoder):
             learn_low_rank(self.trunk, rank=config.lora_rank, alpha=config.lora_alpha, where=config.lora_where)
         if config.checkpoint and not config.is_frozen:
             _require_no_batch_norms(self.trunk)
+
+    def _one_by_one(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) or (B, V, 3, H, W), frames before cameras, as the trunk takes them: images, or clips of cameras.
+
+        A clip is filled up with its oldest frame to whole layers, so that the current one is never cut off.
+        """
+        pixels = pixels[:, None] if pixels.ndim == 4 else pixels
+        if self.trunk.clip_frames == 1:
+            return pixels.flatten(0, 1)
+        clips = pixels.unflatten(1, (self.config.frames, -1)).transpose(1, 2).flatten(0, 1)
+        absent = -clips.shape[1] % self.trunk.clip_frames
+        return torch.cat([clips[:, :1].expand(-1, absent, -1, -1, -1), clips], dim=1)
 
     def _reduced(self, tokens: Tensor) -> Tensor:
         config = self.config

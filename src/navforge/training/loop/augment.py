@@ -17,13 +17,14 @@ def augment(inputs: Inputs, config: AugmentConfig) -> Inputs:
     """A changed copy of a batch, drawn from torch's global generator.
 
     Args:
-        inputs: `status` (B, 8); `status_history` (B, K, 8) and `panorama` (B, 3, H, W) uint8 or float in [0, 1], if
-            they are there.
+        inputs: `status` (B, 8); `status_history` (B, K, 8) and `panorama` (B, 3, H, W) or (B, V, 3, H, W) uint8 or
+            float in [0, 1], if they are there; every view is changed by itself.
         config: how much.
     """
     changed = dict(inputs)
     if "panorama" in inputs:
-        changed["panorama"] = _jitter(inputs["panorama"], config)
+        images = inputs["panorama"]
+        changed["panorama"] = _jitter(images.flatten(0, -4), config).unflatten(0, images.shape[:-3])
     for probability, first in ((config.status_dropout, COMMANDS), (config.whole_status_dropout, 0)):
         if probability > 0:
             _hide_status(changed, probability, first)

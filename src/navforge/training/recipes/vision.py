@@ -20,7 +20,7 @@ from navforge.training.recipes.recipe import Recipe
 
 IJEPA = VisionConfig(weights="facebook/ijepa_vith14_1k")
 DINOV3 = VisionConfig(weights="facebook/dinov3-vitl16-pretrain-lvd1689m")
-VJEPA2 = VisionConfig(weights="facebook/vjepa2-vitl-fpc64-256", height=256, width=256)
+VJEPA2 = VisionConfig(weights="facebook/vjepa2-vitl-fpc64-256", frames=4, height=256, width=256)
 VIT_TINY = VisionConfig(
     network="ijepa",
     architecture='{"hidden_size": 96, "num_hidden_layers": 6, "num_attention_heads": 3, "intermediate_size": 384, '
@@ -51,7 +51,12 @@ VISION_RECIPES: tuple[Recipe, ...] = (
     _recipe("ijepa_gru", "frozen I-JEPA ViT-H/14, a recurrent head", IJEPA, GRU),
     _recipe("ijepa_hydra_v8192", "frozen I-JEPA ViT-H/14, Hydra-MDP's head with continuous EP", IJEPA, HYDRA),
     _recipe("dinov3_mlp", "frozen DINOv3 ViT-L/16, mean token and ego status to an MLP", DINOV3, MLP),
-    _recipe("vjepa2_mlp", "frozen V-JEPA 2 ViT-L, mean token and ego status to an MLP", VJEPA2, MLP),
+    _recipe(
+        "vjepa2_mlp",
+        "frozen V-JEPA 2 ViT-L over a clip of four frames, mean token and ego status to an MLP",
+        VJEPA2,
+        MLP,
+    ),
     _recipe("vit_tiny_mlp", "frozen random ViT small enough for a CPU, an MLP", VIT_TINY, MLP, TINY),
     _recipe("vit_tiny_queries", "the same ViT, pose queries", VIT_TINY, QUERIES, TINY),
     _recipe("vit_tiny_gru", "the same ViT, a recurrent head", VIT_TINY, GRU, TINY),
