@@ -20,7 +20,8 @@ from navforge.preflight.machine import Machine
 from navforge.preflight.memory import LoaderCost
 from navforge.preflight.stepping import count_bytes
 from navforge.preflight.steps import StepCost, StepSample, check_gpu_memory, fitting_batch, largest_batch, line
-from navforge.training.config import TrainConfig
+from navforge.training.config import AugmentConfig, TrainConfig
+from navforge.training.loop.module import PlannerModule
 from navforge.training.run_config import RunConfig
 
 SAMPLES = tuple(StepSample(batch_size=b, peak_bytes=(4 + b) * GIB, seconds=0.1 + 0.05 * b) for b in (2, 4, 8))
@@ -143,9 +144,9 @@ def test_kept_tensors_are_counted_without_computing() -> None:
         "human_poses": torch.zeros(16, 8, 3),
         "teacher": {},
     }
-    fixed, each = count_bytes(planner, batch, TrainConfig())
+    fixed, each = count_bytes(PlannerModule(planner, AugmentConfig()), batch, TrainConfig())
     parameters = sum(p.numel() for p in planner.parameters())
     assert 16 * parameters <= fixed < 16 * parameters + 4096, "weights, gradients and two moments"
     assert 4 * 2 * hidden <= each <= 4 * (2 * hidden + 8 + 100)
-    _, halved = count_bytes(planner, batch, TrainConfig(precision="bf16-mixed"))
+    _, halved = count_bytes(PlannerModule(planner, AugmentConfig()), batch, TrainConfig(precision="bf16-mixed"))
     assert halved < 0.75 * each

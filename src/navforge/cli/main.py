@@ -41,6 +41,7 @@ VERBS = {
     "pack": "write what a planner reads of a split (agent=NAME) into an input store; resumes",
     "encode": "compute the tokens of a planner's frozen encoder on a split (agent=NAME) into a feature store; resumes",
     "preflight": "what train would refuse, why, and the remedy: for the same keys, or a batch script (script=FILE)",
+    "pretrain": "train an encoder on unlabelled camera frames of a split (method=ijepa); resumes",
     "train": "train a planner (agent=NAME) into a run folder; resumes",
     "rank": "one rank of a launched run; batch scripts and train call it",
     "import-checkpoint": "a published checkpoint (TransFuser, LTF, Hydra-MDP) as one of navforge's",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from navforge.cli import train
-from navforge.cli.keys.preflight import Config, ScriptConfig
+from navforge.cli.keys.preflight import Config, PretrainConfig, ScriptConfig
 from navforge.core.files import write_json
 from navforge.core.screen import screen
 from navforge.preflight import submission
@@ -13,7 +13,7 @@ from navforge.preflight.table import show
 from navforge.runs import exits
 
 
-def run(config: Config | ScriptConfig) -> int:
+def run(config: Config | PretrainConfig | ScriptConfig) -> int:
     """Print the table; exit status 2 where the job is refused."""
     script = None if config.script is None else read_script(config.script)
     if isinstance(config, ScriptConfig):

@@ -13,7 +13,7 @@ from navforge.training.ranks.rank import leave, run_rank
 from navforge.training.ranks.rank_info import RankInfo, from_environment
 
 if TYPE_CHECKING:
-    from navforge.training.run_config import RunConfig
+    from navforge.training.run_base import RunBase
 
 
 def run(config: Config) -> None:
@@ -28,7 +28,7 @@ def run(config: Config) -> None:
     leave(run_rank(folder, preflight=_preflight))
 
 
-def _preflight(config: RunConfig, rank_info: RankInfo) -> None:
+def _preflight(config: RunBase, rank_info: RankInfo) -> None:
     from navforge.preflight.node import on_node  # noqa: PLC0415 (imports torch: the ranks have to meet first)
 
     on_node(config, rank_info, os.environ).require()

@@ -1,4 +1,7 @@
-"""`navforge train`: a planner by name, trained on a split, on this machine or by Slurm."""
+"""`navforge train`: a planner by name, trained on a split, on this machine or by Slurm.
+
+What is here is the way of every run, that of `navforge pretrain` too.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
 
-from navforge.cli.keys.train import Config
+from navforge.cli.keys.launching import LaunchKeys
 from navforge.core.errors import ConfigError
 from navforge.core.files import sole_use
 from navforge.core.screen import say, screen
@@ -17,16 +19,17 @@ from navforge.launch import snapshot, start
 from navforge.preflight import submission
 from navforge.preflight.table import show
 from navforge.runs import exits, status
-from navforge.runs.folder import BEST, RunFolder
+from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure
 from navforge.slurm.profile import ClusterProfile, read_profile
-from navforge.training.run_config import RunConfig
+from navforge.training.run_base import RunBase
+from navforge.training.run_config import run_part
 
 AFTER_CHECKPOINT = "after a checkpoint; run the same command again to resume from it"
 BEFORE_CHECKPOINT = "before its first checkpoint; the same command starts from the beginning"
 
 
-def run(config: Config) -> int:
+def run(config: LaunchKeys) -> int:
     """Check, make the run folder ready, start the ranks; say what to do next."""
     folder = RunFolder(config.out.absolute())
     profile = profile_of(config)
@@ -34,7 +37,7 @@ def run(config: Config) -> int:
     _require_one_task(os.environ)
     wanted = _fitting(folder, wanted)
     if folder.finished.is_file():
-        return _say_finished(folder)
+        return _say_finished(wanted)
     if start.has_checkpoint(folder):
         _say_code(folder, config)
     if config.preflight:
@@ -42,22 +45,21 @@ def run(config: Config) -> int:
     with sole_use(folder.path):
         wanted = _fitting(folder, wanted)  # another may have started it, and ended, during the preflight
         if folder.finished.is_file():
-            return _say_finished(folder)
+            return _say_finished(wanted)
         start.prepare(folder, wanted, profile=profile, new_code=config.code == "new")
         if profile is not None:
             _submit(folder, wanted, profile)
             return exits.FINISHED
         attempt = start.note_here(folder)
-    return _train_here(folder, attempt)
+    return _train_here(folder, wanted, attempt)
 
 
-def run_config(config: Config) -> RunConfig:
+def run_config(config: RunBase) -> RunBase:
     """The part of the keys that describes the run; its folder as an absolute path, the encoder's files here."""
-    values: dict[str, Any] = {field.name: getattr(config, field.name) for field in dataclasses.fields(RunConfig)}
-    return RunConfig(**{**values, "out": config.out.absolute(), "planner": config.planner.resolved()})
+    return dataclasses.replace(run_part(config), out=config.out.absolute()).resolved()
 
 
-def profile_of(config: Config) -> ClusterProfile | None:
+def profile_of(config: LaunchKeys) -> ClusterProfile | None:
     """The cluster profile with the time limit asked for; None for a local run."""
     if config.cluster is None:
         return None
@@ -75,7 +77,7 @@ def _require_one_task(environ: Mapping[str, str]) -> None:
         )
 
 
-def _fitting(folder: RunFolder, wanted: RunConfig) -> RunConfig:
+def _fitting(folder: RunFolder, wanted: RunBase) -> RunBase:
     """The config to train with in a folder nobody trains in.
 
     Raises:
@@ -99,19 +101,19 @@ def _require_idle(folder: RunFolder) -> None:
         )
 
 
-def _say_finished(folder: RunFolder) -> int:
-    say(f"{folder.path} is finished: {folder.checkpoints / BEST}; to train anew give another out=")
+def _say_finished(wanted: RunBase) -> int:
+    say(f"{wanted.out} is finished: {wanted.result}; to train anew give another out=")
     return exits.FINISHED
 
 
-def _say_code(folder: RunFolder, config: Config) -> None:
+def _say_code(folder: RunFolder, config: LaunchKeys) -> None:
     if config.code != "keep" or not folder.code.is_dir():
         return
-    if not snapshot.is_current(folder.code, classes=config.planner.classes):
+    if not snapshot.is_current(folder.code, classes=config.classes):
         say(f"going on with the code the run began with ({folder.code}); code=new takes the present one")
 
 
-def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) -> RunConfig:
+def _checked(config: LaunchKeys, wanted: RunBase, profile: ClusterProfile | None) -> RunBase:
     report = submission.run(wanted, profile=profile, force=config.force, record=True)
     show(report, screen(stderr=True))
     if report.refused:
@@ -120,10 +122,10 @@ def _checked(config: Config, wanted: RunConfig, profile: ClusterProfile | None) 
     return report.config or wanted
 
 
-def _train_here(folder: RunFolder, attempt: int) -> int:
+def _train_here(folder: RunFolder, wanted: RunBase, attempt: int) -> int:
     ended = start.start_here(folder, attempt)
     if ended == exits.FINISHED:
-        say(f"{folder.checkpoints / BEST}: best checkpoint; learning curves in {folder.path / 'epochs.csv'}")
+        say(f"{wanted.result}: {wanted.result_name}; learning curves in {folder.path / 'epochs.csv'}")
     elif ended in (exits.REQUEUE_ME, exits.STOPPED):
         saved = start.has_checkpoint(folder)
         say(f"stopped {AFTER_CHECKPOINT if saved else BEFORE_CHECKPOINT}", file=sys.stderr)
@@ -143,11 +145,11 @@ def _first_failure(folder: RunFolder, ended: int) -> str:
     return f"a rank ended with {exits.describe(ended)}; its log is in {folder.logs}"
 
 
-def _submit(folder: RunFolder, config: RunConfig, profile: ClusterProfile) -> None:
+def _submit(folder: RunFolder, config: RunBase, profile: ClusterProfile) -> None:
     job = start.submit(folder)
     path = os.path.relpath(folder.path)
     say(
-        f"job {job} submitted: {config.agent}, {config.nodes} node(s) x {config.devices} rank(s) on {profile.name}\n"
+        f"job {job} submitted: {config.title}, {config.nodes} node(s) x {config.devices} rank(s) on {profile.name}\n"
         f"  navforge jobs show {path}             how far it is\n"
         f"  navforge jobs logs {path} --follow    what it says\n"
         f"  navforge jobs cancel {path}           end it after a checkpoint"

@@ -50,6 +50,25 @@ class Source(Protocol):
         ...
 
 
+class ExampleSet(Protocol):
+    """A data set of examples, read by loader workers."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether inputs are held, so that there is nothing for loader workers to do."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Example:
+        """One example; raises `CorruptSample`."""
+        ...
+
+    def __getitems__(self, indices: Sequence[int], /) -> Any:
+        """What its collate function makes a batch of."""
+        ...
+
+
 class SceneDataset(Dataset[Example]):
     """Examples of a split, in the split's order. Light to hand to loader workers, by fork and by pickling."""
 
@@ -89,12 +108,12 @@ class SceneDataset(Dataset[Example]):
         else:
             self.source = _FromLogs(split, self.spec, data)
             if keep_inputs:
-                self.source = _Kept(self.source, len(split))
+                self.source = Kept(self.source, len(split))
 
     @property
     def in_memory(self) -> bool:
         """Whether inputs are held, so that there is nothing for loader workers to do."""
-        return isinstance(self.source, _Kept)
+        return isinstance(self.source, Kept)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -123,7 +142,7 @@ class Examples:
     A corrupt one is given as its error, so that the training process learns which it was.
     """
 
-    def __init__(self, dataset: SceneDataset, indices: Sequence[int]) -> None:
+    def __init__(self, dataset: ExampleSet, indices: Sequence[int]) -> None:
         self.dataset = dataset
         self.indices = indices
 
@@ -233,7 +252,7 @@ class _FromStore:
         return from_stored(stored, self.spec)
 
 
-class _Kept:
+class Kept:
     """Holds everything another source gives."""
 
     def __init__(self, source: Source, count: int) -> None:
@@ -241,7 +260,7 @@ class _Kept:
         needed, free = count * sum(array.nbytes for array in first.values()), psutil.virtual_memory().available
         if needed > MEMORY_SHARE * free:
             raise ConfigError(
-                f"train.keep_inputs: the inputs of {count} scenes take {needed / 2**30:.1f} GiB and "
+                f"train.keep_inputs: the inputs of {count} examples take {needed / 2**30:.1f} GiB and "
                 f"{free / 2**30:.1f} GiB of memory are free; set train.keep_inputs=false and train.loader_workers to "
                 "the number of CPUs, or train from an input store (navforge pack)"
             )

@@ -10,6 +10,9 @@ from navforge.core.sizes import GIB, parse_size
 from navforge.jobs.evidence import Evidence
 from navforge.slurm import durations
 
+STARTERS = ("train", "pretrain")
+"""Verbs that start runs."""
+
 
 def quoted(evidence: Evidence) -> str:
     """The run folder as a word of a command."""
@@ -59,21 +62,29 @@ def more_time(evidence: Evidence, needed_s: float | None) -> str:
 def train(evidence: Evidence, **changes: str) -> str:
     """Train again into a new folder, with the words the run was started with but for some keys of `train`."""
     path = evidence.view.folder.path
-    given = [f"agent={evidence.view.record.agent}"]
-    if len(evidence.command) > 1 and "train" in evidence.command[:2]:
-        given = list(evidence.command[evidence.command.index("train") + 1 :])
+    verb, given = started_by(evidence) or ("train", [f"agent={evidence.view.record.agent}"])
     changed = {"out": f"{path}_again", **{f"train.{name}": value for name, value in changes.items()}}
     kept = [word for word in given if word.partition("=")[0] not in changed]
-    return shlex.join(["navforge", "train", *kept, *(f"{name}={value}" for name, value in changed.items())])
+    return shlex.join(["navforge", verb, *kept, *(f"{name}={value}" for name, value in changed.items())])
+
+
+def started_by(evidence: Evidence) -> tuple[str, list[str]] | None:
+    """The verb that started the run and the words after it; None where its command is not known."""
+    for verb in STARTERS:
+        if len(evidence.command) > 1 and verb in evidence.command[:2]:
+            return verb, list(evidence.command[evidence.command.index(verb) + 1 :])
+    return None
 
 
 def original(evidence: Evidence, verb: str = "train") -> str:
     """The words the run was started with, for `train` or `preflight`, with the preflight."""
-    given = [f"agent={evidence.view.record.agent}", f"out={evidence.view.folder.path}"]
-    if len(evidence.command) > 1 and "train" in evidence.command[:2]:
-        given = list(evidence.command[evidence.command.index("train") + 1 :])
+    unknown = "train", [f"agent={evidence.view.record.agent}", f"out={evidence.view.folder.path}"]
+    starter, given = started_by(evidence) or unknown
+    if verb == "preflight" and starter == "pretrain" and not any(word.startswith("method=") for word in given):
+        given = [f"method={evidence.view.record.agent}", *given]
     dropped = ("preflight",) if verb == "train" else ("preflight", "out")
-    return shlex.join(["navforge", verb, *(word for word in given if word.partition("=")[0] not in dropped)])
+    kept = [word for word in given if word.partition("=")[0] not in dropped]
+    return shlex.join(["navforge", starter if verb == "train" else verb, *kept])
 
 
 def corrected(evidence: Evidence) -> tuple[str, ...]:

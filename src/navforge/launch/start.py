@@ -5,25 +5,28 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TypeVar
 
 from navforge.core import config as configs
 from navforge.core import provenance
+from navforge.core.config import differences
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import write_json, write_text
 from navforge.launch import local, snapshot
 from navforge.launch.console import Console
 from navforge.launch.script import JobFacts, batch_script
-from navforge.models.planner_config import planner_to_dict
 from navforge.runs.folder import LAST, PREVIOUS, RunFolder
 from navforge.runs.processes import local_job
 from navforge.slurm import client as slurm
 from navforge.slurm.profile import ClusterProfile
-from navforge.training.run_config import RunConfig, read_run_config, write_run_config
-from navforge.training.run_inputs import binding, differences
+from navforge.training.run_base import RunBase
+from navforge.training.run_config import read_run_config, write_run_config
+from navforge.training.run_inputs import binding
 
 PROFILE = "cluster.yaml"
 COMMAND = "launch.provenance.json"
-_DATA = ("split", "val_split", "cache", "vocabulary", "teacher", "val_teacher")
+
+RunT = TypeVar("RunT", bound=RunBase)
 
 
 def has_checkpoint(folder: RunFolder) -> bool:
@@ -31,7 +34,7 @@ def has_checkpoint(folder: RunFolder) -> bool:
     return any((folder.checkpoints / name).is_file() for name in (LAST, PREVIOUS))
 
 
-def continued(config: RunConfig, folder: RunFolder) -> RunConfig:
+def continued(config: RunT, folder: RunFolder) -> RunT:
     """The config to go on with in a folder that has a checkpoint or is finished: numbers chosen for `auto` then stay.
 
     Raises:
@@ -57,7 +60,7 @@ def continued(config: RunConfig, folder: RunFolder) -> RunConfig:
 
 def prepare(
     folder: RunFolder,
-    config: RunConfig,
+    config: RunBase,
     *,
     profile: ClusterProfile | None = None,
     new_code: bool = False,
@@ -80,7 +83,7 @@ def prepare(
     if profile is not None:
         facts = JobFacts(
             folder=folder.path,
-            agent=config.agent,
+            agent=config.title,
             nodes=config.nodes,
             devices=config.devices,
             directory=Path.cwd(),
@@ -90,14 +93,14 @@ def prepare(
         script = batch_script(facts, profile)
     folder.logs.mkdir(parents=True, exist_ok=True)
     if new_code or not has_checkpoint(folder) or not folder.code.is_dir():
-        snapshot.take(folder.code, classes=config.planner.classes)
+        snapshot.take(folder.code, classes=config.classes)
     write_run_config(folder.config, config)
-    write_json(folder.path / COMMAND, provenance.collect(classes=config.planner.classes))
+    write_json(folder.path / COMMAND, provenance.collect(classes=config.classes))
     if script is not None and profile is not None:
         write_text(folder.path / PROFILE, configs.to_yaml(profile))
         write_text(folder.script, script)
     folder.describe(
-        config.agent,
+        config.title,
         launch="local" if profile is None else "slurm",
         nodes=config.nodes,
         devices=config.devices,
@@ -141,16 +144,26 @@ def submit(folder: RunFolder) -> str:
     return job
 
 
-def _pairs(old: RunConfig, new: RunConfig, finished: bool) -> list[tuple[str, object, object]]:
+def _pairs(old: RunBase, new: RunBase, finished: bool) -> list[tuple[str, object, object]]:
     """What must not differ: data are compared by the ranks, by fingerprint; where none will start, by name."""
-    data = [(name, _place(getattr(old, name)), _place(getattr(new, name))) for name in _DATA] if finished else []
+    data = [(name, _place(was), _place(_data(new).get(name))) for name, was in _data(old).items()] if finished else []
     return [
         *data,
-        ("agent", old.agent, new.agent),
-        ("planner", planner_to_dict(old.planner), planner_to_dict(new.planner)),
+        ("agent", old.title, new.title),
+        ("planner", old.subject, new.subject),
         ("train", binding(configs.to_dict(old.train)), binding(configs.to_dict(new.train))),
         ("nodes x devices", old.nodes * old.devices, new.nodes * new.devices),
     ]
+
+
+def _data(config: RunBase) -> dict[str, str | Path | None]:
+    """What decides what is learnt from; packed inputs are those of the sensor files."""
+    files = {
+        name: path
+        for name, path in config.files.items()
+        if name not in ("store", "features") and not name.startswith("data.")
+    }
+    return {"split": config.split, "val_split": config.val_split, **files}
 
 
 def _place(name: str | Path | None) -> str | None:

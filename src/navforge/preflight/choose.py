@@ -11,7 +11,7 @@ from navforge.preflight.context import PreflightContext
 from navforge.preflight.finding import Finding, ok, refused
 from navforge.preflight.memory import MARGIN, most_workers
 from navforge.preflight.steps import fitting_batch, largest_batch, line
-from navforge.training.run_config import RunConfig
+from navforge.training.run_base import RunBase
 
 AUTO = "auto"
 GPU_MOST, CPU_MOST = 256, 32
@@ -24,7 +24,7 @@ NEGLIGIBLE = 0.02
 """Share of a step that loading in the training process may take."""
 
 
-def choose(context: PreflightContext) -> tuple[RunConfig, list[Finding]]:
+def choose(context: PreflightContext) -> tuple[RunBase, list[Finding]]:
     """The config with numbers for what was `auto`, and how they were chosen; None stays where nothing is known.
 
     Args:

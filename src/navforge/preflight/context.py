@@ -11,14 +11,14 @@ from navforge.preflight.machine import Machine
 from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost
 from navforge.preflight.partition import Request
 from navforge.preflight.steps import CUDA_HOST_BYTES, MOMENTS, StepCost
-from navforge.training.run_config import RunConfig
+from navforge.training.run_base import RunBase
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightContext:
     """Input of every check; None where something is not known or does not apply."""
 
-    config: RunConfig
+    config: RunBase
     machine: Machine
     """A node the ranks will run on."""
     allocation: Allocation | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -20,7 +20,6 @@ from navforge.core.extensions import is_own, users_traceback
 from navforge.core.screen import say
 from navforge.models.contract import Features, HeadOutput, Inputs, PlannerOutput
 from navforge.models.planner import Planner
-from navforge.models.planner_config import PlannerConfig
 from navforge.preflight.finding import Finding, ok, refused
 from navforge.simulation.plans import horizon_interval
 from navforge.training.loop.module import Batch, targets_of
@@ -106,13 +105,13 @@ def _stage(planner: Planner, what: str, scenes: int, function: Callable[[], Any]
     try:
         return [], function()
     except Exception as error:  # the boundary to the planner under test: its error is the finding
-        show_users_traceback(error, planner.config)
+        show_users_traceback(error, planner.config.classes)
         return [f"{what} of {scenes} scene{'s' * (scenes > 1)} fails: {type(error).__name__}: {error}"], None
 
 
-def show_users_traceback(error: BaseException, planner: PlannerConfig) -> None:
+def show_users_traceback(error: BaseException, classes: Iterable[type]) -> None:
     """Print the traceback of an error in an encoder or head of another package; a finding has one line."""
-    if trace := users_traceback(error, *(cls.__module__ for cls in planner.classes if not is_own(cls))):
+    if trace := users_traceback(error, *(cls.__module__ for cls in classes if not is_own(cls))):
         say(trace, file=sys.stderr)
 
 

@@ -11,13 +11,16 @@ from navforge.core.config import differences
 from navforge.core.errors import NavforgeError
 from navforge.data.splits import Split, load_split
 from navforge.features.store import FeatureStore
+from navforge.inputs.frames import FrameFiles
 from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
-from navforge.models.planner_config import planner_to_dict
 from navforge.preflight.finding import Finding, ok, refused, refused_by, warning
 from navforge.runs.folder import LAST, RunFolder
 from navforge.teacher.store import TeacherStore
+from navforge.training.pretraining.config import PretrainConfig
+from navforge.training.pretraining.setup import open_frames
+from navforge.training.run_base import RunBase
 from navforge.training.run_config import RunConfig
 from navforge.training.run_inputs import open_features
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -49,10 +52,26 @@ class Files:
     teacher: TeacherStore | None = None
     val_teacher: TeacherStore | None = None
     features: FeatureStore | None = None
+    frames: FrameFiles | None = None
+    val_frames: FrameFiles | None = None
     findings: tuple[Finding, ...] = field(default=())
 
-    def usable(self, config: RunConfig) -> bool:
+    @property
+    def examples(self) -> int | None:
+        """Scenes or frames that are learned from."""
+        found = self.split if self.frames is None else self.frames
+        return None if found is None else len(found)
+
+    @property
+    def val_examples(self) -> int:
+        """Scenes or frames that are validated on."""
+        found = self.val_split if self.frames is None else self.val_frames
+        return 0 if found is None else len(found)
+
+    def usable(self, config: RunBase) -> bool:
         """Whether a part of the run can be tried with them."""
+        if not isinstance(config, RunConfig):
+            return self.frames is not None
         head = config.planner.head
         if self.vocabulary is None and head.needs_vocabulary:
             return False
@@ -64,20 +83,10 @@ class Files:
         return self.split is not None and (self.teacher is not None or not head.teacher_columns)
 
 
-def check_paths(config: RunConfig) -> Iterator[Finding]:
+def check_paths(config: RunBase) -> Iterator[Finding]:
     """Every file and folder the run names is there, as this machine sees the file systems."""
-    named: list[tuple[str, Path | None]] = [
-        ("cache", config.cache),
-        ("vocabulary", config.vocabulary),
-        ("teacher", config.teacher),
-        ("val_teacher", config.val_teacher),
-        ("store", config.store),
-        ("features", config.features),
-        ("data.logs", config.data.logs),
-    ]
-    if config.store is None and config.features is None and config.planner.panorama is not None:
-        named.append(("data.sensors", config.data.sensors))
-    absent = [f"{name}={path}" for name, path in named if path is not None and not path.exists()]
+    named = {name: path for name, path in config.files.items() if path is not None}
+    absent = [f"{name}={path}" for name, path in named.items() if not path.exists()]
     if absent:
         yield refused(
             PATHS,
@@ -85,12 +94,15 @@ def check_paths(config: RunConfig) -> Iterator[Finding]:
             "give paths on a file system that every node mounts",
         )
     else:
-        yield ok(PATHS, f"{sum(path is not None for _, path in named)} files and folders exist")
+        yield ok(PATHS, f"{len(named)} files and folders exist")
 
 
-def open_files(config: RunConfig) -> Files:
+def open_files(config: RunBase) -> Files:
     """Open everything; each thing that cannot be used is a refusal, and the others are looked at all the same."""
     findings: list[Finding] = []
+    if isinstance(config, PretrainConfig):
+        return _open_frames(config, findings)
+    assert isinstance(config, RunConfig), "a run trains a planner or pre-trains an encoder"
     vocabulary = _try(VOCABULARY, lambda: _vocabulary(config), findings)
     if vocabulary is not None:
         findings += check_vocabulary(config.planner.stated_vocabulary_size, config.planner.name, vocabulary)
@@ -131,6 +143,16 @@ def open_files(config: RunConfig) -> Files:
         features=features,
         findings=tuple(findings),
     )
+
+
+def _open_frames(config: PretrainConfig, findings: list[Finding]) -> Files:
+    inputs = _try(SPLIT, lambda: open_frames(config), findings)
+    if inputs is None:
+        return Files(findings=tuple(findings))
+    findings += _splits(inputs.split, None)
+    findings.append(ok(SPLIT, inputs.frames.describe()))
+    findings += _resume(config, inputs.fingerprints)
+    return Files(split=inputs.split, frames=inputs.frames, val_frames=inputs.val_frames, findings=tuple(findings))
 
 
 def check_vocabulary(stated: int | None, name: str, vocabulary: Vocabulary) -> Iterator[Finding]:
@@ -247,7 +269,7 @@ def _features(config: RunConfig, splits: list[Split], findings: list[Finding]) -
     return store
 
 
-def _resume(config: RunConfig, fingerprints: dict[str, str | None]) -> Iterator[Finding]:
+def _resume(config: RunBase, fingerprints: dict[str, str | None]) -> Iterator[Finding]:
     """The newest checkpoint of the run folder was made from the same files by the same planner."""
     path = RunFolder(config.out).checkpoints / LAST
     if not path.is_file():
@@ -261,8 +283,7 @@ def _resume(config: RunConfig, fingerprints: dict[str, str | None]) -> Iterator[
     differing = [
         f"{name} ({was[name]} -> {now})" for name, now in fingerprints.items() if name in was and was[name] != now
     ]
-    if found.planner != planner_to_dict(config.planner):
-        differing += differences(found.planner, planner_to_dict(config.planner), "planner")
+    differing += differences(found.planner, config.subject, "planner")
     ranks = config.nodes * config.devices
     if found.facts.get("ranks", ranks) != ranks:
         differing.append(f"ranks ({found.facts['ranks']} -> {ranks})")

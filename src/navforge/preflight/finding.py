@@ -8,7 +8,7 @@ from typing import Any
 
 from navforge.core.errors import NavforgeError
 from navforge.core.os_errors import describe_os_error
-from navforge.training.run_config import RunConfig
+from navforge.training.run_base import RunBase
 
 OK, WARNING, REFUSED = "ok", "warning", "refused"
 
@@ -61,7 +61,7 @@ class Report:
     findings: tuple[Finding, ...]
     figures: dict[str, Any] = field(default_factory=dict)
     """Plain values by name (see `submission.figures`); what was not measured is absent."""
-    config: RunConfig | None = None
+    config: RunBase | None = None
     """The run's config with numbers for what was `auto`."""
     command: str | None = None
     """The training command that was judged without its run, where it is another program's."""

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from navforge.features.dataset import FeatureDataset
-from navforge.inputs.dataset import SceneDataset, collate
+from navforge.inputs.dataset import ExampleSet, collate
 from navforge.inputs.workers import begin, worker_context
 from navforge.preflight.memory import LoaderCost
-from navforge.training.loop.module import Batch
+from navforge.training.loop.learner import Batch
 
 WORKERS = 2
 """Enough to tell what one more costs."""
@@ -26,7 +25,7 @@ RATE_S = 4.0
 """Time spent on measuring how fast one worker reads."""
 
 
-def read_batch(dataset: SceneDataset | FeatureDataset, scenes: int) -> Batch:
+def read_batch(dataset: ExampleSet, scenes: int) -> Batch:
     """The first scenes as one batch, read in this process.
 
     Raises:
@@ -40,12 +39,7 @@ def read_batch(dataset: SceneDataset | FeatureDataset, scenes: int) -> Batch:
 
 
 def measure_loader(
-    dataset: SceneDataset | FeatureDataset,
-    *,
-    batch_size: int,
-    extra_bytes: int,
-    seconds: float = RATE_S,
-    workers: int = WORKERS,
+    dataset: ExampleSet, *, batch_size: int, extra_bytes: int, seconds: float = RATE_S, workers: int = WORKERS
 ) -> LoaderCost:
     """Start workers, let each make some batches, and read what they and this process hold.
 
@@ -63,7 +57,7 @@ def measure_loader(
     size = min(batch_size, len(dataset))
     order = [[(start + n) % len(dataset) for n in range(size)] for start in range(0, BATCHES * workers * size, size)]
     loader = DataLoader(
-        dataset,
+        dataset,  # type: ignore[arg-type]
         batch_sampler=order,
         num_workers=workers,
         persistent_workers=True,
@@ -102,7 +96,7 @@ def nbytes(value: Any) -> int:
     return sum(nbytes(entry) for entry in value) if isinstance(value, list | tuple) else 0
 
 
-def _rate(dataset: SceneDataset | FeatureDataset, seconds: float) -> tuple[float, int]:
+def _rate(dataset: ExampleSet, seconds: float) -> tuple[float, int]:
     """Examples per second of one process, collated, with one thread as workers have; and bytes of one example."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -18,6 +18,7 @@ from navforge.data.splits import Split
 from navforge.features.dataset import FeatureDataset
 from navforge.features.store import FeatureStore
 from navforge.inputs.dataset import SceneDataset
+from navforge.inputs.frames import FRAME
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
 from navforge.models.planner import Planner
@@ -29,8 +30,13 @@ from navforge.preflight.request import EVALUATED, EVALUATION, LOADING, SCENES, S
 from navforge.preflight.stepping import count_bytes, measure_checkpoint, measure_steps
 from navforge.preflight.steps import StepCost
 from navforge.teacher.store import TeacherStore
+from navforge.training.loop.learner import Batch, Learner
 from navforge.training.loop.loaders import dataset_of
-from navforge.training.loop.module import Batch
+from navforge.training.loop.module import PlannerModule
+from navforge.training.pretraining.config import PretrainConfig
+from navforge.training.pretraining.learner import IJepaLearner
+from navforge.training.pretraining.setup import frame_dataset
+from navforge.training.run_base import RunBase
 from navforge.training.run_config import RunConfig
 from navforge.training.smoke import PROTOCOL, smoke_evaluation
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -46,6 +52,10 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     """
     config = request.config
     torch.set_num_threads(request.threads)  # more would wait for each other at every operation of a busy machine
+    if isinstance(config, PretrainConfig):
+        _measure_pretraining(request, config, send, deadline)
+        return
+    assert isinstance(config, RunConfig), "a run trains a planner or pre-trains an encoder"
     send("begin", "reading")
     part = part_of(request.split, SCENES)
     vocabulary = None
@@ -63,9 +73,9 @@ def measure(request: Request, send: Send, deadline: float) -> None:
         except NavforgeError as error:
             send("finding", refused_by(FEATURES, error, "encode the splits with this planner's encoder"))
             return
-    send("step", _cost(config, planner))
+    send("step", _cost(config, PlannerModule(planner, config.train.augment)))
     if request.count:
-        send("bound", count_bytes(planner, batch, config.train))
+        send("bound", count_bytes(PlannerModule(planner, config.train.augment), batch, config.train))
     send("begin", LOADING)  # before the planner computes: workers are forks, and do without what that leaves behind
     rest = len(request.split) - len(part) + request.val_scenes
     cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=_kept_bytes(config, batch, rest))
@@ -89,7 +99,7 @@ def measure(request: Request, send: Send, deadline: float) -> None:
         send("begin", EVALUATION)
         _evaluate(planner, config, part, 1 if slow else EVALUATED, features, send)
     with contextlib.suppress(OSError):  # whether the run folder can be written is a check of its own
-        send("checkpoint", measure_checkpoint(planner, config.out))
+        send("checkpoint", measure_checkpoint(PlannerModule(planner, config.train.augment), config.out))
     send("begin", STEP)
     if slow and request.count:
         send(
@@ -97,7 +107,30 @@ def measure(request: Request, send: Send, deadline: float) -> None:
             warning(STEP, "not tried: this CPU is too slow for a planner of this size", "a GPU node tries it"),
         )
         return
-    _steps(request, planner, batch, send, deadline)
+    _steps(request, PlannerModule(planner, config.train.augment), batch, send, deadline)
+
+
+def _measure_pretraining(request: Request, config: PretrainConfig, send: Send, deadline: float) -> None:
+    """As `measure`, of frames; there is no planner to try out."""
+    assert request.frames is not None, "the frames are what is learned from"
+    send("begin", "reading")
+    dataset = frame_dataset(request.frames, config)
+    batch = read_batch(dataset, max(2, min(request.batch_sizes[-1], SCENES)))
+    send("begin", "planner")
+    learner = IJepaLearner(config)
+    send("step", _cost(config, learner))
+    if request.count:
+        send("bound", count_bytes(learner, batch, config.train))
+    send("begin", LOADING)
+    rest = request.scenes + request.val_scenes - len(dataset) if config.train.keep_inputs else 0
+    cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=rest * dataset[0][FRAME].nbytes)
+    send("loader", cost)
+    rate = f"{cost.examples_per_s:.1f} frames/s per worker (files as the cache of this machine has them)"
+    send("finding", ok(LOADING, rate))
+    with contextlib.suppress(OSError):  # whether the run folder can be written is a check of its own
+        send("checkpoint", measure_checkpoint(learner, config.out))
+    send("begin", STEP)
+    _steps(request, learner, batch, send, deadline)
 
 
 def part_of(split: Split, scenes: int) -> Split:
@@ -144,27 +177,28 @@ def _kept_bytes(config: RunConfig, batch: Batch, scenes: int) -> int:
     return scenes * sum(tensor[0].nbytes for tensor in inputs)
 
 
-def _cost(config: RunConfig, planner: Planner) -> StepCost:
+def _cost(config: RunBase, learner: Learner) -> StepCost:
     """What is known of steps before the first one."""
     on_gpu = config.train.accelerator != "cpu" and torch.cuda.is_available()
+    state, outside = learner.state_dict(), learner.outside
     return StepCost(
         device=torch.cuda.get_device_name(0) if on_gpu else "CPU",
         on_gpu=on_gpu,
         samples=(),
-        weight_bytes=sum(tensor.nbytes for tensor in planner.state_dict().values()),
-        state_bytes=sum(tensor.nbytes for tensor in planner.learned_state().values()),
-        trainable=sum(p.numel() for p in planner.parameters() if p.requires_grad),
+        weight_bytes=sum(tensor.nbytes for tensor in state.values()),
+        state_bytes=sum(tensor.nbytes for name, tensor in state.items() if name not in outside),
+        trainable=sum(p.numel() for p in learner.parameters() if p.requires_grad),
     )
 
 
-def _steps(request: Request, planner: Planner, batch: Batch, send: Send, deadline: float) -> None:
+def _steps(request: Request, learner: Learner, batch: Batch, send: Send, deadline: float) -> None:
     config = request.config
     before = psutil.Process().memory_info().rss
     size = request.batch_sizes[0]
     send("size", size)
     try:
         samples = measure_steps(
-            planner,
+            learner,
             batch,
             config.train,
             request.batch_sizes,

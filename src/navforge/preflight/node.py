@@ -12,13 +12,13 @@ from navforge.preflight.finding import Finding, Report, join, ok, refused
 from navforge.preflight.ranks import TASKS
 from navforge.preflight.record import read_record
 from navforge.training.ranks.rank_info import RankInfo
-from navforge.training.run_config import RunConfig
+from navforge.training.run_base import RunBase
 
 RANK_CHECKS = ("tasks", "placement", "srun", "gpus", "paths")
 """What every rank checks; the first of each node checks the rest too."""
 
 
-def on_node(config: RunConfig, rank_info: RankInfo, environ: Mapping[str, str]) -> Report:
+def on_node(config: RunBase, rank_info: RankInfo, environ: Mapping[str, str]) -> Report:
     """Check again where a rank runs; the figures are those `preflight.json` of the run folder holds.
 
     Args:
@@ -49,7 +49,7 @@ def on_node(config: RunConfig, rank_info: RankInfo, environ: Mapping[str, str]) 
     return Report(findings, {"node": rank_info.node}).accept(record.accepted)
 
 
-def _ranks(config: RunConfig, rank_info: RankInfo) -> Iterator[Finding]:
+def _ranks(config: RunBase, rank_info: RankInfo) -> Iterator[Finding]:
     """The rank_info against the run."""
     wanted, found = (config.nodes, config.devices), (rank_info.nodes, rank_info.devices)
     if wanted != found:

@@ -146,7 +146,7 @@ def _measure(request: Request, connection: Connection) -> None:
     try:
         measuring.measure(request, send, deadline)
     except Exception as error:  # the boundary to code under test: whatever it raises is what the run would raise
-        contract.show_users_traceback(error, request.config.planner)
+        contract.show_users_traceback(error, request.config.classes)
         send("finding", finding_of(error, stage[0]))
     send("done", None)
 

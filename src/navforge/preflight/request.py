@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from navforge.data.splits import Split
+from navforge.inputs.frames import FrameFiles
 from navforge.preflight.finding import Finding
 from navforge.preflight.memory import LoaderCost
 from navforge.preflight.steps import StepCost
-from navforge.training.run_config import RunConfig
+from navforge.training.run_base import RunBase
 
 EVALUATION, LOADING, STEP = "evaluation", "loading", "step"
 STAGES = {"reading": LOADING, "planner": "planner", EVALUATION: EVALUATION, LOADING: LOADING, STEP: STEP}
@@ -22,8 +23,11 @@ EVALUATED = 2
 class Request:
     """What to measure."""
 
-    config: RunConfig
+    config: RunBase
     split: Split
+    frames: FrameFiles | None
+    """Some frames of the split, where frames are what is learned from."""
+    scenes: int
     val_scenes: int
     batch_sizes: tuple[int, ...]
     """Sizes of a step to try, growing; the last is the one wanted."""

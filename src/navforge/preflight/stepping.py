@@ -18,12 +18,12 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_map_only
 
 from navforge.models.checkpoints import write_values
-from navforge.models.planner import Planner
 from navforge.preflight.contract import cut
 from navforge.preflight.estimate import Repeats, between
 from navforge.preflight.steps import MOMENTS, StepSample, line
-from navforge.training.config import TrainConfig
-from navforge.training.loop.module import Batch, PlannerModule, optimiser_of, schedule_of
+from navforge.training.config import LoopConfig
+from navforge.training.loop.learner import Batch, Learner
+from navforge.training.loop.module import PlannerModule
 from navforge.training.loop.stepper import Stepper
 from navforge.training.ranks.messages import Ranks
 from navforge.training.ranks.rank_info import alone
@@ -40,9 +40,9 @@ BUDGET = 0.7
 
 
 def measure_steps(
-    planner: Planner,
+    learner: Learner,
     batch: Batch,
-    config: TrainConfig,
+    config: LoopConfig,
     sizes: Sequence[int],
     *,
     memory_bytes: int,
@@ -54,7 +54,7 @@ def measure_steps(
     that runs out of GPU memory ends the measurement by torch's error.
 
     Args:
-        planner: fresh.
+        learner: fresh.
         batch: a real one on CPU; repeated to fill larger sizes.
         config: precision, gradient clipping, optimiser.
         sizes: growing.
@@ -64,9 +64,9 @@ def measure_steps(
     fabric = fabric_of(config, alone())
     on_gpu = fabric.device.type == "cuda"
     before = _host_bytes()
-    optimiser = optimiser_of(planner, config)
-    wrapped = wrap(fabric, PlannerModule(planner, config.augment).train())
-    stepper = Stepper(fabric, wrapped, optimiser, schedule_of(optimiser, config, 1000), config, Ranks())
+    wrapped = wrap(fabric, learner.train())
+    optimiser = learner.optimiser(config)
+    stepper = Stepper(fabric, wrapped, optimiser, learner.schedule(optimiser, config, 1000), config, Ranks())
     done: list[StepSample] = []
     for size in sizes:
         if done and not _worth_it(done, size, memory_bytes, deadline):
@@ -93,19 +93,20 @@ def measure_steps(
         yield done[-1]
 
 
-def measure_checkpoint(planner: Planner, folder: Path) -> float:
+def measure_checkpoint(learner: Learner, folder: Path) -> float:
     """Seconds to write a checkpoint as large as the run's: weights, and AdamW's moments of all that learns.
 
     Args:
-        planner: any weights.
+        learner: any weights.
         folder: of the run, or where it will be.
 
     Raises:
         OSError: nothing can be written there.
     """
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
-    moments = [p.detach() for p in planner.parameters() if p.requires_grad]
-    values = {"state_dict": planner.learned_state(), "moments": [[m.clone() for m in moments] for _ in range(MOMENTS)]}
+    moments = [p.detach() for p in learner.parameters() if p.requires_grad]
+    state = {name: value for name, value in learner.state_dict().items() if name not in learner.outside}
+    values = {"state_dict": state, "moments": [[m.clone() for m in moments] for _ in range(MOMENTS)]}
     with tempfile.TemporaryDirectory(dir=nearest, prefix=".navforge-preflight-") as scratch:
         durations = []
         for _ in range(CHECKPOINTS):
@@ -115,22 +116,21 @@ def measure_checkpoint(planner: Planner, folder: Path) -> float:
     return min(durations)
 
 
-def count_bytes(planner: Planner, batch: Batch, config: TrainConfig) -> tuple[float, float]:
+def count_bytes(learner: Learner, batch: Batch, config: LoopConfig) -> tuple[float, float]:
     """Lower bound of a step's GPU memory, counted on CPU: bytes at no scene and bytes per scene.
 
     Weights, gradients, AdamW's moments, and what autograd keeps for the backward pass at the run's precision;
     workspaces and tensors that live shortly come on top.
     """
-    weights = sum(p.nbytes for p in planner.parameters()) + sum(b.nbytes for b in planner.buffers())
-    trainable = sum(p.numel() for p in planner.parameters() if p.requires_grad)
+    weights = sum(p.nbytes for p in learner.parameters()) + sum(b.nbytes for b in learner.buffers())
+    trainable = sum(p.numel() for p in learner.parameters() if p.requires_grad)
     fixed = weights + 4 * trainable * (1 + MOMENTS)
-    module = PlannerModule(planner, config.augment).train()
-    held = {size: _kept_for_backward(module, cut(batch, size), config) for size in COUNTED}
+    held = {size: _kept_for_backward(learner.train(), cut(batch, size), config) for size in COUNTED}
     offset, slope = line([(size, value) for size, value in held.items()])
     return fixed + offset, slope
 
 
-def _kept_for_backward(module: PlannerModule, batch: Batch, config: TrainConfig) -> int:
+def _kept_for_backward(module: Learner, batch: Batch, config: LoopConfig) -> int:
     """Bytes of distinct tensors that autograd saves, the parameters themselves left out.
 
     Tensors have shapes and types and no contents, so that nothing is computed.
@@ -157,6 +157,8 @@ def _kept_for_backward(module: PlannerModule, batch: Batch, config: TrainConfig)
             kept = functional_call(module, shapes, (sized,))
         except RuntimeError:  # a loss that looks into its tensors: what the planner keeps is a lower bound as well
             storages.clear()
+            if not isinstance(module, PlannerModule):
+                raise
             inner = {name.removeprefix("planner."): tensor for name, tensor in shapes.items()}
             kept = functional_call(module.planner, inner, (sized["inputs"],))
     del kept

@@ -18,9 +18,9 @@ from navforge.preflight.machine import Machine
 from navforge.preflight.memory import node_bytes
 from navforge.preflight.probe import probe
 from navforge.preflight.record import write_record
-from navforge.preflight.request import Measured, Request
+from navforge.preflight.request import SCENES, Measured, Request
 from navforge.slurm.profile import ClusterProfile
-from navforge.training.run_config import RunConfig
+from navforge.training.run_base import RunBase
 
 SECONDS = 54.0
 """What a preflight may take; opening a large split from raw logs may take longer, and measuring then has LEAST_S."""
@@ -28,7 +28,7 @@ LEAST_S = 20.0
 
 
 def run(
-    config: RunConfig,
+    config: RunBase,
     *,
     profile: ClusterProfile | None = None,
     job: Allocation | None = None,
@@ -58,8 +58,8 @@ def run(
     files = open_files(config)
     context = replace(
         context,
-        scenes=None if files.split is None else len(files.split),
-        val_scenes=0 if files.val_split is None else len(files.val_split),
+        scenes=files.examples,
+        val_scenes=files.val_examples,
         free_bytes=disk.free_bytes(config.out),
     )
     measured = _measured(context, files, max(LEAST_S, seconds - (time.monotonic() - began)))
@@ -117,7 +117,7 @@ def figures(context: PreflightContext) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _asked(config: RunConfig, profile: ClusterProfile | None, job: Allocation | None) -> PreflightContext:
+def _asked(config: RunBase, profile: ClusterProfile | None, job: Allocation | None) -> PreflightContext:
     """What is asked for, of whom, and what they offer."""
     target: Machine
     request = visible = None
@@ -149,6 +149,8 @@ def _measured(context: PreflightContext, files: Files, seconds: float) -> Measur
     request = Request(
         config=_here(context.config, away=away),
         split=files.split,
+        frames=None if files.frames is None else files.frames.part(SCENES),
+        scenes=context.scenes or 0,
         val_scenes=context.val_scenes,
         batch_sizes=batch_sizes(context.batch, on_gpu=on_gpu_here, away=away),
         memory_bytes=gpu_bytes if on_gpu_here and gpu_bytes is not None else here,
@@ -176,12 +178,12 @@ def batch_sizes(wanted: int | None, *, on_gpu: bool, away: bool) -> tuple[int, .
     return tuple(sorted({min(2, wanted), max(1, wanted // 4), wanted}))
 
 
-def _here(config: RunConfig, *, away: bool) -> RunConfig:
+def _here(config: RunBase, *, away: bool) -> RunBase:
     """The config as it can be tried on this machine."""
     if not away:
         return config
     return replace(config, train=replace(config.train, accelerator="cpu", precision=_cpu_precision(config)))
 
 
-def _cpu_precision(config: RunConfig) -> str:
+def _cpu_precision(config: RunBase) -> str:
     return "bf16-mixed" if config.train.precision == "16-mixed" else config.train.precision

@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric import Fabric, seed_everything
+from lightning.fabric import Fabric
 
 from navforge.core import provenance
 from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
+from navforge.inputs.dataset import ExampleSet
 from navforge.models import checkpoints
 from navforge.models.checkpoints import planner_part, read_values, write_values
 from navforge.models.planner import Planner
-from navforge.models.planner_config import planner_to_dict
 from navforge.runs import status
-from navforge.runs.folder import BEST, LAST, RunFolder
+from navforge.runs.folder import LAST, RunFolder
 from navforge.runs.processes import local_job
 from navforge.runs.signals import StopSignals
 from navforge.runs.status import Attempt, append_line, read_attempts
@@ -31,25 +31,26 @@ from navforge.training import run_inputs as materials
 from navforge.training.environment import describe_environment
 from navforge.training.frozen import FrozenState
 from navforge.training.loop.checkpointing import CheckpointManager
-from navforge.training.loop.loaders import dataset_of, plan_of, train_loader, val_loader
+from navforge.training.loop.loaders import dataset_of
 from navforge.training.loop.loggers import Loggers, make_loggers, require_loggers
-from navforge.training.loop.module import PlannerModule, optimiser_of, schedule_of
-from navforge.training.loop.stepper import Stepper
-from navforge.training.loop.trainer import Parts, Trainer
+from navforge.training.loop.module import PlannerModule
+from navforge.training.pretraining.config import PretrainConfig
+from navforge.training.pretraining.setup import PretrainSetup
 from navforge.training.ranks.consensus import Stopped
 from navforge.training.ranks.failures import failure
 from navforge.training.ranks.heartbeat import Heartbeat
 from navforge.training.ranks.messages import Ranks
 from navforge.training.ranks.rank_info import RankInfo, alone
-from navforge.training.ranks.strategy import fabric_of, wrap
+from navforge.training.run_base import RunBase
 from navforge.training.run_config import RunConfig, write_run_config
 from navforge.training.run_inputs import RunInputs
+from navforge.training.setup import Setup
 from navforge.training.smoke import PROTOCOL, TRAINED, UNTRAINED, Smoke
 
 TRIAL = ".untrained.ckpt"
 
 
-def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
+def train(config: RunBase, *, signals: StopSignals | None = None) -> Path:
     """Train in this process, or go on with a run of the same config that was interrupted.
 
     The run folder is that of any local run, so that `navforge jobs` and `navforge diagnose` read it.
@@ -59,7 +60,7 @@ def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
         signals: what may stop the run; default: nothing.
 
     Returns:
-        The best checkpoint's path.
+        The path of what was made: of a planner the best checkpoint.
 
     Raises:
         ConfigError: keys that do not fit each other, or a run folder of another config.
@@ -72,12 +73,12 @@ def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
             f"{config.nodes} nodes x {config.devices} ranks cannot train in one process; start them with "
             "navforge train, or give nodes=1 devices=1"
         )
-    config = replace(config, planner=config.planner.resolved())
+    config = config.resolved()
     folder = RunFolder(config.out)
     attempt = max([0, *(start.attempt + 1 for start in read_attempts(folder.attempts))])
     rank_info = alone()
     if not folder.record_file.is_file():
-        folder.describe(config.agent, launch="local", nodes=1, devices=1)
+        folder.describe(config.title, launch="local", nodes=1, devices=1)
     folder.add_job(local_job())
     folder.failure_file(rank_info.rank).unlink(missing_ok=True)
     with Heartbeat(folder, rank_info, attempt=attempt) as beat:
@@ -92,23 +93,20 @@ def train(config: RunConfig, *, signals: StopSignals | None = None) -> Path:
                 status.write(folder.failure_file(rank_info.rank), record)
             beat.tell(phase="failed")
             raise
-    return folder.checkpoints / BEST
+    return config.result
 
 
-def execute(
-    config: RunConfig, folder: RunFolder, rank_info: RankInfo, *, beat: Heartbeat, signals: StopSignals
-) -> None:
+def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: Heartbeat, signals: StopSignals) -> None:
     """The part of this rank in a run, once all ranks have met."""
     ranks = Ranks(rank_info.rank, rank_info.world_size)
     require_loggers(config.train.loggers)
-    material = materials.open_run_inputs(config)
-    about = materials.facts(config, material, rank_info.world_size)
+    setup = _setup_of(config, folder, rank_info, ranks)
     found = _newest(config, folder, ranks)
     if found is not None:
-        materials.check_same_run(planner_part(folder.checkpoints / LAST, found), about, config)
-    resumed = found["training"]["position"]["total"] if found is not None else None
+        materials.check_same_run(planner_part(folder.checkpoints / LAST, found), setup.facts, config)
+        setup = replace(setup, resumed=found["training"]["position"]["total"])
     if ranks.first:
-        _describe(config, folder, about)
+        _describe(config, folder, setup.facts)
         append_line(
             folder.attempts,
             Attempt(
@@ -116,10 +114,9 @@ def execute(
                 job=rank_info.job,
                 world_size=rank_info.world_size,
                 time=time.time(),
-                resumed_step=resumed or 0,
+                resumed_step=setup.resumed or 0,
             ),
         )
-    setup = _Setup(config, folder, rank_info, ranks, material, about, resumed)
     loggers = _loggers(setup)
     trainer, outcome = None, "failed"
     try:
@@ -127,12 +124,15 @@ def execute(
         if found is not None:
             trainer.restore(found)
             found = None  # the optimiser has it now
-        frozen = FrozenState(trainer.parts.module.planner)  # type: ignore[arg-type]
+        module = trainer.parts.module
+        frozen = FrozenState(module.planner) if isinstance(module, PlannerModule) else None
         trainer.run()
-        frozen.require_unchanged()
+        if frozen is not None:
+            frozen.require_unchanged()
         outcome = "success"
     finally:
         loggers.close(outcome)
+    ranks.first_does(lambda: setup.finish(trainer))
     if ranks.first:
         best, mode = trainer.ranking[0], setup.monitor[0]
         finished = {"time": time.time(), "epochs": config.train.epochs, "steps": trainer.at.total}
@@ -142,45 +142,50 @@ def execute(
     beat.tell(phase="finished", eta_s=0.0)
 
 
-@dataclass(frozen=True)
-class _Setup:
-    """Builds a trainer."""
+def _setup_of(config: RunBase, folder: RunFolder, rank_info: RankInfo, ranks: Ranks) -> Setup:
+    """What the run reads is opened."""
+    if isinstance(config, PretrainConfig):
+        return PretrainSetup.open(config, folder, rank_info, ranks)
+    assert isinstance(config, RunConfig), "a run trains a planner or pre-trains an encoder"
+    material = materials.open_run_inputs(config)
+    facts = materials.facts(config, material, rank_info.world_size)
+    return PlannerSetup(config=config, folder=folder, rank_info=rank_info, ranks=ranks, material=material, facts=facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerSetup(Setup):
+    """Trains a planner, which is tried out as an evaluation would use it."""
 
     config: RunConfig
-    folder: RunFolder
-    rank_info: RankInfo
-    ranks: Ranks
     material: RunInputs
-    about: dict[str, Any]
-    resumed: int | None
-    """Optimiser steps the run has done; None for a new one."""
 
     @property
     def monitor(self) -> tuple[str, str]:
-        """What makes an epoch the best."""
+        """The score where there is a teacher, else a loss."""
         if self.material.val_split is None:
             return "train/loss", "min"
         return ("val/score", "max") if self.config.planner.head.teacher_columns else ("val/loss", "min")
 
-    @property
-    def _from_files(self) -> bool:
-        """Whether the encoder's file is read: at the start, and where checkpoints leave out what lies in it."""
-        return self.resumed is None or self.config.planner.encoder.outside_weights > 0
-
-    def trainer(self, beat: Heartbeat, signals: StopSignals, loggers: Loggers) -> Trainer:
-        """Planner, data and all else, fresh; the untrained planner has been tried out."""
-        config, material = self.config, self.material
-        fabric = fabric_of(config.train, self.rank_info)
-        seed_everything(config.train.seed, verbose=False)
-        planner = config.planner.build(material.vocabulary, pretrained=self._from_files)
-        if material.features is not None and self.resumed is None:  # else its weights are those of the checkpoint
-            material.features.require_trunk(planner)
-        about = checkpoints.contents(planner_to_dict(config.planner), self.about)
+    def learner(self, fabric: Fabric, beat: Heartbeat) -> PlannerModule:
+        """The planner; the untrained one has been tried out."""
+        config, features = self.config, self.material.features
+        # The encoder's file is read at the start, and where checkpoints leave out what lies in it.
+        from_files = self.resumed is None or config.planner.encoder.outside_weights > 0
+        planner = config.planner.build(self.material.vocabulary, pretrained=from_files)
+        if features is not None and self.resumed is None:  # else its weights are those of the checkpoint
+            features.require_trunk(planner)
         smoke = self._smoke(fabric)
         if self.resumed is None and self.ranks.share(smoke.due(UNTRAINED)):
             beat.tell(phase="smoke")
-            self.ranks.first_does(lambda: self._try_out(smoke, planner, about))
-        sets = [
+            self.ranks.first_does(lambda: self._try_out(smoke, planner, self.about))
+        if config.train.compile:
+            planner.compile()
+        return PlannerModule(planner, config.train.augment)
+
+    def examples(self) -> tuple[ExampleSet, ExampleSet | None]:
+        """Scenes with what the planner reads and learns."""
+        config, material = self.config, self.material
+        train, val = (
             None
             if split is None
             else dataset_of(
@@ -196,32 +201,9 @@ class _Setup:
                 (material.train_split, material.train_teacher),
                 (material.val_split, material.val_teacher),
             )
-        ]
-        assert sets[0] is not None
-        plan = plan_of(len(sets[0]), config.train, self.ranks.world_size)
-        module = PlannerModule(planner, config.train.augment)
-        if config.train.compile:
-            planner.compile()
-        wrapped = wrap(fabric, module)
-        optimiser = optimiser_of(planner, config.train)
-        schedule = schedule_of(optimiser, config.train, plan.steps * config.train.epochs)
-        parts = Parts(
-            folder=self.folder,
-            ranks=self.ranks,
-            config=config.train,
-            module=module,
-            outside={f"{checkpoints.PREFIX}{name}" for name in planner.outside_names()},
-            stepper=Stepper(fabric, wrapped, optimiser, schedule, config.train, self.ranks),
-            train=train_loader(sets[0], plan, config.train, self.ranks),
-            val=None if sets[1] is None else val_loader(sets[1], config.train, self.ranks),
-            monitor=self.monitor,
-            about=about,
-            beat=beat,
-            signals=signals,
-            loggers=loggers,
-            smoke=lambda: self._try_trained(smoke, beat),
         )
-        return Trainer(parts)
+        assert train is not None
+        return train, val
 
     def _smoke(self, fabric: Fabric) -> Smoke:
         return Smoke(
@@ -245,29 +227,31 @@ class _Setup:
         finally:
             path.unlink(missing_ok=True)
 
-    def _try_trained(self, smoke: Smoke, beat: Heartbeat) -> None:
+    def try_trained(self, fabric: Fabric, beat: Heartbeat) -> None:
+        """Evaluate a few scenes, once."""
+        smoke = self._smoke(fabric)
         if not self.ranks.share(smoke.due(TRAINED)):
             return
         beat.tell(phase="smoke")
         self.ranks.first_does(lambda: smoke.run(TRAINED, self.folder.checkpoints / LAST))
 
 
-def _newest(config: RunConfig, folder: RunFolder, ranks: Ranks) -> dict[str, Any] | None:
+def _newest(config: RunBase, folder: RunFolder, ranks: Ranks) -> dict[str, Any] | None:
     """Values of the newest whole checkpoint; rank 0 decides which that is."""
     manager = CheckpointManager(folder.checkpoints, minutes=0, keep=config.train.keep_best)
     path = ranks.first_does(manager.find)
     return None if path is None else read_values(path)
 
 
-def _describe(config: RunConfig, folder: RunFolder, about: dict[str, Any]) -> None:
+def _describe(config: RunBase, folder: RunFolder, facts: dict[str, Any]) -> None:
     """What the run is and where it runs, for people and for `navforge jobs`."""
     write_run_config(folder.config, config)
-    write_json(folder.path / "train.provenance.json", provenance.collect(classes=config.planner.classes))
+    write_json(folder.path / "train.provenance.json", provenance.collect(classes=config.classes))
     write_json(folder.path / "environment.json", describe_environment())
-    write_json(folder.path / "facts.json", {name: value for name, value in about.items() if name != "provenance"})
+    write_json(folder.path / "facts.json", {name: value for name, value in facts.items() if name != "provenance"})
 
 
-def _loggers(setup: _Setup) -> Loggers:
+def _loggers(setup: Setup) -> Loggers:
     if not setup.ranks.first:
         return Loggers()
     with warnings.catch_warnings():
@@ -278,5 +262,5 @@ def _loggers(setup: _Setup) -> Loggers:
             run=setup.folder.path.resolve().name,
             resumed_step=setup.resumed or 0,
         )
-    loggers.describe({"agent": setup.config.agent, "train": setup.about["train"]})
+    loggers.describe({"agent": setup.config.title, "train": setup.facts["train"]})
     return loggers

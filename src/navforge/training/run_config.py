@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import yaml
 
@@ -13,43 +14,82 @@ from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import write_text
 from navforge.core.outside.text import read_yaml
-from navforge.data.paths import SPLIT_HELP, DataConfig
 from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
+from navforge.runs.folder import BEST, RunFolder
 from navforge.training.config import TrainConfig
+from navforge.training.pretraining.config import PretrainConfig
+from navforge.training.run_base import RunBase
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(RunBase):
     """Keys of `navforge train`; `planner` and `train` come from the recipe of `agent` and may be overridden."""
 
     agent: str = key(help="planner to train")
-    split: str = key(help=f"what to train on: {SPLIT_HELP}")
-    out: Path = key(help="run folder: checkpoints, learning curves, config, provenance")
     cache: Path = key(help="metric cache of the training split (for the evaluation before the first step)")
-    val_split: str | None = key(None, "split to validate on after each epoch")
     vocabulary: Path | None = key(None, "vocabulary file (.npy), for planners that choose from one")
     teacher: Path | None = key(None, "teacher store of the training split, for planners that distil")
     val_teacher: Path | None = key(None, "teacher store of the validation split")
-    nodes: int = key(1, "machines to train on", low=1)
-    devices: int = key(1, "ranks per machine, each with a GPU where there are any", low=1)
     store: Path | None = key(None, "input store of the splits (navforge pack); none: decode sensor files")
     features: Path | None = key(
         None, "feature store of the splits (navforge encode), for planners with a frozen encoder; none: encode images"
     )
-    allow_missing: bool = key(False, "go on when scenes of a split are not on disk")
     planner: PlannerConfig = key(help="the planner")
     train: TrainConfig = key(TrainConfig)
-    data: DataConfig = key(DataConfig)
+
+    def resolved(self) -> Self:
+        """With the encoder's files here."""
+        return dataclasses.replace(self, planner=self.planner.resolved())
+
+    @property
+    def title(self) -> str:
+        """The agent."""
+        return self.agent
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """The planner."""
+        return planner_to_dict(self.planner)
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """Files and folders that are read, by key."""
+        names = ("cache", "vocabulary", "teacher", "val_teacher", "store", "features")
+        read = {**{name: getattr(self, name) for name in names}, "data.logs": self.data.logs}
+        images = self.store is None and self.features is None and self.planner.panorama is not None
+        return {**read, "data.sensors": self.data.sensors} if images else read
+
+    @property
+    def result(self) -> Path:
+        """The best checkpoint."""
+        return RunFolder(self.out).checkpoints / BEST
+
+    @property
+    def result_name(self) -> str:
+        """In words."""
+        return "best checkpoint"
+
+    @property
+    def classes(self) -> tuple[type, ...]:
+        """Of encoder and head."""
+        return self.planner.classes
 
 
-def write_run_config(path: Path, config: RunConfig) -> None:
+def run_part(config: RunBase) -> RunBase:
+    """The part of a verb's keys that describes the run: a plain `RunConfig` or `PretrainConfig`."""
+    cls = PretrainConfig if isinstance(config, PretrainConfig) else RunConfig
+    return cls(**{f.name: getattr(config, f.name) for f in dataclasses.fields(cls)})
+
+
+def write_run_config(path: Path, config: RunBase) -> None:
     """Write a run's config with the kinds of its encoder and head, so that it is whole without its recipe."""
-    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(RunConfig)}
-    plain = configs.to_dict(RunConfig(**values))
-    write_text(path, yaml.safe_dump({**plain, "planner": planner_to_dict(config.planner)}, sort_keys=False))
+    plain = configs.to_dict(run_part(config))
+    if isinstance(config, RunConfig):
+        plain["planner"] = planner_to_dict(config.planner)
+    write_text(path, yaml.safe_dump(plain, sort_keys=False))
 
 
-def read_run_config(path: Path) -> RunConfig:
+def read_run_config(path: Path) -> RunBase:
     """Inverse of `write_run_config`.
 
     Raises:
@@ -57,6 +97,11 @@ def read_run_config(path: Path) -> RunConfig:
         ConfigError: an unknown key or a wrong value.
     """
     values = read_yaml(path, "run config", missing="navforge train writes it before ranks start")
+    if isinstance(values, dict) and "method" in values:
+        try:
+            return configs.from_dict(PretrainConfig, values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
     if not isinstance(values, dict) or not isinstance(values.get("planner"), dict):
         raise DataError(f"{path} is not a run config: it has no planner; navforge train writes one")
     try:

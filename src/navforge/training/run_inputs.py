@@ -16,11 +16,11 @@ from navforge.features.store import FeatureStore
 from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import Checkpoint
-from navforge.models.planner_config import planner_to_dict
 from navforge.teacher.store import TeacherStore
 from navforge.vocabulary.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from navforge.training.run_base import RunBase
     from navforge.training.run_config import RunConfig
 
 FREE = (
@@ -122,21 +122,26 @@ def facts(config: RunConfig, material: RunInputs, world_size: int) -> dict[str, 
         "scenes": len(material.train_split),
         "missing_scenes": len(material.train_split.missing),
         "fingerprints": material.fingerprints,
-        "provenance": json.loads(json.dumps(provenance.collect(classes=config.planner.classes))),
+        "provenance": plain_provenance(config),
     }
 
 
-def check_same_run(found: Checkpoint, about: dict[str, Any], config: RunConfig) -> None:
+def plain_provenance(config: RunBase) -> dict[str, Any]:
+    """What runs, as plain values."""
+    return json.loads(json.dumps(provenance.collect(classes=config.classes)))
+
+
+def check_same_run(found: Checkpoint, facts: dict[str, Any], config: RunBase) -> None:
     """A run folder is resumed with the same config only: anything else is another run.
 
     Raises:
         ConfigError: naming the keys that differ.
     """
     pairs = {
-        "planner": (found.planner, planner_to_dict(config.planner)),
-        "train": (binding(found.facts["train"]), binding(about["train"])),
-        "fingerprints": (found.facts["fingerprints"], about["fingerprints"]),
-        "ranks": (found.facts.get("ranks", 1), about["ranks"]),
+        "planner": (found.planner, config.subject),
+        "train": (binding(found.facts["train"]), binding(facts["train"])),
+        "fingerprints": (found.facts["fingerprints"], facts["fingerprints"]),
+        "ranks": (found.facts.get("ranks", 1), facts["ranks"]),
     }
     differing = [path for name, (old, new) in pairs.items() for path in differences(old, new, name)]
     if differing:

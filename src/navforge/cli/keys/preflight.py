@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from navforge.cli.keys import by_agent, train
+from navforge.cli.keys import by_agent, pretrain, train
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
@@ -35,6 +35,18 @@ class Config(train.Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainConfig(pretrain.Config):
+    """Keys of `navforge pretrain`, a batch script, and where to write the report."""
+
+    script: Path | None = key(None, SCRIPT_HELP)
+    json: Path | None = key(None, JSON_HELP)
+
+    def __post_init__(self) -> None:
+        if self.script is None:
+            super().__post_init__()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ScriptConfig:
     """Keys for a batch script that calls another trainer."""
 
@@ -43,8 +55,8 @@ class ScriptConfig:
     force: tuple[str, ...] = key((), FORCE_HELP)
 
 
-def configure(words: Sequence[str]) -> Config | ScriptConfig:
-    """As `train.configure`; words of a batch script's command stand behind those given."""
+def configure(words: Sequence[str]) -> Config | PretrainConfig | ScriptConfig:
+    """Keys of `train`, or with `method=` of `pretrain`; words of a batch script's command stand behind those given."""
     given = {word.partition("=")[0]: word for word in words}
     of_script: tuple[str, ...] = ()
     if "script" in given:
@@ -52,11 +64,13 @@ def configure(words: Sequence[str]) -> Config | ScriptConfig:
         script = read_script(path)
         if script.trainer is not None:
             return _of_other_trainer(path, script.trainer.name, words)
-        if "agent" not in given and script.verb == "rank":
+        if not {"agent", "method"} & set(given) and script.verb == "rank":
             return _of_run_folder(_run_config_file(path, script.run), words)
         of_script = script.words
     later = [word for word in of_script if word.partition("=")[0] not in (*given, *NOT_THE_RUN)]
     words = [*words, *later]
+    if any(word.startswith("method=") for word in words):
+        return configs.merge(PretrainConfig, words)
     if not any(word.startswith("agent=") for word in words):
         train.configure(words)  # says which agents there are
     return configs.merge(template(words), by_agent.by_name(words))
@@ -98,14 +112,17 @@ def _of_other_trainer(script: Path, command: str, words: Sequence[str]) -> Scrip
     return configs.merge(ScriptConfig, words)
 
 
-def template(words: Sequence[str]) -> type[Config]:
-    """What `--help` describes."""
+def template(words: Sequence[str]) -> type[Config | PretrainConfig]:
+    """What `--help` describes: with `method=` the keys of `navforge pretrain`."""
+    if any(word.startswith("method=") for word in words):
+        return PretrainConfig
     bases = (train.template(words), Config)
     return dataclasses.make_dataclass("Config", [], bases=bases, frozen=True, kw_only=True)
 
 
-def _of_run_folder(written: Path, words: Sequence[str]) -> Config:
+def _of_run_folder(written: Path, words: Sequence[str]) -> Config | PretrainConfig:
     """The config of a run folder, for its own batch script."""
     run = read_run_config(written)
-    values: dict[str, Any] = {f.name: getattr(run, f.name) for f in dataclasses.fields(RunConfig)}
-    return configs.merge(Config(**values, script=written), words)
+    cls = Config if isinstance(run, RunConfig) else PretrainConfig
+    values: dict[str, Any] = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
+    return configs.merge(cls(**values, script=written), words)

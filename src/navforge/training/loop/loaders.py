@@ -18,7 +18,7 @@ from navforge.data.splits import Split
 from navforge.features.dataset import FeatureDataset
 from navforge.features.store import FeatureStore
 from navforge.inputs.corrupt import CorruptSample
-from navforge.inputs.dataset import SceneDataset, collate
+from navforge.inputs.dataset import ExampleSet, SceneDataset, collate
 from navforge.inputs.store import InputStore
 from navforge.inputs.workers import begin, worker_context
 from navforge.models.planner_config import PlannerConfig
@@ -63,16 +63,14 @@ def plan_of(size: int, config: LoopConfig, world_size: int) -> EpochPlan:
 
 
 def train_loader(
-    dataset: SceneDataset | FeatureDataset, plan: EpochPlan, config: LoopConfig, ranks: Ranks
+    dataset: ExampleSet, plan: EpochPlan, config: LoopConfig, ranks: Ranks
 ) -> tuple[DataLoader[Any], EpochBatches]:
     """Loader of this rank and its order, which is told where each epoch begins."""
     order = EpochBatches(plan, seed=config.seed, rank=ranks.rank)
     return _loader(dataset, order, config), order
 
 
-def val_loader(
-    dataset: SceneDataset | FeatureDataset, config: LoopConfig, ranks: Ranks
-) -> tuple[DataLoader[Any], SharedBatches]:
+def val_loader(dataset: ExampleSet, config: LoopConfig, ranks: Ranks) -> tuple[DataLoader[Any], SharedBatches]:
     """Loader of this rank's share of a validation, and the order that says how many of its batches count."""
     assert config.batch_size is not None
     order = SharedBatches(len(dataset), batch_size=config.batch_size, world_size=ranks.world_size, rank=ranks.rank)
@@ -116,11 +114,11 @@ def _told_of_workers(error: Exception, batches: Iterator[Any]) -> Exception:
     return told
 
 
-def _loader(dataset: SceneDataset | FeatureDataset, order: Sampler[list[int]], config: LoopConfig) -> DataLoader[Any]:
+def _loader(dataset: ExampleSet, order: Sampler[list[int]], config: LoopConfig) -> DataLoader[Any]:
     # Workers end with their pass: those of training and of validation never hold memory at the same time.
     workers = 0 if dataset.in_memory else config.loader_workers or 0
     return DataLoader(
-        dataset,
+        dataset,  # type: ignore[arg-type]
         batch_sampler=order,
         num_workers=workers,
         multiprocessing_context=worker_context() if workers else None,

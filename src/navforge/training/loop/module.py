@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from navforge.models.checkpoints import PREFIX
 from navforge.models.contract import HeadOutput, Targets
 from navforge.models.planner import Planner
 from navforge.teacher.store import SCORE
 from navforge.training.config import AugmentConfig, LoopConfig, TrainConfig
 from navforge.training.loop.augment import augment
+from navforge.training.loop.learner import Batch, Learner
 
-Batch = dict[str, Any]
 
-
-class PlannerModule(nn.Module):
+class PlannerModule(Learner):
     """A planner with its loss under one forward pass, so that strategies can wrap the whole."""
 
     def __init__(self, planner: Planner, config: AugmentConfig) -> None:
@@ -46,6 +46,20 @@ class PlannerModule(nn.Module):
         if chosen is None:
             return {}
         return {"score": scores.gather(1, chosen[:, None]).mean(), "oracle": scores.max(dim=1).values.mean()}
+
+    def optimiser(self, config: LoopConfig) -> torch.optim.AdamW:
+        """See `optimiser_of`."""
+        assert isinstance(config, TrainConfig), "a planner is trained by a planner's keys"
+        return optimiser_of(self.planner, config)
+
+    @property
+    def outside(self) -> set[str]:
+        """Weights of a frozen encoder, which lie in its file."""
+        return {f"{PREFIX}{name}" for name in self.planner.outside_names()}
+
+    def schedule(self, optimiser: torch.optim.Optimizer, config: LoopConfig, total_steps: int) -> LambdaLR:
+        """See `schedule_of`."""
+        return schedule_of(optimiser, config, total_steps)
 
 
 def optimiser_of(planner: Planner, config: TrainConfig) -> torch.optim.AdamW:

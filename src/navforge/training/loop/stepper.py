@@ -33,7 +33,7 @@ class Step:
 
 
 class Stepper:
-    """Steps a wrapped `PlannerModule`."""
+    """Steps a wrapped `Learner`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Stepper:
         """Forward and backward of one batch; its loss terms, detached.
 
         Args:
-            batch: on the host; keys as `PlannerModule.forward`, and `token`.
+            batch: on the host; keys as its forward pass wants them, and `token`.
             number: of the round within its step.
             step: optimiser steps done before this one: it seeds what is random, so that a resumed run draws what it
                 would have drawn.

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
 from navforge.core.files import write_json
@@ -27,6 +26,7 @@ from navforge.runs.training_record import TrainingRecord, training_record
 from navforge.training.config import LoopConfig
 from navforge.training.loop.checkpointing import CheckpointManager, Ranking, ranked
 from navforge.training.loop.curves import FILE, EpochCurve, StepCurve
+from navforge.training.loop.learner import Learner
 from navforge.training.loop.loaders import Fetched, fetch
 from navforge.training.loop.loggers import Loggers
 from navforge.training.loop.meter import Meter, all_sums, means
@@ -61,10 +61,8 @@ class Parts:
     folder: RunFolder
     ranks: Ranks
     config: LoopConfig
-    module: nn.Module
-    """The `PlannerModule` as it is saved."""
-    outside: set[str]
-    """Names in its state that checkpoints leave out."""
+    module: Learner
+    """As it is saved."""
     stepper: Stepper
     train: tuple[DataLoader[Any], EpochBatches]
     val: tuple[DataLoader[Any], SharedBatches] | None
@@ -116,7 +114,7 @@ class Trainer:
         """Go on from a checkpoint; called by all ranks with the same values."""
         parts, state = self.parts, values["training"]
         weights = values["state_dict"]
-        load_whole_state(parts.module, parts.stepper.optimiser, weights, values["optimiser"], parts.outside)
+        load_whole_state(parts.module, parts.stepper.optimiser, weights, values["optimiser"], parts.module.outside)
         parts.stepper.schedule.load_state_dict(values["schedule"])
         parts.stepper.fabric.strategy.precision.load_state_dict(values["scaler"])
         parts.stepper.skipped = state["skipped"]
@@ -165,7 +163,7 @@ class Trainer:
         weights, optimiser = whole_state(parts.module, parts.stepper.optimiser)
         sums = all_sums(self.meter, self.ranks)
         values = {
-            "state_dict": {name: value for name, value in weights.items() if name not in parts.outside},
+            "state_dict": {name: value for name, value in weights.items() if name not in parts.module.outside},
             "optimiser": optimiser,
             "schedule": parts.stepper.schedule.state_dict(),
             "scaler": parts.stepper.fabric.strategy.precision.state_dict(),
@@ -216,6 +214,7 @@ class Trainer:
             raise
         self.at.step += 1
         self.at.total += 1
+        parts.module.after_step(self.at.total)
         self._pending = _Pending(done.loss, self.at.total, rate, done.norm)
         parts.beat.tell(step=self.at.total, loss=done.loss)
 
@@ -298,13 +297,15 @@ class Trainer:
         self.epochs.add(self.at.epoch, seconds, rate, values)
         self.parts.loggers.log(values, self.at.total)
         epochs = self.parts.config.epochs
-        shown = "  ".join(f"{n} {values[n]:.6g}" for n in ("train/loss", "val/loss", "val/score") if n in values)
+        shown = "  ".join(f"{n} {values[n]:.6g}" for n in self.parts.module.shown if n in values)
         left = (epochs - self.at.epoch - 1) * seconds
         say(
             f"epoch {self.at.epoch + 1}/{epochs}  {shown}  {seconds:.1f} s, {left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )
+        for remark in self.parts.module.remarks(values):
+            say(remark, file=sys.stderr, flush=True)
 
     def _tell(self, **changes: Any) -> None:
         epochs = self.parts.config.epochs

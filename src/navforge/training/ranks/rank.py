@@ -31,9 +31,9 @@ from navforge.training.ranks.heartbeat import Heartbeat
 from navforge.training.ranks.rank_info import RankInfo, from_environment
 
 if TYPE_CHECKING:
-    from navforge.training.run_config import RunConfig
+    from navforge.training.run_base import RunBase
 
-Preflight = Callable[["RunConfig", RankInfo], None]
+Preflight = Callable[["RunBase", RankInfo], None]
 """Checks a rank on its node; raises what refuses it."""
 
 
@@ -116,7 +116,7 @@ def _run(
     return exits.FINISHED
 
 
-def _check(preflight: Preflight, config: RunConfig, rank_info: RankInfo, ranks: Any) -> None:
+def _check(preflight: Preflight, config: RunBase, rank_info: RankInfo, ranks: Any) -> None:
     refusal: Exception | None = None
     try:
         preflight(config, rank_info)
