@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 
 from navforge.core.errors import ConfigError
 from navforge.models.encoders.image_networks import ImageNetwork
@@ -60,7 +60,8 @@ def frozen_norms(network: nn.Module) -> list[nn.Module]:
     return [
         module
         for module in network.modules()
-        if isinstance(module, _BatchNorm) and not any(p.requires_grad for p in module.parameters())
+        if isinstance(module, BatchNorm1d | BatchNorm2d | BatchNorm3d | SyncBatchNorm)
+        and not any(p.requires_grad for p in module.parameters())
     ]
 
 
@@ -69,7 +70,9 @@ def frozen_names(network: nn.Module) -> set[str]:
     learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     still = frozen_norms(network)
     for prefix, module in network.named_modules():
-        if isinstance(module, _BatchNorm) and not any(module is norm for norm in still):
+        if isinstance(module, BatchNorm1d | BatchNorm2d | BatchNorm3d | SyncBatchNorm) and not any(
+            module is norm for norm in still
+        ):
             learning |= {f"{prefix}.{name}" for name, _ in module.named_buffers()}
     return set(network.state_dict()) - learning
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm, functional
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.screen import say
@@ -200,7 +199,11 @@ def _name(config: VisionConfig) -> str:
 
 
 def _require_no_batch_norms(trunk: ImageNetwork) -> None:
-    if any(isinstance(module, _BatchNorm) for module in trunk.modules() if module not in frozen_norms(trunk)):
+    if any(
+        isinstance(module, BatchNorm1d | BatchNorm2d | BatchNorm3d | SyncBatchNorm)
+        for module in trunk.modules()
+        if module not in frozen_norms(trunk)
+    ):
         raise ConfigError(
             "planner.encoder.checkpoint: recomputing would count every batch twice in the batch norms' running mean; "
             "give planner.encoder.checkpoint=false"
