@@ -13,6 +13,8 @@ from navforge.models.encoders.image_networks import ImageNetwork
 _ATTENTION = ("attn", "attention")
 """What names of attention layers hold."""
 
+BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
+
 
 def learn_last_blocks(network: ImageNetwork, count: int) -> None:
     """Leave the last blocks, and the norm after them, to learn.
@@ -60,8 +62,7 @@ def frozen_norms(network: nn.Module) -> list[nn.Module]:
     return [
         module
         for module in network.modules()
-        if isinstance(module, BatchNorm1d | BatchNorm2d | BatchNorm3d | SyncBatchNorm)
-        and not any(p.requires_grad for p in module.parameters())
+        if isinstance(module, BATCH_NORMS) and not any(p.requires_grad for p in module.parameters())
     ]
 
 
@@ -70,9 +71,7 @@ def frozen_names(network: nn.Module) -> set[str]:
     learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     still = frozen_norms(network)
     for prefix, module in network.named_modules():
-        if isinstance(module, BatchNorm1d | BatchNorm2d | BatchNorm3d | SyncBatchNorm) and not any(
-            module is norm for norm in still
-        ):
+        if isinstance(module, BATCH_NORMS) and not any(module is norm for norm in still):
             learning |= {f"{prefix}.{name}" for name, _ in module.named_buffers()}
     return set(network.state_dict()) - learning
 

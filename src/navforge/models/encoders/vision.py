@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm, functional
+from torch.nn import functional
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.screen import say
 from navforge.models.contract import Features, Inputs
 from navforge.models.encoders.image_networks import ImageNetwork, Size, image_network
-from navforge.models.encoders.tuning import frozen_names, frozen_norms, learn_last_blocks, learn_low_rank
+from navforge.models.encoders.tuning import BATCH_NORMS, frozen_names, frozen_norms, learn_last_blocks, learn_low_rank
 from navforge.models.encoders.weight_files import Weights, find_weights, read_architecture
 from navforge.models.modules import TrunkEncoder
 
@@ -199,11 +199,7 @@ def _name(config: VisionConfig) -> str:
 
 
 def _require_no_batch_norms(trunk: ImageNetwork) -> None:
-    if any(
-        isinstance(module, BatchNorm1d | BatchNorm2d | BatchNorm3d | SyncBatchNorm)
-        for module in trunk.modules()
-        if module not in frozen_norms(trunk)
-    ):
+    if any(isinstance(module, BATCH_NORMS) for module in trunk.modules() if module not in frozen_norms(trunk)):
         raise ConfigError(
             "planner.encoder.checkpoint: recomputing would count every batch twice in the batch norms' running mean; "
             "give planner.encoder.checkpoint=false"
