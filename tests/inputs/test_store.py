@@ -13,7 +13,7 @@ from navforge.core.errors import DataError
 from navforge.core.outside.sealed import read_sealed, write_sealed
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
-from navforge.inputs import input_spec as wanted_module
+from navforge.inputs import input_spec
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset
 from navforge.inputs.input_spec import InputSpec
@@ -70,11 +70,12 @@ def test_a_part_that_was_not_packed_is_refused(planner: PlannerConfig, split: Sp
 
 
 def test_other_code_is_refused(packed: InputStore, planner: PlannerConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = wanted_module.code_fingerprint
+    hashes = input_spec.module_hashes
+    changed = {"navforge.models.histogram": "changed"}
     monkeypatch.setattr(
-        wanted_module,
-        "code_fingerprint",
-        lambda *names, alone: made(*names, alone=alone) + "x" * ("navforge.models.histogram" in names),
+        input_spec,
+        "module_hashes",
+        lambda *names, alone: {**hashes(*names, alone=alone), **(changed if set(changed) & set(names) else {})},
     )
     with pytest.raises(DataError, match=r"stale: the code or a library that makes lidar has changed"):
         packed.require(planner=planner, tokens=packed.tokens)

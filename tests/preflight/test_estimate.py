@@ -18,6 +18,8 @@ from navforge.preflight.machine import this_machine
 from navforge.preflight.memory import LoaderCost
 from navforge.preflight.probe import interpret
 from navforge.preflight.steps import StepCost, StepSample
+from navforge.training.config import AugmentConfig
+from navforge.training.loop.module import PlannerModule
 from navforge.training.recipes.catalog import recipe
 from navforge.training.run_config import RunConfig
 
@@ -101,6 +103,7 @@ def test_an_epoch_writes_a_checkpoint_before_its_validation_and_one_at_its_end(
 
 def test_the_checkpoint_that_is_written_to_measure_is_as_large_as_a_run_s(tmp_path: Path) -> None:
     planner = recipe("ego_mlp").planner.build()
+    learner = PlannerModule(planner, AugmentConfig())
     written: list[int] = []
 
     def measure_size(path: Path, values: dict[str, Any]) -> None:
@@ -109,7 +112,7 @@ def test_the_checkpoint_that_is_written_to_measure_is_as_large_as_a_run_s(tmp_pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stepping, "write_values", measure_size)
-        assert stepping.measure_checkpoint(planner, tmp_path / "not" / "there") > 0
+        assert stepping.measure_checkpoint(learner, tmp_path / "not" / "there") > 0
     learned = sum(p.nbytes for p in planner.parameters())
     assert all(3 * learned < size < 3 * learned + 20_000 for size in written) and written
     assert list(tmp_path.iterdir()) == []

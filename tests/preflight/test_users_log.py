@@ -247,6 +247,8 @@ def test_an_agent_whose_features_are_lists_on_the_real_road(
         Request(
             config=config,
             split=load_split("train", data),
+            frames=None,
+            scenes=10,
             val_scenes=0,
             batch_sizes=(2,),
             memory_bytes=GIB,

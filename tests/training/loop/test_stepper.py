@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from navforge.training.config import TrainConfig
+from navforge.training.config import LoopConfig, TrainConfig
+from navforge.training.loop.learner import Learner
 from navforge.training.loop.stepper import SKIPS, Stepper
 from navforge.training.ranks.failures import TrainingError
 from navforge.training.ranks.messages import Ranks
@@ -20,7 +21,7 @@ from navforge.training.ranks.strategy import fabric_of, wrap
 CONFIG = TrainConfig(accelerator="cpu", batch_size=2)
 
 
-class Model(nn.Module):
+class Model(Learner):
     """loss = mean of weight times x, or what `spoil` makes of it."""
 
     def __init__(self) -> None:
@@ -30,6 +31,14 @@ class Model(nn.Module):
     def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
         total = (self.weight * batch["x"]).mean() + batch["extra"]
         return {"total": total}
+
+    def optimiser(self, config: LoopConfig) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def schedule(
+        self, optimiser: torch.optim.Optimizer, config: LoopConfig, total_steps: int
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
 
 
 def batch(x: float = 1.0, extra: float = 0.0) -> dict[str, Any]:
@@ -42,8 +51,8 @@ def stepper(config: TrainConfig = CONFIG, scaler: Any = None, model: Model | Non
         fabric.strategy.precision.scaler = scaler  # type: ignore[attr-defined]
     model = model or Model()
     wrapped = wrap(fabric, model)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
+    optimiser = model.optimiser(config)
+    schedule = model.schedule(optimiser, config, 1)
     return Stepper(fabric, wrapped, optimiser, schedule, config, Ranks()), model
 
 
