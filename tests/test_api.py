@@ -15,7 +15,7 @@ import navforge
 from navforge.data.paths import DataConfig
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "api.md"
-HEAVY = ("torch", "numba", "scipy", "polars", "lightning", "shapely")
+HEAVY = ("torch", "numba", "scipy", "polars", "lightning_fabric", "shapely")
 
 
 def test_importing_the_package_loads_no_heavy_library() -> None:

@@ -105,7 +105,7 @@ def _unpickler_is_python() -> bool:
 
 
 def _precision_can_unscale() -> bool:
-    from lightning.fabric.plugins.precision import MixedPrecision, Precision  # noqa: PLC0415
+    from lightning_fabric.plugins.precision import MixedPrecision, Precision  # noqa: PLC0415
 
     return MixedPrecision("16-mixed", "cpu").scaler is not None and callable(Precision.unscale_gradients)
 
@@ -147,8 +147,8 @@ USES = (
         _has("numba.cuda.dispatcher:get_current_device"),
     ),
     Use("numba-cuda", "geometry/cuda.py", "NVVM().get_version", _has("numba.cuda.cudadrv.nvvm:NVVM.get_version")),
-    Use("lightning", "training/loop/stepper.py", "precision.unscale_gradients", _precision_can_unscale),
-    Use("lightning", "training/loop/stepper.py", 'precision, "scaler"', _precision_can_unscale),
+    Use("lightning-fabric", "training/loop/stepper.py", "precision.unscale_gradients", _precision_can_unscale),
+    Use("lightning-fabric", "training/loop/stepper.py", 'precision, "scaler"', _precision_can_unscale),
     Use("timm", "models/encoders/vovnet.py", "create_attn", _has("timm.layers.create_attn:create_attn")),
     Use("timm", "models/encoders/vovnet.py", "OsaBlock", _has("timm.models.vovnet:OsaBlock")),
     Use(

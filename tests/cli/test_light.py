@@ -18,7 +18,7 @@ HEAVY = {
     "torch",
     "numba",
     "llvmlite",
-    "lightning",
+    "lightning_fabric",
     "timm",
     "scipy",
     "polars",

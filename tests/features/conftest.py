@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lightning.fabric import seed_everything
+from lightning_fabric import seed_everything
 
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split, load_split

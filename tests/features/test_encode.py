@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.fabric import seed_everything
+from lightning_fabric import seed_everything
 
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError, DataError

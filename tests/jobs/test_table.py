@@ -132,7 +132,7 @@ def test_the_table_does_not_load_torch(tmp_path: Path) -> None:
     make_run(tmp_path / "run", beats=(beat(0),))
     code = (
         "import sys; from navforge.cli.main import main; main(sys.argv[1:]);"
-        "print([name for name in ('torch', 'lightning', 'polars', 'numba') if name in sys.modules])"
+        "print([name for name in ('torch', 'lightning_fabric', 'polars', 'numba') if name in sys.modules])"
     )
     words = [sys.executable, "-c", code, "jobs", f"root={tmp_path}"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from lightning.fabric import seed_everything
+from lightning_fabric import seed_everything
 from torch import Tensor, nn
 
 from navforge.core import config as configs

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import torch
-from lightning.fabric import seed_everything
+from lightning_fabric import seed_everything
 
 from navforge.core.errors import NavforgeError
 from navforge.data.scenes import read_scenes

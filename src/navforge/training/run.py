@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from navforge.core import provenance
 from navforge.core.errors import ConfigError
@@ -118,7 +118,7 @@ def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: He
             ),
         )
     loggers = _loggers(setup)
-    trainer, outcome = None, "failed"
+    trainer, success = None, False
     try:
         trainer = setup.trainer(beat, signals, loggers)
         if found is not None:
@@ -129,9 +129,9 @@ def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: He
         trainer.run()
         if frozen is not None:
             frozen.require_unchanged()
-        outcome = "success"
+        success = True
     finally:
-        loggers.close(outcome)
+        loggers.close(success=success)
     ranks.first_does(lambda: setup.finish(trainer))
     if ranks.first:
         best, mode = trainer.ranking[0], setup.monitor[0]

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from lightning.fabric import Fabric, seed_everything
+from lightning_fabric import Fabric, seed_everything
 
 from navforge.inputs.dataset import ExampleSet
 from navforge.models import checkpoints

@@ -19,7 +19,7 @@ def test_tensorboard_holds_the_curve_of_a_resumed_run_once(tmp_path: Path) -> No
         loggers.describe({"train": {"epochs": 3, "teacher": None}})
         for step in steps:
             loggers.log({"step/loss": step / 2}, step)
-        loggers.close("success")
+        loggers.close(success=True)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("step/loss")] == [(n, n / 2) for n in range(1, 11)]
 
@@ -46,7 +46,7 @@ def test_optional_loggers_write_into_the_run_folder_and_keep_their_id(
     for _ in range(2):
         loggers = make_loggers((name,), tmp_path, run="run", resumed_step=0)
         loggers.log({"train/loss": 1.0}, 1)
-        loggers.close("success")
+        loggers.close(success=True)
         found.append((tmp_path / "loggers.json").read_text())
     assert found[0] == found[1] and (tmp_path / name).is_dir()
 
@@ -55,7 +55,7 @@ def test_a_logger_whose_server_is_away_does_not_end_the_run(capsys: pytest.Captu
     class Away:
         calls = 0
 
-        def log_metrics(self, values: Any, step: int) -> None:
+        def log_values(self, values: Any, step: int) -> None:
             Away.calls += 1
             raise ConnectionError("no route to host")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.fabric.plugins.precision import MixedPrecision
+from lightning_fabric.plugins.precision import MixedPrecision
 
 from navforge.training.loop.trainer import Trainer
 from navforge.training.ranks.messages import Ranks

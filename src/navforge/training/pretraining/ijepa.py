@@ -11,14 +11,17 @@ code (the paper writes a squared distance).
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import IJepaModel
 
 from navforge.training.pretraining.schedules import follow
+
+if TYPE_CHECKING:
+    from transformers import IJepaModel
 
 INIT_STD = 0.02
 

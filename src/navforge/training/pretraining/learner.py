@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
-from transformers import IJepaConfig, IJepaModel
 
 from navforge.inputs.frames import FRAME
 from navforge.training.config import LoopConfig
@@ -20,6 +19,9 @@ from navforge.training.pretraining.ijepa import IJepa, Predictor
 from navforge.training.pretraining.masking import draw_masks
 from navforge.training.pretraining.schedules import DecaySchedule, momentum_at
 
+if TYPE_CHECKING:
+    from transformers import IJepaModel
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pixels, by which images are normalised."""
 MLP_FACTOR = 4
@@ -28,6 +30,8 @@ VALIDATION_SEED = 0
 
 def fresh_encoder(config: PretrainConfig) -> IJepaModel:
     """The encoder as `transformers` builds it, weights random."""
+    from transformers import IJepaConfig, IJepaModel  # noqa: PLC0415 (seconds, which other training need not wait)
+
     shape = config.encoder
     return IJepaModel(
         IJepaConfig(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from PIL import Image
-from transformers import IJepaModel, ViTImageProcessor
 
 from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.files import write_json, write_text
 from navforge.training.pretraining.config import PretrainConfig
 from navforge.training.pretraining.learner import MEAN, STD
+
+if TYPE_CHECKING:
+    from transformers import IJepaModel
 
 CARD, FACTS = "README.md", "pretraining.json"
 
@@ -31,6 +33,8 @@ def write_encoder(encoder: IJepaModel, config: PretrainConfig, facts: dict[str, 
         facts: as in its checkpoints.
         steps: optimiser steps taken.
     """
+    from transformers import ViTImageProcessor  # noqa: PLC0415 (seconds, which other training need not wait)
+
     name = f".{config.result.name}.{uuid.uuid4().hex}"
     partial, old = config.result.with_name(f"{name}.partial"), config.result.with_name(f"{name}.old")
     try:
