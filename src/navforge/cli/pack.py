@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from navforge.cli.keys.pack import Config
-from navforge.cli.notices import tell, warn
+from navforge.cli.notices import load_splits, tell
 from navforge.core import provenance
 from navforge.core.products import INPUTS, claim
-from navforge.data.splits import load_split
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 
@@ -14,11 +13,7 @@ from navforge.inputs.pack import pack
 def run(config: Config) -> None:
     """Write or finish the store and say what it holds."""
     names = [config.split] if config.val_split is None else [config.split, config.val_split]
-    splits = [
-        load_split(name, config.data, allow_missing=config.allow_missing, workers=config.workers) for name in names
-    ]
-    for split in splits:
-        warn(split)
+    splits = load_splits(names, config.data, allow_missing=config.allow_missing, workers=config.workers)
     with claim(config.out, INPUTS):
         report = pack(
             splits,

@@ -21,7 +21,19 @@ from navforge.core.files import write_json, write_text
 from navforge.core.outside.text import read_json
 from navforge.core.screen import say
 
-LIBRARIES = ("numpy", "numba", "scipy", "shapely", "polars", "torch", "torchvision", "timm", "lightning")
+LIBRARIES = (
+    "numpy",
+    "numba",
+    "scipy",
+    "shapely",
+    "polars",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "peft",
+    "lightning-fabric",
+)
 
 _STARTED = datetime.datetime.now(datetime.UTC)
 

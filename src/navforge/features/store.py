@@ -27,6 +27,7 @@ from navforge.core.outside.files import read_bytes, shown
 from navforge.core.outside.records import record
 from navforge.core.outside.sealed import unsealed, write_sealed
 from navforge.core.outside.text import read_json
+from navforge.core.token_index import TokenIndex
 from navforge.features.shards import Shard
 from navforge.features.trunk import encoder_key, input_key, key_of, modules_of, require_frozen
 from navforge.inputs.corrupt import CorruptSample
@@ -254,17 +255,11 @@ class FeatureStore:
         Raises:
             DataError: the store lacks some; counts and names them.
         """
-        asked = np.array([token.encode() for token in tokens], np.bytes_)
-        known, order = self._sorted
-        place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-        absent = known[place] != asked
-        if absent.any():
-            raise DataError(
-                f"the feature store {self.path} (split {self.split['name']}, {len(self)} scenes) lacks "
-                f"{int(absent.sum())} of {len(asked)} scenes, {asked[absent][0].decode()} for one; run navforge encode "
-                "on that split, with split= and val_split= for two in one store"
-            )
-        return order[place]
+        return self._index.require(
+            tokens,
+            where=f"the feature store {self.path} (split {self.split['name']}, {len(self)} scenes)",
+            remedy="run navforge encode on that split, with split= and val_split= for two in one store",
+        )
 
     def inputs(self, tokens: Sequence[str], config: PlannerConfig) -> Inputs:
         """Inputs of a planner (see `models.contract`) for scenes by token.
@@ -318,9 +313,8 @@ class FeatureStore:
             self._shard(number).check()
 
     @cached_property
-    def _sorted(self) -> tuple[NDArray[np.bytes_], NDArray[np.intp]]:
-        order = np.argsort(self._tokens)
-        return self._tokens[order], order
+    def _index(self) -> TokenIndex:
+        return TokenIndex(self._tokens)
 
     def _shard(self, number: int) -> Shard:
         if number not in self._shards:

@@ -24,6 +24,7 @@ from navforge.core.outside.files import check, shown
 from navforge.core.outside.records import record
 from navforge.core.outside.sealed import unsealed, write_sealed
 from navforge.core.outside.text import read_json
+from navforge.core.token_index import TokenIndex
 from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.shards import NO_THREADS, TOKEN, Shard
@@ -188,17 +189,12 @@ class InputStore:
         Raises:
             DataError: the store lacks some; counts and names them.
         """
-        asked = np.array([token.encode() for token in tokens], np.bytes_)
-        known, order = self._sorted_tokens
-        place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-        absent = known[place] != asked
-        if absent.any():
-            raise DataError(
-                f"the input store {self.path} (split {self.split['name']}, {len(self)} scenes) lacks "
-                f"{int(absent.sum())} of {len(asked)} scenes, {asked[absent][0].decode()} for one; "
-                "run navforge pack on the split you train on"
-            )
-        return order[place].astype(np.int32)
+        rows = self._index_of_tokens.require(
+            tokens,
+            where=f"the input store {self.path} (split {self.split['name']}, {len(self)} scenes)",
+            remedy="run navforge pack on the split you train on",
+        )
+        return rows.astype(np.int32)
 
     def read(self, row: int, parts: Sequence[str]) -> tuple[str, dict[str, memoryview]]:
         """Token and stored parts of a scene, not copied.
@@ -223,10 +219,8 @@ class InputStore:
                 pass
 
     @cached_property
-    def _sorted_tokens(self) -> tuple[NDArray[np.bytes_], NDArray[np.int64]]:
-        tokens = np.array([token.encode() for token in self.tokens], np.bytes_)
-        order = np.argsort(tokens)
-        return tokens[order], order
+    def _index_of_tokens(self) -> TokenIndex:
+        return TokenIndex(np.array([token.encode() for token in self.tokens], np.bytes_))
 
     def _shard(self, number: int) -> Shard:
         if number in self._opened:

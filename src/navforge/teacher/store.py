@@ -27,6 +27,7 @@ from navforge.core.outside.files import open_regular, read_bytes, shown
 from navforge.core.outside.records import record
 from navforge.core.outside.sealed import unsealed
 from navforge.core.outside.text import read_json
+from navforge.core.token_index import TokenIndex
 from navforge.scoring.protocols import protocol as protocol_of
 from navforge.teacher import rows as taught
 from navforge.teacher.packing import ENCODINGS, RowLayout
@@ -137,7 +138,7 @@ class TeacherStore:
         Raises:
             DataError: the scene or a column is not in the store, or the row is damaged.
         """
-        place = int(self._places([token])[0])
+        place = int(self._index.find([token])[0])
         if place < 0:
             raise DataError(f"scene {token} is not in teacher store {self.path} ({len(self)} scenes)")
         asked = self.columns if columns is None else columns
@@ -168,7 +169,7 @@ class TeacherStore:
                 f"teacher store {self.path} was made from metric cache {made_from}, the cache given "
                 f"is {cache}; teach again or give the cache it was made from"
             )
-        missing = np.flatnonzero(self._places(tokens) < 0)
+        missing = np.flatnonzero(self._index.find(tokens) < 0)
         if len(missing):
             raise DataError(
                 f"teacher store {self.path} lacks {len(missing)} of {len(tokens)} scenes, {tokens[missing[0]]} for "
@@ -218,19 +219,9 @@ class TeacherStore:
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
-    def _places(self, tokens: tuple[str, ...] | list[str]) -> NDArray[np.intp]:
-        """(T,) row of each token, -1 where the store has none."""
-        asked = np.array([token.encode() for token in tokens], np.bytes_)
-        known, order = self._sorted
-        if not len(asked):
-            return np.empty(0, np.intp)
-        place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-        return np.where(known[place] == asked, order[place], -1)
-
     @cached_property
-    def _sorted(self) -> tuple[NDArray[np.bytes_], NDArray[np.intp]]:
-        order = np.argsort(self._tokens, kind="stable")
-        return self._tokens[order], order
+    def _index(self) -> TokenIndex:
+        return TokenIndex(self._tokens)
 
 
 def layout_of(header: dict[str, Any]) -> RowLayout:

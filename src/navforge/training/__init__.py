@@ -1,1 +1,1 @@
-"""From scenes to a trained planner: the one input path, targets, the Lightning module, checkpoints, runs."""
+"""From scenes to a trained planner: the one input path, targets, the trainer, checkpoints, runs."""

@@ -112,7 +112,7 @@ def download(named: str) -> None:
             find_weights(named)  # an earlier download will do
         except DataError:
             raise DataError(
-                f"{KEY}: {named} cannot be downloaded ({type(error).__name__}: {str(error).splitlines()[0][:200]}); "
+                f"{KEY}: {named} cannot be downloaded ({type(error).__name__}: {str(error)[:200]}); "
                 f"where the Hub can be reached, run {_command(named)}, and copy its cache to this machine"
             ) from error
 

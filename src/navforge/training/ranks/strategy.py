@@ -112,7 +112,7 @@ def device_of(config: LoopConfig, rank_info: RankInfo) -> torch.device:
 def fabric_of(config: LoopConfig, rank_info: RankInfo) -> Fabric:
     """Fabric with the configured strategy and precision, set up for this rank."""
     device = device_of(config, rank_info)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         strategy=_strategy(config, rank_info, device),
