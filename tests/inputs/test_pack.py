@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from navforge.cli import pack as verb
+from navforge.cli import notices
 from navforge.cli.keys import pack as keys
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError, DataError
@@ -219,7 +219,7 @@ def test_doubts_about_a_split_are_told_before_it_is_packed(
     def warned(split: str) -> None:
         raise DataError(f"warned of {split}")
 
-    monkeypatch.setattr(verb, "load_split", lambda name, *_, **__: name)
-    monkeypatch.setattr(verb, "warn", warned)
+    monkeypatch.setattr(notices, "load_split", lambda name, *_, **__: name)
+    monkeypatch.setattr(notices, "warn", warned)
     assert main(["pack", "agent=ego_mlp", "split=first", f"out={tmp_path}"]) == 2
     assert "warned of first" in capsys.readouterr().err
