@@ -214,7 +214,6 @@ def train_epochs(dataset: object, batch: int, out: Path, epochs: int = 2) -> Sec
                 ranks=ranks,
                 config=config,
                 module=module,
-                outside=set(),
                 stepper=Stepper(fabric, wrapped, optimiser, schedule, config, ranks),
                 train=train_loader(dataset, plan, config, ranks),  # type: ignore[arg-type]
                 val=None,
