@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +133,20 @@ def run(program: str, **environ: str) -> dict[str, object]:
         [sys.executable, "-c", program], env={**os.environ, **environ}, check=True, capture_output=True, text=True
     )
     return json.loads(done.stdout)
+
+
+def test_a_full_disk_is_an_error_of_the_file_and_leaves_nothing(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = []
+
+    def copy(source: Path, target: Path) -> None:
+        if copied:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(target))
+        copied.append(shutil.copyfile(source, target))
+
+    monkeypatch.setattr(snapshot.shutil, "copy2", copy)
+    with pytest.raises(OSError, match="No space left") as raised:
+        snapshot.take(tmp_path / "run" / "code", package)
+    assert raised.value.errno == errno.ENOSPC and "tiny/" in raised.value.filename2
+    assert list((tmp_path / "run").iterdir()) == []

@@ -35,19 +35,19 @@ def take(code: Path, package: Path = provenance.PACKAGE, *, classes: Iterable[ty
 
     Raises:
         DataError: the package changed while it was copied.
+        OSError: a file cannot be copied; nothing is left of the copy.
         ConfigError: the packages of `classes` are too large.
     """
-    others = extensions.files(classes)
+    sources = {f"{package.name}/{name}": package / name for name in _files_of(package)} | extensions.files(classes)
     name = f".{code.name}.{uuid.uuid4().hex}"  # no other process writes there
     partial, old = code.with_name(f"{name}.partial"), code.with_name(f"{name}.old")
     try:
         before = sources_fingerprint(package)
-        shutil.copytree(package, partial / package.name, ignore=shutil.ignore_patterns("*.tmp.*", "*.partial"))
-        if sources_fingerprint(partial / package.name) != before:
-            raise DataError(f"{package} changed while it was copied; run the same command again")
-        for name, source in others.items():
+        for name, source in sources.items():  # not copytree, which goes on after an error and loses its number
             (partial / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, partial / name)
+        if sources_fingerprint(partial / package.name) != before:
+            raise DataError(f"{package} changed while it was copied; run the same command again")
         compileall.compile_dir(partial, quiet=1)  # once, not in every rank
         write_json(
             partial / MANIFEST, {"sources": before, "taken_from": str(package), "git": provenance.git_state(package)}
@@ -59,6 +59,12 @@ def take(code: Path, package: Path = provenance.PACKAGE, *, classes: Iterable[ty
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _files_of(package: Path) -> list[str]:
+    """Relative paths of the package's files, but for those that are being written."""
+    files = sorted(path.relative_to(package) for path in package.rglob("*") if path.is_file())
+    return [path.as_posix() for path in files if not (".tmp." in path.name or path.name.endswith(".partial"))]
 
 
 def is_current(code: Path, package: Path = provenance.PACKAGE, *, classes: Iterable[type] = ()) -> bool:
