@@ -21,6 +21,27 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 
+KILLED_CHILD = """
+import contextlib, multiprocessing, sys, time
+from navforge.core.semaphores import name_semaphores, released_at_the_end
+
+def child(sending):
+    lock = multiprocessing.get_context("spawn").Lock()
+    sending.send("ready")
+    time.sleep(60)
+
+if __name__ == "__main__":
+    name_semaphores()
+    context = multiprocessing.get_context("spawn")
+    with released_at_the_end() if sys.argv[1] == "released" else contextlib.nullcontext():
+        receiving, sending = context.Pipe(duplex=False)
+        process = context.Process(target=child, args=(sending,))
+        process.start()
+        receiving.recv()
+        process.kill()
+        process.join()
+"""
+
 pytestmark = pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="needs /dev/shm")
 
 
@@ -42,6 +63,14 @@ def test_semaphores_of_a_killed_group_are_removed_and_those_of_the_living_stay()
         assert of(killed.pid) == [] and len(of(living.pid)) == 1
         living.communicate("")
     assert of(living.pid) == []
+
+
+@pytest.mark.parametrize("how", ["released", "not released"])
+def test_semaphores_of_a_killed_child_are_released_without_a_warning(how: str, tmp_path: Path) -> None:
+    script = tmp_path / "killed_child.py"
+    script.write_text(KILLED_CHILD)
+    ended = subprocess.run([sys.executable, str(script), how], capture_output=True, text=True, check=True)
+    assert ended.stderr == "" if how == "released" else "leaked semaphore" in ended.stderr
 
 
 def test_files_of_others_stay(tmp_path: Path) -> None:

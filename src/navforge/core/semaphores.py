@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
-from multiprocessing import process
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import process, resource_tracker
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -22,6 +23,28 @@ def name_semaphores() -> None:
     namespace = _pid_namespace()
     if namespace is not None:
         process.current_process()._config["semprefix"] = f"/navforge-{namespace}-{os.getpid()}"  # type: ignore[attr-defined]
+
+
+@contextmanager
+def released_at_the_end() -> Iterator[None]:
+    """Remove what is left at the end of the named semaphores made within, by children that are killed there.
+
+    Children name theirs after this process and share its tracker, which would warn of each when this process ends.
+    """
+    before = _own_names()
+    try:
+        yield
+    finally:
+        for name in _own_names() - before:
+            with suppress(OSError):
+                (SHARED_MEMORY / f"sem.{name}").unlink()
+                resource_tracker.unregister(f"/{name}", "semaphore")
+
+
+def _own_names() -> set[str]:
+    """Names of the semaphores of this process and its children (see `name_semaphores`)."""
+    prefix = f"sem.navforge-{_pid_namespace()}-{os.getpid()}-"
+    return {path.name.removeprefix("sem.") for path in SHARED_MEMORY.glob(f"{prefix}*")}
 
 
 def remove_leftovers(folder: Path = SHARED_MEMORY) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from navforge.core.errors import NavforgeError
 from navforge.core.os_errors import describe_os_error
+from navforge.core.semaphores import released_at_the_end
 from navforge.core.sizes import write_size
 from navforge.preflight.estimate import load_in_words, seconds
 from navforge.preflight.finding import REFUSED, Finding, ok, refused, refused_by, warning
@@ -28,6 +29,7 @@ from navforge.training.ranks.failures import (
 )
 
 
+@released_at_the_end()
 def probe(request: Request) -> Measured:
     """Run the measurements; what kills the process is a finding."""
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
