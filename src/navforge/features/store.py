@@ -245,6 +245,11 @@ class FeatureStore:
                 "same navforge encode again"
             )
 
+    @property
+    def token_shape(self) -> tuple[int, ...]:
+        """(L, D) of a scene's tokens."""
+        return self._shard(0).columns[FEATURES].shape
+
     def row_bytes(self, name: str) -> int:
         """Bytes of a scene in a tensor."""
         return self._shard(0).columns[name].bytes

@@ -155,6 +155,7 @@ WHILE_MEASURING: tuple[tuple[str, str], ...] = (
     ("teacher", "a teacher store of other scenes, vocabulary, protocol, metric cache or without a column"),
     ("store", "an input store of other inputs, other code, or that lacks scenes"),
     ("features", "a feature store of another encoder, other weights, other code, or that lacks scenes"),
+    ("align", "a feature store to be drawn towards that is missing, damaged or lacks scenes"),
     ("resume", "a checkpoint in the run folder that other files, another planner or other ranks made"),
     ("planner", "a planner whose inputs, features, plans or losses are not finite tensors of the agreed shapes"),
     ("evaluation", "a planner that cannot be evaluated on two scenes"),

@@ -22,11 +22,11 @@ from navforge.training.pretraining.config import PretrainConfig
 from navforge.training.pretraining.setup import open_frames
 from navforge.training.run_base import RunBase
 from navforge.training.run_config import RunConfig
-from navforge.training.run_inputs import open_features
+from navforge.training.run_inputs import open_aligned_to, open_features
 from navforge.vocabulary.vocabulary import Vocabulary
 
 PATHS, VOCABULARY, SPLIT, CACHE, TEACHER = "paths", "vocabulary", "split", "cache", "teacher"
-STORE, FEATURES, RESUME = "store", "features", "resume"
+STORE, FEATURES, ALIGN, RESUME = "store", "features", "align", "resume"
 
 _REMEDIES = {
     VOCABULARY: "vocabulary=FILE.npy (navforge vocab)",
@@ -35,6 +35,7 @@ _REMEDIES = {
     TEACHER: "navforge teach on this split, with this vocabulary and the planner's protocol",
     STORE: "navforge pack for this planner and these splits",
     FEATURES: "navforge encode for this planner and these splits",
+    ALIGN: "navforge encode for the encoder to be drawn towards and this split",
     RESUME: "give another out=",
 }
 
@@ -117,6 +118,7 @@ def open_files(config: RunBase) -> Files:
         findings += _covered(cache, split, config.cache)
     findings += list(_store(config, [found for found in (split, val_split) if found is not None]))
     features = _features(config, [found for found in (split, val_split) if found is not None], findings)
+    aligned_to = _aligned_to(config, split, findings)
     teacher = val_teacher = None
     if config.planner.head.teacher_columns and vocabulary is not None:
         made_from = None if cache is None else cache.fingerprint
@@ -131,6 +133,7 @@ def open_files(config: RunBase) -> Files:
         "teacher": teacher and teacher.fingerprint,
         "val_teacher": val_teacher and val_teacher.fingerprint,
         "features": features and features.fingerprint,
+        "align.features": aligned_to and aligned_to.fingerprint,
     }
     findings += list(_resume(config, found))
     return Files(
@@ -266,6 +269,14 @@ def _features(config: RunConfig, splits: list[Split], findings: list[Finding]) -
                 f"{store.origin.dtype} of {sum(map(len, splits))} scenes",
             )
         )
+    return store
+
+
+def _aligned_to(config: RunConfig, split: Split | None, findings: list[Finding]) -> FeatureStore | None:
+    """The store that the planner is drawn towards holds every scene of the training split."""
+    store = None if split is None else _try(ALIGN, lambda: open_aligned_to(config, split), findings)
+    if store is not None:
+        findings.append(ok(ALIGN, f"{config.align.features} holds {store.token_shape[0]} tokens of each scene"))
     return store
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from navforge.core.config import key
+from navforge.core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,3 +67,25 @@ class TrainConfig(LoopConfig):
         16, "scenes planned and scored before the first step and after the first validation; 0 for none", low=0
     )
     augment: AugmentConfig = key(AugmentConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignConfig:
+    """A loss that draws the planner's image features towards those of a frozen encoder, in training alone."""
+
+    features: Path | None = key(
+        None, "feature store of that encoder and the training split (navforge encode); none: no such loss"
+    )
+    weight: float = key(0.5, "factor of the loss", low=0.0)
+    target: str = key(
+        "store",
+        "store: tokens of the scene; random: those of another scene of the batch, a control that must not help",
+        choices=("store", "random"),
+    )
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for keys that do nothing."""
+        if self.features is None and (self.weight, self.target) != (AlignConfig.weight, AlignConfig.target):
+            raise ConfigError(
+                "align.features: align.weight and align.target do nothing without it; give a feature store"
+            )

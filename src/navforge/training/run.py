@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from navforge.core import provenance
 from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
-from navforge.inputs.dataset import ExampleSet
+from navforge.inputs.dataset import ExampleSet, SceneDataset
 from navforge.models import checkpoints
 from navforge.models.checkpoints import planner_part, read_values, write_values
 from navforge.models.planner import Planner
@@ -30,6 +30,7 @@ from navforge.runs.training_record import KEY
 from navforge.training import run_inputs as materials
 from navforge.training.environment import describe_environment
 from navforge.training.frozen import FrozenState
+from navforge.training.loop.alignment import AlignedModule, AlignedScenes
 from navforge.training.loop.checkpointing import CheckpointManager
 from navforge.training.loop.loaders import dataset_of
 from navforge.training.loop.loggers import Loggers, make_loggers, require_loggers
@@ -180,6 +181,8 @@ class PlannerSetup(Setup):
             self.ranks.first_does(lambda: self._try_out(smoke, planner, self.about))
         if config.train.compile:
             planner.compile()
+        if (store := self.material.aligned_to) is not None:
+            return AlignedModule(planner, config.train.augment, align=config.align, width=store.token_shape[1])
         return PlannerModule(planner, config.train.augment)
 
     def examples(self) -> tuple[ExampleSet, ExampleSet | None]:
@@ -203,6 +206,9 @@ class PlannerSetup(Setup):
             )
         )
         assert train is not None
+        if material.aligned_to is not None:
+            assert isinstance(train, SceneDataset), "a feature store of its own is refused"
+            return AlignedScenes(train, material.aligned_to), val
         return train, val
 
     def _smoke(self, fabric: Fabric) -> Smoke:

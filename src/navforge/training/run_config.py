@@ -16,7 +16,7 @@ from navforge.core.files import write_text
 from navforge.core.outside.text import read_yaml
 from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.runs.folder import BEST, RunFolder
-from navforge.training.config import TrainConfig
+from navforge.training.config import AlignConfig, TrainConfig
 from navforge.training.pretraining.config import PretrainConfig
 from navforge.training.run_base import RunBase
 
@@ -36,6 +36,22 @@ class RunConfig(RunBase):
     )
     planner: PlannerConfig = key(help="the planner")
     train: TrainConfig = key(TrainConfig)
+    align: AlignConfig = key(AlignConfig)
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for keys that an alignment does not go with."""
+        super().__post_init__()
+        if self.align.features is None:
+            return
+        if self.features is not None:
+            raise ConfigError(
+                "align.features: features= stands for an encoder that never learns, so nothing can be drawn towards "
+                "another; drop one of the two"
+            )
+        if self.train.compile:
+            raise ConfigError("train.compile: with align.features= the planner is not compiled; give false")
+        if self.align.target == "random" and self.train.batch_size == 1:
+            raise ConfigError("align.target: random takes tokens of another scene of the batch; it has one scene only")
 
     def resolved(self) -> Self:
         """With the encoder's files here."""
@@ -55,7 +71,8 @@ class RunConfig(RunBase):
     def files(self) -> dict[str, Path | None]:
         """Files and folders that are read, by key."""
         names = ("cache", "vocabulary", "teacher", "val_teacher", "store", "features")
-        read = {**{name: getattr(self, name) for name in names}, "data.logs": self.data.logs}
+        read = {name: getattr(self, name) for name in names}
+        read |= {"align.features": self.align.features, "data.logs": self.data.logs}
         images = self.store is None and self.features is None and self.planner.panorama is not None
         return {**read, "data.sensors": self.data.sensors} if images else read
 

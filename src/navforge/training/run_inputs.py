@@ -50,6 +50,7 @@ class RunInputs:
     val_teacher: TeacherStore | None
     store: InputStore | None
     features: FeatureStore | None
+    aligned_to: FeatureStore | None
     fingerprints: dict[str, str | None]
 
 
@@ -75,6 +76,7 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
         )
     teachers = _teachers(config, vocabulary, train_split, val_split, cache)
     features = open_features(config, [split for split in splits if split is not None])
+    aligned_to = open_aligned_to(config, train_split)
     fingerprints = {
         "vocabulary": vocabulary.fingerprint if vocabulary else None,
         "cache": cache,
@@ -83,9 +85,19 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
         "teacher": teachers[0].fingerprint if teachers[0] else None,
         "val_teacher": teachers[1].fingerprint if teachers[1] else None,
         "features": features.fingerprint if features else None,
+        **({"align.features": aligned_to.fingerprint} if aligned_to else {}),
     }
     store = None if config.store is None else InputStore.open(config.store)
-    return RunInputs(vocabulary, train_split, val_split, *teachers, store, features, fingerprints)
+    return RunInputs(vocabulary, train_split, val_split, *teachers, store, features, aligned_to, fingerprints)
+
+
+def open_aligned_to(config: RunConfig, split: Split) -> FeatureStore | None:
+    """The feature store that a run's planner is drawn towards, if there is one; DataError where it lacks scenes."""
+    if config.align.features is None:
+        return None
+    store = FeatureStore.open(config.align.features)
+    store.rows(split.tokens)
+    return store
 
 
 def open_features(config: RunConfig, splits: Sequence[Split]) -> FeatureStore | None:
@@ -123,6 +135,7 @@ def facts(config: RunConfig, material: RunInputs, world_size: int) -> dict[str, 
         "missing_scenes": len(material.train_split.missing),
         "fingerprints": material.fingerprints,
         "provenance": plain_provenance(config),
+        **({"align": {"weight": config.align.weight, "target": config.align.target}} if material.aligned_to else {}),
     }
 
 
@@ -142,6 +155,7 @@ def check_same_run(found: Checkpoint, facts: dict[str, Any], config: RunBase) ->
         "train": (binding(found.facts["train"]), binding(facts["train"])),
         "fingerprints": (found.facts["fingerprints"], facts["fingerprints"]),
         "ranks": (found.facts.get("ranks", 1), facts["ranks"]),
+        "align": (found.facts.get("align", {}), facts.get("align", {})),
     }
     differing = [path for name, (old, new) in pairs.items() for path in differences(old, new, name)]
     if differing:

@@ -21,6 +21,7 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.data.splits import load_split
 from navforge.inputs.frames import FrameDataset, frame_files
 from navforge.models.checkpoints import read_values
+from navforge.models.encoders.configs import VisionConfig
 from navforge.runs import exits
 from navforge.runs.folder import RunFolder
 from navforge.training.loop.curves import read_curves
@@ -110,7 +111,9 @@ def read_frames(config: PretrainConfig) -> Any:
     return frame_files(load_split(config.split, config.data), config.data, config.cameras, scenes_only=False)
 
 
-def test_the_encoder_is_the_target_and_transformers_loads_it(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_encoder_is_the_target_and_transformers_and_planners_load_it(
+    make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = make(val_split="test")
     assert train(config) == config.result
     frames = read_frames(config)
@@ -130,6 +133,10 @@ def test_the_encoder_is_the_target_and_transformers_loads_it(make: Make, capsys:
     ours = normalise(torch.from_numpy(square.copy())[None])
     torch.testing.assert_close(prepared, ours, rtol=0, atol=1.5 / 255 / 0.224)  # rounding of the scaled pixels
     torch.testing.assert_close(model(ours).last_hidden_state, encode(model, ours), rtol=0, atol=1e-5)
+
+    vision = VisionConfig(weights=str(config.result), height=32, width=32).build()
+    tokens = vision.trunk_tokens({"panorama": torch.from_numpy(square.copy())[None]})
+    torch.testing.assert_close(tokens, model(ours).last_hidden_state, rtol=0, atol=1e-5)
 
     rows = read_curves(config.out / "epochs.csv")
     names = ("loss", "feature_std", "effective_rank")
