@@ -1,4 +1,4 @@
-"""`navforge cache` as a user runs it, in a process of its own."""
+"""`navforge cache` as a user runs it: in a process of its own where that is killed or has limits."""
 
 from __future__ import annotations
 
@@ -36,11 +36,15 @@ def world(tmp_path_factory) -> Path:
 
 def command(root: Path, out: Path, *words: str) -> list[str]:
     data = [f"data.logs={root / 'navsim_logs'}", f"data.maps={root / 'maps'}"]
-    return [sys.executable, "-m", "navforge.cli.main", "cache", "split=tiny", f"out={out}", "workers=1", *data, *words]
+    return ["cache", "split=tiny", f"out={out}", "workers=1", *data, *words]
 
 
-def run(*arguments, **keys) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=300, **keys)
+def program(root: Path, out: Path) -> list[str]:
+    return [sys.executable, "-m", "navforge.cli.main", *command(root, out)]
+
+
+def run(root: Path, out: Path, **keys) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(program(root, out), capture_output=True, text=True, check=False, timeout=300, **keys)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -62,9 +66,9 @@ def test_config_and_provenance_lie_beside_the_cache(whole: Path):
     assert len(MetricCache.open(whole)) == 3 * LOGS
 
 
-def test_killed_run_resumes_to_the_same_bytes(world: Path, whole: Path, tmp_path: Path):
+def test_killed_run_resumes_to_the_same_bytes(world: Path, whole: Path, tmp_path: Path, capsys):
     out = tmp_path / "cache"
-    process = subprocess.Popen(command(world, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(program(world, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while len(list((out / "logs").glob("*.nfc"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -73,14 +77,13 @@ def test_killed_run_resumes_to_the_same_bytes(world: Path, whole: Path, tmp_path
     finished = {path: path.stat().st_mtime_ns for path in (out / "logs").glob("*.nfc")}
     assert 2 <= len(finished) < LOGS
     assert not (out / MANIFEST).exists()
-    done = run(world, out)
-    assert done.returncode == 0, done.stderr
-    assert f"{3 * len(finished)} kept" in done.stdout
+    assert main(command(world, out)) == 0
+    assert f"{3 * len(finished)} kept" in capsys.readouterr().out
     assert contents(out) == contents(whole)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
 
-def test_full_disk_is_reported_and_repaired_by_another_run(world: Path, whole: Path, tmp_path: Path):
+def test_full_disk_is_reported_and_repaired_by_another_run(world: Path, whole: Path, tmp_path: Path, capsys):
     out = Path(shutil.copytree(whole, tmp_path / "cache"))
     smallest = min(path.stat().st_size for path in (out / "logs").iterdir())
     for name in ("log3.nfc", "log7.nfc"):
@@ -98,24 +101,24 @@ def test_full_disk_is_reported_and_repaired_by_another_run(world: Path, whole: P
         and "Traceback" not in done.stderr
     )
     assert len(list((out / "logs").iterdir())) == LOGS - 2, "no partial file may stay"
-    again = run(world, out)
-    assert again.returncode == 0 and "6 scenes cached, 66 kept" in again.stdout
+    assert main(command(world, out)) == 0
+    assert "6 scenes cached, 66 kept" in capsys.readouterr().out
     assert contents(out) == contents(whole)
 
 
-def test_failures_end_with_status_2_and_their_causes(tmp_path: Path):
+def test_failures_end_with_status_2_and_their_causes(tmp_path: Path, capsys):
     root = tmp_path / "world"
     write_world(root, logs=2)
     index = root / "maps" / INDEX_FILE
     index.write_text(index.read_text().replace(LOCATION, "atlantis"))
     (root / "maps" / LOCATION).rename(root / "maps" / "atlantis")
-    done = run(root, tmp_path / "cache")
-    assert done.returncode == 2
-    assert "6 of 6 scenes" in done.stderr and tiny_log.token(3) in done.stderr
-    assert f"6 scenes of 2 logs, {tiny_log.token(3)} (log0), " in done.stderr
-    assert f" and 3 more: no map '{LOCATION}'" in done.stderr
-    assert done.stderr.count("no map") == 1, "one line per cause"
-    assert "Traceback" not in done.stderr
+    assert main(command(root, tmp_path / "cache")) == 2
+    err = capsys.readouterr().err
+    assert "6 of 6 scenes" in err and tiny_log.token(3) in err
+    assert f"6 scenes of 2 logs, {tiny_log.token(3)} (log0), " in err
+    assert f" and 3 more: no map '{LOCATION}'" in err
+    assert err.count("no map") == 1, "one line per cause"
+    assert "Traceback" not in err
     assert not (tmp_path / "cache" / MANIFEST).exists()
 
 
@@ -137,17 +140,17 @@ def test_wrong_maps_are_found_before_any_log_is_read(tmp_path: Path, damage, wor
         raise AssertionError("a log was read")
 
     monkeypatch.setattr(cache, "load_split", reads)
-    assert main(command(root, tmp_path / "cache")[3:]) == 2
+    assert main(command(root, tmp_path / "cache")) == 2
     line = capsys.readouterr().err
     assert words in line and line.count("\n") == 1
     assert not (tmp_path / "cache").exists()
 
 
-def test_folder_that_cannot_be_written_is_an_error_not_a_traceback(world: Path, tmp_path: Path):
+def test_folder_that_cannot_be_written_is_an_error_not_a_traceback(world: Path, tmp_path: Path, capsys):
     (tmp_path / "file").write_text("")
-    done = run(world, tmp_path / "file" / "cache")
-    assert done.returncode == 2
-    assert "a file is there where a folder is expected" in done.stderr and "Traceback" not in done.stderr
+    assert main(command(world, tmp_path / "file" / "cache")) == 2
+    err = capsys.readouterr().err
+    assert "a file is there where a folder is expected" in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize("annotated", [True, False])
@@ -160,7 +163,7 @@ def test_implausible_scenes_are_a_warning_and_unannotated_ones_a_refusal(tmp_pat
         for raw in content:
             del raw["anns"]
     tiny_log.write_log(root, "tiny", content)
-    cached = main(command(root, tmp_path / "cache")[3:])
+    cached = main(command(root, tmp_path / "cache"))
     err = capsys.readouterr().err
     if not annotated:
         assert cached == 2 and err.count("\n") == 1
@@ -192,7 +195,7 @@ def test_a_broken_value_in_every_scene_is_one_cause(tmp_path: Path, capsys):
     for raw in content:
         raw["anns"]["gt_boxes"] = "nothing"
     tiny_log.write_log(root, "tiny", content)
-    assert main(command(root, tmp_path / "cache")[3:]) == 2
+    assert main(command(root, tmp_path / "cache")) == 2
     err = capsys.readouterr().err
     assert err.count("'anns.gt_boxes' is malformed") == 1
     assert (
@@ -210,7 +213,7 @@ def test_a_full_disk_is_not_answered_with_allow_missing(tmp_path: Path, capsys, 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(pool, "write_log", full)
-    assert main(command(root, tmp_path / "cache", "allow_missing=true")[3:]) == 2
+    assert main(command(root, tmp_path / "cache", "allow_missing=true")) == 2
     err = capsys.readouterr().err
     assert "allow_missing" not in err
     assert f"make room on the disk of {tmp_path / 'cache'} and run the command again" in err

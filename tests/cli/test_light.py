@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from navforge.cli.main import VERBS
 from navforge.runs.folder import RunFolder
 
@@ -58,27 +56,27 @@ def test_help_and_a_wrong_key_of_every_verb() -> None:
         assert "unknown key" in text, command
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("evaluate agent=ego_mlp split=s cache=c out=o", "agent ego_mlp is a planner; give the file"),
-        ("evaluate agent=nobody split=s cache=c out=o", "agent: expected one of"),
-        ("evaluate agent=human split=s cache=c out=o protocol=x", "protocol: expected one or several of"),
-        ("evaluate agent=human split=s cache=c out=o protocol=pdms_v1 traffic=reactive", "has no reactive traffic"),
-        ("score split=s cache=c trajectories=t out=o.csv", "out: expected a path ending in .parquet"),
-        ("train agent=ego_mlp split=s cache=c out=o launch=slurm", "needs a profile"),
-        ("train agent=ego_mlp split=s cache=c out=o train.epochs=0", "train.epochs: expected int in [1, inf]"),
-        ("pack split=s out=o", "missing required key(s): agent"),
-        ("teach vocabulary=v split=s cache=c out=o executor=ray tasks=2", "tasks: only for executor=slurm"),
-        ("tune checkpoint=c split=s teacher=t out=o search.method=x", "search.method: expected one of"),
-        ("vocab split=s out=v.csv", "ends in .npy"),
-        ("town out=o scale=huge", "scale: expected one of tiny, small, large"),
-        ("demo scale=large", "scale: expected one of small, tiny"),
-    ],
-)
-def test_impossible_values(words: str, message: str) -> None:
-    ((status, text, loaded),) = run([words.split()])
-    assert (status, loaded) == (2, []) and message in text
+IMPOSSIBLE = {
+    "evaluate agent=ego_mlp split=s cache=c out=o": "agent ego_mlp is a planner; give the file",
+    "evaluate agent=nobody split=s cache=c out=o": "agent: expected one of",
+    "evaluate agent=human split=s cache=c out=o protocol=x": "protocol: expected one or several of",
+    "evaluate agent=human split=s cache=c out=o protocol=pdms_v1 traffic=reactive": "has no reactive traffic",
+    "score split=s cache=c trajectories=t out=o.csv": "out: expected a path ending in .parquet",
+    "train agent=ego_mlp split=s cache=c out=o launch=slurm": "needs a profile",
+    "train agent=ego_mlp split=s cache=c out=o train.epochs=0": "train.epochs: expected int in [1, inf]",
+    "pack split=s out=o": "missing required key(s): agent",
+    "teach vocabulary=v split=s cache=c out=o executor=ray tasks=2": "tasks: only for executor=slurm",
+    "tune checkpoint=c split=s teacher=t out=o search.method=x": "search.method: expected one of",
+    "vocab split=s out=v.csv": "ends in .npy",
+    "town out=o scale=huge": "scale: expected one of tiny, small, large",
+    "demo scale=large": "scale: expected one of small, tiny",
+}
+
+
+def test_impossible_values() -> None:
+    results = run([words.split() for words in IMPOSSIBLE])
+    for (words, message), (status, text, loaded) in zip(IMPOSSIBLE.items(), results, strict=True):
+        assert (status, loaded) == (2, []) and message in text, words
 
 
 def test_jobs_never_load_them(tmp_path: Path) -> None:
