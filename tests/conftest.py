@@ -93,25 +93,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def town_files(tiny_town: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Metric cache of tiny town's training split, a vocabulary of 8 entries, and its teacher store."""
+    """Metric cache of tiny town's training split, 8 vocabulary entries, their teacher store; do not write."""
     from navforge.cache_builder.pool import cache_split  # noqa: PLC0415 (imports what most tests here do not need)
     from navforge.cli import teach, vocab  # noqa: PLC0415
     from navforge.data.splits import load_split  # noqa: PLC0415
 
-    out, data = tmp_path_factory.mktemp("town_files"), town_data(tiny_town)
-    cache_split(load_split("train", data), data, out / "cache", workers=1)
-    vocab.run(vocab.Config(split="train", out=out / "v8.npy", size=8, data=data, workers=1))
-    teach.run(
-        teach.Config(
-            vocabulary=out / "v8.npy",
-            split="train",
-            cache=out / "cache",
-            out=out / "teacher",
-            protocol="epdms_v2",
-            data=data,
-            workers=1,
+    data = town_data(tiny_town)
+
+    def build(out: Path) -> None:
+        assert not cache_split(load_split("train", data), data, out / "cache", workers=1).failures
+        vocab.run(vocab.Config(split="train", out=out / "v8.npy", size=8, data=data, workers=1))
+        keys: dict[str, Any] = {"protocol": "epdms_v2", "data": data, "workers": 1}
+        teach.run(
+            teach.Config(vocabulary=out / "v8.npy", split="train", cache=out / "cache", out=out / "teacher", **keys)
         )
-    )
+
+    out = built_once(tmp_path_factory, "town_files", build)
     return {"cache": out / "cache", "vocabulary": out / "v8.npy", "teacher": out / "teacher"}
 
 
@@ -127,13 +124,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests that need the Slurm cluster run in one process, so that one cluster serves them.
 
     Tests that fork ranks come first: torch refuses autograd in a fork of a process in which it has started threads.
-    Then come those on the cluster, which take longest.
+    Then come those on the cluster, which take longest, those that score last among them: by then another process has
+    compiled the kernels.
     """
+    scores: set[pytest.Item] = set()
     for item in items:
-        if "slurm_cluster" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "slurm_cluster" in fixtures:
             item.add_marker(pytest.mark.xdist_group("slurm"))
+            scores |= {item} if "world" in fixtures else set()
     markers = ("forks", "xdist_group")
-    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in markers])
+    items.sort(key=lambda item: [*(item.get_closest_marker(name) is None for name in markers), item in scores])
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from navforge.runs.folder import RunFolder, RunRecord
 from navforge.runs.status import Failure
 from navforge.training.loop.stepper import Stepper
 from navforge.training.run_config import RunConfig
-from tests.training.conftest import broken_images
+from tests.training.conftest import broken_images, run_files  # noqa: F401 (a fixture)
 from tests.training.conftest import make_run as training_run  # noqa: F401 (a fixture)
 from tests.training.processes import run, start, wait
 from tests.training.ranks.test_messages import at_step, make

@@ -14,6 +14,7 @@ from navforge.features.store import FeatureStore
 from navforge.models.heads.configs import MlpHeadConfig
 from navforge.models.planner import Planner
 from navforge.models.planner_config import PlannerConfig
+from tests.built_once import built_once
 from tests.conftest import town_data
 
 from .parts import PatchConfig
@@ -59,4 +60,5 @@ def encoded(
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, split: Split, val_split: Split, data: DataConfig) -> FeatureStore:
     """Tokens of both splits in float32; do not write into it."""
-    return encoded([split, val_split], data, tmp_path_factory.mktemp("features") / "store")
+    out = built_once(tmp_path_factory, "features", lambda folder: encoded([split, val_split], data, folder / "store"))
+    return FeatureStore.open(out / "store")

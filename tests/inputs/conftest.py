@@ -14,6 +14,7 @@ from navforge.inputs.pack import pack
 from navforge.inputs.store import InputStore
 from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
+from tests.built_once import built_once
 
 PLANNER = "transfuser_tiny"
 """Reads cameras and LiDAR and learns boxes and the ground."""
@@ -39,10 +40,11 @@ def packed(
     tmp_path_factory: pytest.TempPathFactory, planner: PlannerConfig, split: Split, data: DataConfig
 ) -> InputStore:
     """The store of the training split; do not write into it."""
-    out = tmp_path_factory.mktemp("inputs") / "store"
-    report = pack([split], InputSpec.of(planner), data, out, workers=1)
-    assert not report.failures
-    return InputStore.open(out)
+
+    def build(folder: Path) -> None:
+        assert not pack([split], InputSpec.of(planner), data, folder / "store", workers=1).failures
+
+    return InputStore.open(built_once(tmp_path_factory, "inputs", build) / "store")
 
 
 def few(split: Split, count: int) -> Split:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from navforge.core.build import Report
 from navforge.data.paths import DataConfig
@@ -46,16 +48,22 @@ def data_of(root: Path) -> DataConfig:
     return DataConfig(logs=root / "navsim_logs", sensors=root / "sensor_blobs", maps=root / "maps")
 
 
-def test_same_seed_same_bytes_with_one_or_two_workers(tmp_path: Path) -> None:
-    small_world(tmp_path / "one", seed=4, workers=1)
-    small_world(tmp_path / "two", seed=4, workers=2)
-    assert world_bytes(tmp_path / "one") == world_bytes(tmp_path / "two")
-    assert len(world_bytes(tmp_path / "one")) > 30
-
-
-def test_whole_logs_are_kept_and_damaged_ones_made_again(tmp_path: Path) -> None:
-    out = tmp_path / "world"
+@pytest.fixture(scope="module")
+def by_one_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small world; do not write into it."""
+    out = tmp_path_factory.mktemp("town") / "one"
     small_world(out, seed=4, workers=1)
+    return out
+
+
+def test_same_seed_same_bytes_with_one_or_two_workers(by_one_worker: Path, tmp_path: Path) -> None:
+    small_world(tmp_path / "two", seed=4, workers=2)
+    assert world_bytes(by_one_worker) == world_bytes(tmp_path / "two")
+    assert len(world_bytes(by_one_worker)) > 30
+
+
+def test_whole_logs_are_kept_and_damaged_ones_made_again(by_one_worker: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(by_one_worker, tmp_path / "world"))
     before = world_bytes(out)
     manifest = (out / "town.json").stat().st_mtime_ns
     kept, damaged = sorted(out.glob("navsim_logs/train/*.pkl"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from navforge.training import run_inputs as material
 from navforge.training.config import AugmentConfig, TrainConfig
 from navforge.training.run_config import RunConfig
 from navforge.vocabulary.vocabulary import Vocabulary
+from tests.built_once import built_once
 from tests.teacher.made import entries_of
 
 ENTRIES = 9
@@ -68,11 +70,9 @@ class FakeCache:
         return [FakeScene(token) for split in SPLITS.values() for token in split.logs.get(log_name, ())]
 
 
-def fake_sensors(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Scenes of a split are fake ones, and their cameras show one grey, in files that loader workers can read."""
-    monkeypatch.setattr(dataset, "scenes_of", lambda split, data: map(FakeScene, split.tokens))
-    monkeypatch.setattr(read, "camera_path", lambda scene, name, data, frame=-1: folder / f"{scene.token}.png")
-    folder.mkdir(exist_ok=True)
+def save_images(folder: Path) -> None:
+    """What the cameras of fake scenes show, one grey each, in files that loader workers can read."""
+    folder.mkdir()
     for token in [token for split in SPLITS.values() for token in split.tokens]:
         grey = np.full((36, 64, 3), round(FakeScene(token).speed * 20), np.uint8)
         Image.fromarray(grey).save(folder / f"{token}.png")
@@ -121,30 +121,37 @@ TRAIN = TrainConfig(
 )
 
 
-@pytest.fixture
-def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunConfig]:
-    """Builds run configs over made-up splits `train` and `val`, with vocabulary and teacher stores on disk."""
-    torch.set_num_threads(1)  # as ranks have it: sums of several threads differ in the last bits
-    monkeypatch.setattr(teach, "MetricCache", FakeCache)
-    monkeypatch.setattr(build, "MetricCache", FakeCache)
-    monkeypatch.setattr(teach, "score_entries", fake_scores)
-    monkeypatch.setattr(material, "MetricCache", FakeCache)
-    monkeypatch.setattr(material, "load_split", lambda name, data, allow_missing=False: SPLITS[name])
-    fake_sensors(monkeypatch, tmp_path / "sensors")
+@pytest.fixture(scope="session")
+def run_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of the fake scenes, a vocabulary and a teacher store of every split, built once; do not write into it."""
     poses = np.zeros((ENTRIES, 40, 3), np.float32)
     poses[..., 0] = np.linspace(0, 12, ENTRIES)[:, None] * np.arange(1, 41) / 10
     vocabulary = Vocabulary(poses)
-    vocabulary.save(tmp_path / "vocabulary.npy")
-    for name, split in SPLITS.items():
-        build.teach(
-            vocabulary,
-            split,
-            tmp_path,
-            tmp_path / f"teacher_{name}",
-            protocol_name="epdms_v2",
-            human_filter=True,
-            workers=1,
-        )
+
+    def make_files(folder: Path) -> None:
+        save_images(folder / "sensors")
+        vocabulary.save(folder / "vocabulary.npy")
+        rules: dict[str, Any] = {"protocol_name": "epdms_v2", "human_filter": True, "workers": 1}
+        for name, split in SPLITS.items():
+            build.teach(vocabulary, split, folder, folder / f"teacher_{name}", **rules)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(teach, "MetricCache", FakeCache)
+        patch.setattr(build, "MetricCache", FakeCache)
+        patch.setattr(teach, "score_entries", fake_scores)
+        return built_once(tmp_path_factory, "run_files", make_files)
+
+
+@pytest.fixture
+def make_run(run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., RunConfig]:
+    """Builds run configs over made-up splits `train` and `val`, with copies of `run_files` beside the runs."""
+    torch.set_num_threads(1)  # as ranks have it: sums of several threads differ in the last bits
+    shutil.copytree(run_files, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(material, "MetricCache", FakeCache)
+    monkeypatch.setattr(material, "load_split", lambda name, data, allow_missing=False: SPLITS[name])
+    monkeypatch.setattr(dataset, "scenes_of", lambda split, data: map(FakeScene, split.tokens))
+    sensors = tmp_path / "sensors"
+    monkeypatch.setattr(read, "camera_path", lambda scene, name, data, frame=-1: sensors / f"{scene.token}.png")
 
     def make(out: str = "run", **changes: Any) -> RunConfig:
         base = RunConfig(
