@@ -5,7 +5,7 @@ A new sub-score computed per scene is described in `metrics.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,11 +38,10 @@ Raw = tuple[Float, NDArray[np.int16]]
 
 PLAN, REFERENCE, HUMAN = "proposal {}", "the PDM-Closed reference", "the human driver"
 """Who drives, as errors say it."""
-
-RASTER_FROM_PLANS = 16
+IN_BLOCKS_FROM_PLANS = 16
 """From so many plans on a raster over the map is worth the time it takes to make, and plans are simulated block by
-block as they are scored. Fewer are simulated first, so that only what lies around them need be prepared. Scores are the
-same."""
+block as they are scored. Fewer are simulated first, so that only what lies around them need be prepared: with one plan
+per scene, preparation is most of the work. Scores are the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +106,7 @@ def score_plans(
     Args:
         scene: the cached scene.
         poses: (N, T, 3) plans in the ego frame, the current pose left out; or what `simulation.plans.prepare_plans`
-            made of them, which spares that work where the same plans are scored in many scenes.
+            made of them, which saves that work where the same plans are scored in many scenes.
         interval_s: time between poses.
         protocols: rules, or their names; plans are scored once for all protocols of a release.
         human_filter: forgive what the human driver also fails; None: where the protocol's benchmark does. A synthetic
@@ -130,26 +129,66 @@ def score_plans(
         raise DataError(f"these plans were prepared for poses {plans.interval_s} s apart, not {interval_s} s")
     devkits = list(dict.fromkeys(one.devkit for one in rules))
     filtered = [one for one in rules if (one.human_filter if human_filter is None else human_filter)]
-    few = len(plans) < RASTER_FROM_PLANS or traffic == REACTIVE
-    references, human = drive_references(scene, devkits), drive_human(scene) if filtered else None
-    drives = {} if human is None else {HUMAN: human}
-    if few:
-        drives[PLAN] = drive(scene.ego_state, scene.time_us, plans) if states is None else states
-    around = surroundings(np.concatenate([references, *drives.values()])) if few else None
-    reactive = prepare_reactive(scene) if traffic == REACTIVE else None
-    arrays, scores = None, {}
-    for devkit, reference in zip(devkits, references, strict=True):
-        arrays = prepare(scene, devkit, raster=not few, around=around, like=arrays)
-        drives[REFERENCE] = reference[None]
-        raw = _score_drives_of(scene, arrays, devkit, drives, reactive)
-        if not few:
-            raw[PLAN] = _score_many(scene, arrays, devkit, plans)
+    first = plans if len(plans) < IN_BLOCKS_FROM_PLANS or traffic == REACTIVE else None
+    driven = drive_scene(scene, devkits, human=bool(filtered), plans=first, states=states, traffic=traffic)
+    scores = {}
+    for devkit, (arrays, raw) in zip(devkits, driven, strict=True):
+        own = raw[PLAN] if PLAN in raw else _score_in_blocks(scene, arrays, devkit, plans)
         for one in rules:
             if one.devkit is devkit:
-                forgiving = raw[HUMAN][0][:, 0] if human is not None and one in filtered else None
-                terms = comparison_terms(raw[REFERENCE][0][:, 0], forgiving, one)
-                scores[one.name] = compare(*raw[PLAN], terms, one)
+                human = raw[HUMAN][0][:, 0] if HUMAN in raw and one in filtered else None
+                scores[one.name] = compare(*own, comparison_terms(raw[REFERENCE][0][:, 0], human, one), one)
     return {one.name: scores[one.name] for one in rules}
+
+
+def _score_in_blocks(scene: CachedScene, arrays: SceneArrays, devkit: Devkit, plans: Plans) -> Raw:
+    """Raw results of plans that are simulated block by block as they are scored: a batch of one scene."""
+    results, events = score_plans_on_cpu(join_scenes([arrays])[0], devkit, plans, threads=1)
+    check_simulated(results[:, 0], PLAN, f"scene {scene.token}: ")
+    return results[:, 0], events[:, 0]
+
+
+def drive_scene(
+    scene: CachedScene,
+    devkits: Sequence[Devkit],
+    *,
+    human: bool,
+    plans: Plans | None = None,
+    states: Float | None = None,
+    traffic: str = LOG_REPLAY,
+    raster: bool = True,
+) -> Iterator[tuple[SceneArrays, dict[str, Raw]]]:
+    """Prepare a scene for each release, and score who drives in it.
+
+    Args:
+        scene: the cached scene.
+        devkits: releases.
+        human: whether the human driver is scored, if the scene has one.
+        plans: scored with the others; only what lies around them all is prepared then, without a raster. None: the
+            complete scene is prepared.
+        states: `simulation.rollout.drive` of the plans, if the caller has it.
+        traffic: what the plan meets (`scoring.traffic`).
+        raster: see `prepare`.
+
+    Yields:
+        By release: what the kernels read of the scene, and raw results by driver.
+
+    Raises:
+        DataError: a scene that lacks what a release needs, numbers that are not finite, or several plans in reactive
+            traffic.
+    """
+    references, drives = drive_references(scene, devkits), {}
+    if human and (driven := drive_human(scene)) is not None:
+        drives[HUMAN] = driven
+    if plans is not None:
+        drives[PLAN] = drive(scene.ego_state, scene.time_us, plans) if states is None else states
+    around = None if plans is None else surroundings(np.concatenate([references, *drives.values()]))
+    reactive = prepare_reactive(scene) if traffic == REACTIVE else None
+    arrays = None
+    for devkit, reference in zip(devkits, references, strict=True):
+        arrays = prepare(scene, devkit, raster=raster and plans is None, around=around, like=arrays)
+        drives[REFERENCE] = reference[None]
+        yield arrays, _score_drives_of(scene, arrays, devkit, drives, reactive)
 
 
 def _score_drives_of(
@@ -165,13 +204,6 @@ def _score_drives_of(
             answered = react_to(arrays, reactive, drives[who])
             raw |= score_drives(answered, devkit, {name: drives[name] for name in driver}, where)
     return raw
-
-
-def _score_many(scene: CachedScene, arrays: SceneArrays, devkit: Devkit, plans: Plans) -> Raw:
-    """Raw results of plans: a batch of one scene."""
-    results, events = score_plans_on_cpu(join_scenes([arrays])[0], devkit, plans, threads=1)
-    check_simulated(results[:, 0], PLAN, f"scene {scene.token}: ")
-    return results[:, 0], events[:, 0]
 
 
 def score_drives(arrays: SceneArrays, devkit: Devkit, drives: Mapping[str, Float], where: str = "") -> dict[str, Raw]:

@@ -14,10 +14,8 @@ from navforge.metric_cache.scene import CachedScene
 from navforge.scoring import protocols as protocols_module
 from navforge.scoring.against_reference import Terms, comparison_terms
 from navforge.scoring.batch.arrays import BatchArrays, Layout, arrays_in_memory, join_scenes
-from navforge.scoring.drivers import drive_human, drive_references
-from navforge.scoring.engine import HUMAN, REFERENCE, score_drives
+from navforge.scoring.engine import HUMAN, REFERENCE, drive_scene
 from navforge.scoring.metrics import Column
-from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.protocols import Protocol
 
 Float = NDArray[np.float64]
@@ -83,20 +81,18 @@ def prepare_batch(
     Args:
         scenes: at least one.
         protocol: the batch serves this protocol and others of its release.
-        raster: see `prepare`.
+        raster: see `prepare.scene.prepare`.
 
     Raises:
         ConfigError: no protocol has that name.
         DataError: no scenes, or a scene that lacks what the protocol needs or holds what is not finite.
     """
     devkit = protocols_module.protocol(protocol).devkit
-    prepared = [prepare(scene, devkit, raster=raster) for scene in scenes]
-    _, layout, memory = join_scenes(prepared)
+    driven = [one for scene in scenes for one in drive_scene(scene, [devkit], human=True, raster=raster)]
+    _, layout, memory = join_scenes([arrays for arrays, _ in driven])
     reference, human = (np.full((len(Column), len(scenes)), np.nan) for _ in range(2))
-    for s, (scene, arrays) in enumerate(zip(scenes, prepared, strict=True)):
-        drives = {REFERENCE: drive_references(scene, [devkit])}
-        if (driven := drive_human(scene)) is not None:
-            drives[HUMAN] = driven
-        for who, (results, _) in score_drives(arrays, devkit, drives, f"scene {scene.token}: ").items():
-            (reference if who is REFERENCE else human)[:, s] = results[:, 0]
+    for s, (_, raw) in enumerate(driven):
+        reference[:, s] = raw[REFERENCE][0][:, 0]
+        if HUMAN in raw:
+            human[:, s] = raw[HUMAN][0][:, 0]
     return _in_memory(tuple(scene.token for scene in scenes), devkit, layout, memory, reference, human)
