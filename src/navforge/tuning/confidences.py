@@ -1,7 +1,7 @@
 """What a planner thinks of the entries that some weights may choose, and their true scores: one file per log.
 
 A file holds, per scene, only entries that no other beats over the whole box of weights searched
-(`tuning.search`), and the one the planner's own weights choose: a few of 8192, exact all the same.
+(`tuning.search`), and the one the planner's own weights choose: a few of 8192, and the result is still exact.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ from navforge.tuning.search import chosen, score_sums
 class Tuning:
     """What a search found."""
 
+    protocol: str
+    """The rules of the true scores."""
     factors: tuple[str, ...]
     """Keys of `inference` that were searched."""
     before: dict[str, float]
@@ -59,11 +61,11 @@ class Tuning:
         return {**plain, "factors": list(self.factors), "fold_weights": list(self.fold_weights)}
 
 
-def tune(found: Confidences, head: HydraMdpConfig, search: SearchConfig, *, folds: int) -> Tuning:
+def tune(confidences: Confidences, head: HydraMdpConfig, search: SearchConfig, *, folds: int) -> Tuning:
     """Try every set of weights on every scene.
 
     Args:
-        found: candidates of the validation split, complete for the search's box.
+        confidences: candidates of the validation split, complete for the search's box.
         head: the planner's head, with the weights it has.
         search: what is tried.
         folds: parts of the logs for cross-validation.
@@ -73,37 +75,38 @@ def tune(found: Confidences, head: HydraMdpConfig, search: SearchConfig, *, fold
     """
     factors = head.log_factors
     sets = weight_sets(search, factors)
-    fold = split_logs(found.logs, folds, np.random.default_rng(search.seed))
+    fold = split_logs(confidences.logs, folds, np.random.default_rng(search.seed))
     begun = time.perf_counter()
-    sums = score_sums(found.candidates, sets, fold)
+    sums = score_sums(confidences.candidates, sets, fold)
     searched = time.perf_counter() - begun
     total = sums.sum(axis=0)
-    scores = found.candidates.scores.astype(np.float64)
-    before = scores[found.planned]
+    scores = confidences.candidates.scores.astype(np.float64)
+    before = scores[confidences.planned]
     best = int(np.argmax(total))
-    after = scores[chosen(found.candidates, sets[best])]
-    own = {name: float(getattr(head.inference, name)) for name in factors}
+    after = scores[chosen(confidences.candidates, sets[best])]
+    own = {name: head.inference[name] for name in factors}
     better = after.mean() > before.mean()
     held_out = np.empty_like(before)
     fold_best = [int(np.argmax(total - sums[part])) for part in range(folds)]
     for part, index in enumerate(fold_best):
         inside = fold == part
-        held_out[inside] = scores[chosen(found.candidates, sets[index])[inside]]
+        held_out[inside] = scores[chosen(confidences.candidates, sets[index])[inside]]
     if not better:
         after = before
     return Tuning(
+        protocol=head.protocol,
         factors=factors,
         before=own,
         after=_named(factors, sets[best]) if better else own,
         score_before=float(before.mean()),
         score_after=float(after.mean()),
-        gain=over_clusters(paired(after, before), found.logs),
-        held_out_gain=over_clusters(paired(held_out, before), found.logs),
+        gain=over_clusters(paired(after, before), confidences.logs),
+        held_out_gain=over_clusters(paired(held_out, before), confidences.logs),
         fold_weights=tuple(_named(factors, sets[index]) for index in fold_best),
         scenes=len(before),
-        logs=len(np.unique(found.logs)),
+        logs=len(np.unique(confidences.logs)),
         sets=len(sets),
-        candidates=float(np.diff(found.candidates.offsets).mean()),
+        candidates=float(np.diff(confidences.candidates.offsets).mean()),
         search_s=searched,
     )
 

@@ -1,29 +1,5 @@
 """Keys of `navforge tune`."""
 
-from __future__ import annotations
+from navforge.tuning.config import TuneConfig as Config
 
-from dataclasses import dataclass
-from pathlib import Path
-
-from navforge.core.config import key
-from navforge.data.paths import SPLIT_HELP, DataConfig
-from navforge.models.heads.weight_sets import SearchConfig
-
-TUNED, RESULT, PARTS = "tuned.ckpt", "tune.json", "confidences"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge tune`."""
-
-    checkpoint: Path = key(help="trained planner of the Hydra-MDP family")
-    split: str = key(help=f"validation split, never one of the benchmark's test sets: {SPLIT_HELP}")
-    teacher: Path = key(help="teacher store of that split (navforge teach): the true scores")
-    out: Path = key(help=f"folder for {TUNED}, {RESULT} and {PARTS}/")
-    train_split: str | None = key(None, "split the planner was trained on; null: the name in the checkpoint")
-    folds: int = key(2, "parts of the logs for cross-validation", low=2)
-    search: SearchConfig = key(SearchConfig)
-    data: DataConfig = key(DataConfig, "where logs and sensor files are")
-    allow_missing: bool = key(False, "go on without scenes of the split that are not on disk")
-    device: str = key("auto", "where the planner runs", choices=("auto", "cpu", "cuda"))
-    batch_size: int = key(16, "scenes planned for at once", unit="scenes", low=1)
+__all__ = ["Config"]

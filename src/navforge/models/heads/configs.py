@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.models.contract import HeadConfig
-from navforge.models.heads.weights import DRIVESUPRIM_V2, HYDRA_LOSS, OVERALL, taught_metrics
+from navforge.models.heads.weights import (
+    DRIVESUPRIM_V2,
+    HYDRA_LOSS,
+    OVERALL,
+    InferenceFactors,
+    LossFactors,
+    taught_metrics,
+)
 from navforge.models.perception import PerceptionConfig
 from navforge.scoring.metrics import Metric
 from navforge.scoring.protocols import PROTOCOLS
@@ -39,7 +46,7 @@ class HydraMdpConfig(HeadConfig):
     )
     target: str = key(
         "sub_scores",
-        "what is distilled: each sub-score into a head of its own, or the overall score into one",
+        "what is distilled: each sub-score into its own head, or the overall score into one",
         choices=("sub_scores", "score"),
     )
     width: int = key(256, "width of the transformer", low=8)
@@ -52,8 +59,8 @@ class HydraMdpConfig(HeadConfig):
     standardise: bool = key(False, "give the embedding poses of zero mean and unit variance over the vocabulary")
     sigma: float = key(0.5, "temperature of the imitation target", unit="m2", low=1e-3)
     half_is_fail: bool = key(True, "distil the level 0.5 of NC and DDC as 0")
-    loss: Any = key(lambda: HYDRA_LOSS, "factors of the loss terms")
-    inference: Any = key(lambda: DRIVESUPRIM_V2, "weighted confidence by which an entry is chosen")
+    loss: LossFactors = key(lambda: HYDRA_LOSS, "factors of the loss terms")
+    inference: InferenceFactors = key(lambda: DRIVESUPRIM_V2, "weighted confidence by which an entry is chosen")
     perception: PerceptionConfig = key(
         lambda: PerceptionConfig(agents=False, bev_semantics=False), "auxiliaries learned from the same tokens"
     )
@@ -65,10 +72,9 @@ class HydraMdpConfig(HeadConfig):
             self._check_overall()
             return
         taught = [metric.name for metric in taught_metrics(self.protocol)]
-        factors = [self.inference.imitation, *(getattr(self.inference, name) for name in taught)]
-        if not any(factors):
+        if not any(self.inference[name] for name in ("imitation", *taught)):
             raise ConfigError(f"planner.head.inference: every factor of {self.protocol} is 0; no entry can be chosen")
-        untaught = [name for name in taught if getattr(self.inference, name) > 0 and getattr(self.loss, name) == 0]
+        untaught = [name for name in taught if self.inference[name] > 0 and self.loss[name] == 0]
         if untaught:
             raise ConfigError(
                 f"planner.head.inference.{untaught[0]}: the sub-score is not learned (its loss factor is 0); "
@@ -88,12 +94,12 @@ class HydraMdpConfig(HeadConfig):
         """What has a head: the protocol's sub-scores whose loss factor is positive, or the overall score."""
         if self.target == "score":
             return (OVERALL,)
-        return tuple(m for m in taught_metrics(self.protocol) if getattr(self.loss, m.name) > 0)
+        return tuple(m for m in taught_metrics(self.protocol) if self.loss[m.name] > 0)
 
     @property
     def inner_factors(self) -> tuple[tuple[Metric, float], ...]:
         """What has a head, with its factor in the weighted confidence; the overall score's is `inference.weighted`."""
-        return tuple((m, 1.0 if m is OVERALL else getattr(self.inference, m.name)) for m in self.metrics)
+        return tuple((m, 1.0 if m is OVERALL else self.inference[m.name]) for m in self.metrics)
 
     @property
     def log_factors(self) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ class HydraMdpHead(Head):
             half_is_fail = self.config.half_is_fail and metric.kind == "multiplicative"
             logits, teacher = output.sub_scores[metric.name], targets.teacher[metric.name]
             term = distillation_loss(logits, teacher, half_is_fail=half_is_fail)
-            terms[OVERALL_LOSS if metric is OVERALL else metric.name] = getattr(factors, metric.name) * term
+            terms[OVERALL_LOSS if metric is OVERALL else metric.name] = factors[metric.name] * term
         if output.perceived is not None:
             terms |= perception_loss(output.perceived, targets, self.config.perception)
         return {**terms, "total": torch.stack(list(terms.values())).sum()}

@@ -26,7 +26,7 @@ class SearchConfig:
     weighted: tuple[float, ...] = key((1.0, 10.0), "range of the factor of the log of the weighted sum", low=1e-6)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for what is no range."""
+        """Raise ConfigError unless ends are a range."""
         for name in ("imitation", "multiplicative", "weighted"):
             ends = getattr(self, name)
             if len(ends) != 2 or not ends[0] < ends[1]:

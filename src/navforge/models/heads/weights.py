@@ -6,7 +6,9 @@ A metric added to `scoring.metrics` gets its keys here without another line.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
 from navforge.core.config import key
 from navforge.scoring.metrics import Metric
@@ -22,37 +24,50 @@ def taught_metrics(protocol_name: str) -> tuple[Metric, ...]:
 OVERALL = Metric(name=SCORE, short="PDMS", kind="weighted", weight=1.0)
 """The one head of `target=score`."""
 TAUGHT_COLUMNS = tuple(dict.fromkeys(m.name for known in PROTOCOLS for m in taught_metrics(known.name)))
-"""Columns some protocol counts; a planner reads the keys of its own protocol's."""
+"""Columns that count in some protocol; a planner reads those of its own protocol."""
 
 
-def _number_per_metric(name: str, doc: str, first: list[tuple[str, Any]], meaning: str, default: float) -> type:
-    fields = [(word, float, field) for word, field in first]
-    fields += [(column, float, key(default, meaning.format(column), low=0.0)) for column in TAUGHT_COLUMNS]
-    namespace = {"__doc__": doc, "__module__": __name__}
-    return dataclasses.make_dataclass(name, fields, frozen=True, kw_only=True, namespace=namespace)
+class SubScoreFactors:
+    """A number per taught sub-score, beside those a subclass declares."""
+
+    def __getitem__(self, name: str) -> float:
+        """A factor by its name."""
+        return getattr(self, name)
 
 
-LossWeights: Any = _number_per_metric(
-    "LossWeights",
-    "Factor of each loss term.",
-    [
-        ("imitation", key(1.0, "factor of the imitation loss", low=0.0)),
-        ("score", key(1.0, "factor of the overall score's distillation loss (target=score)", low=0.0)),
-    ],
-    "factor of the {} distillation loss",
-    1.0,
-)
+FactorsT = TypeVar("FactorsT", bound=SubScoreFactors)
 
-InferenceWeights: Any = _number_per_metric(
-    "InferenceWeights",
-    "Weighted confidence by which the entry is chosen: sum of w log p over imitation and the multiplicative "
-    "sub-scores, plus `weighted` times the log of the weighted sub-scores' sum.",
-    [
-        ("imitation", key(0.02, "factor of the log imitation probability", low=0.0)),
-        ("weighted", key(6.0, "factor of the log of the weighted sub-scores' sum", low=0.0)),
-    ],
-    "{}: factor of its log (multiplicative) or within the sum (weighted)",
-    0.0,
+
+@dataclass(frozen=True, kw_only=True)
+class LossFactors(SubScoreFactors):
+    """Factor of each loss term."""
+
+    imitation: float = key(1.0, "factor of the imitation loss", low=0.0)
+    score: float = key(1.0, "factor of the overall score's distillation loss (target=score)", low=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceFactors(SubScoreFactors):
+    """Weighted confidence by which the entry is chosen.
+
+    The sum of w log p over imitation and the multiplicative sub-scores, plus `weighted` times the log of the weighted
+    sub-scores' sum.
+    """
+
+    imitation: float = key(0.02, "factor of the log imitation probability", low=0.0)
+    weighted: float = key(6.0, "factor of the log of the weighted sub-scores' sum", low=0.0)
+
+
+def _with_sub_scores(base: type[FactorsT], name: str, default: float, meaning: str) -> Callable[..., FactorsT]:
+    """The config class `name`: `base` with a key per taught sub-score; a wrong name is a TypeError."""
+    fields = [(column, float, key(default, meaning.format(column), low=0.0)) for column in TAUGHT_COLUMNS]
+    namespace = {"__doc__": base.__doc__, "__module__": __name__}
+    return dataclasses.make_dataclass(name, fields, bases=(base,), frozen=True, kw_only=True, namespace=namespace)
+
+
+LossWeights = _with_sub_scores(LossFactors, "LossWeights", 1.0, "factor of the {} distillation loss")
+InferenceWeights = _with_sub_scores(
+    InferenceFactors, "InferenceWeights", 0.0, "{}: factor of its log (multiplicative) or within the sum (weighted)"
 )
 
 HYDRA_LOSS = LossWeights(
