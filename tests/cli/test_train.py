@@ -106,7 +106,7 @@ def test_a_run_with_a_checkpoint_keeps_config_and_code(
     assert main(words(folder, "train.learning_rate=0.5")) == 2
     assert "holds a run that differs in train.learning_rate" in capsys.readouterr().err
     assert main(words(folder)) == 0
-    assert "going on with the code the run began with" in capsys.readouterr().out
+    assert "continuing with the code the run started with" in capsys.readouterr().out
 
 
 def test_slurm_refusals_are_said_in_one_line(
@@ -133,10 +133,10 @@ def test_tasks_of_srun_do_not_each_start_the_run(
 
 def test_the_time_limit_of_the_command_wins() -> None:
     config = keys.configure([*WORDS, "out=o", "launch=slurm", "cluster=l40s_4x4", "time_limit=03:00:00"])
-    profile = train.profile_of(config)
+    profile = config.profile()
     assert profile is not None and profile.time_limit_s == 3 * 3600
     with pytest.raises(ConfigError, match="leaves nothing before the signal"):
-        train.profile_of(dataclasses.replace(config, time_limit="00:01:00"))
+        dataclasses.replace(config, time_limit="00:01:00").profile()
 
 
 def test_a_run_that_stopped_goes_on_from_its_checkpoint(

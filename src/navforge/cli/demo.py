@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from navforge.cli import evaluate
 from navforge.cli.demo_plan import (
     AGENTS,
     BASELINE,
@@ -19,12 +18,13 @@ from navforge.cli.demo_plan import (
     stages,
 )
 from navforge.cli.keys.demo import SCALES, Config
-from navforge.cli.stages import run_stages, timing_table
 from navforge.core import provenance
 from navforge.core.errors import NavforgeError
 from navforge.core.files import write_json
+from navforge.core.stages import run_stages, timing_table
 from navforge.evaluation import comparison, summary, tables
 from navforge.evaluation.comparison import Claim
+from navforge.evaluation.folder import SCORES
 from navforge.evaluation.tables import ScoreTable
 
 
@@ -37,14 +37,14 @@ def run(config: Config) -> None:
     console = summary.console()
     provenance.record(config.out, config, name="demo")
     timings = run_stages(stages(config), config.out / "stages", console)
-    found = {label: tables.read(config.out / "evaluation" / folder(label) / evaluate.SCORES) for label in AGENTS}
-    claims = check_claims(found)
-    write_json(config.out / "comparison.json", comparison.to_json(found, claims))
+    score_tables = {label: tables.read(config.out / "evaluation" / folder(label) / SCORES) for label in AGENTS}
+    claims = check_claims(score_tables)
+    write_json(config.out / "comparison.json", comparison.to_json(score_tables, claims))
     console.print(
-        comparison.distribution_table({name: found[name] for name in ("constant_velocity", "human")}, HEADLINE)
+        comparison.distribution_table({name: score_tables[name] for name in ("constant_velocity", "human")}, HEADLINE)
     )
     for name in PROTOCOLS:
-        console.print(comparison.scores_table(found, name))
+        console.print(comparison.scores_table(score_tables, name))
     console.print(comparison.claims_table(claims))
     _print_camera_check(claims, console)
     console.print(timing_table(timings))

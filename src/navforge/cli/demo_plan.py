@@ -6,10 +6,10 @@ import dataclasses
 from pathlib import Path
 
 from navforge.cli import cache, evaluate, teach, town, vocab
-from navforge.cli.demo_report import ReportConfig, write_demo_report
 from navforge.cli.keys.demo import SCALES, Config
-from navforge.cli.stages import Stage
+from navforge.core.stages import Stage
 from navforge.data.paths import DataConfig
+from navforge.reports.demo_page import ReportConfig, write_demo_page
 from navforge.runs.folder import BEST, RunFolder
 from navforge.training.recipes.catalog import recipe
 from navforge.training.run import train
@@ -84,7 +84,7 @@ def _caches(config: Config, data: DataConfig) -> list[Stage]:
 
 def _vocabulary(config: Config, data: DataConfig) -> list[Stage]:
     entries = _entries(config)
-    made = Stage(
+    vocabulary = Stage(
         name="vocabulary",
         run=vocab.run,
         config=vocab.Config(
@@ -98,7 +98,7 @@ def _vocabulary(config: Config, data: DataConfig) -> list[Stage]:
         outputs=(entries,),
         needs=("town",),
     )
-    return [made, *(_teacher(config, data, split) for split in ("train", "val"))]
+    return [vocabulary, *(_teacher(config, data, split) for split in ("train", "val"))]
 
 
 def _teacher(config: Config, data: DataConfig, split: str) -> Stage:
@@ -125,7 +125,7 @@ def _teacher(config: Config, data: DataConfig, split: str) -> Stage:
 
 def _training(config: Config, data: DataConfig) -> list[Stage]:
     scale = SCALES[config.scale]
-    found = []
+    trainings = []
     for name, epochs in ((BASELINE, scale.baseline_epochs), (PLANNER, scale.planner_epochs)):
         chosen = recipe(name)
         settings = dataclasses.replace(chosen.train, seed=config.seed, accelerator="cpu")
@@ -145,7 +145,7 @@ def _training(config: Config, data: DataConfig) -> list[Stage]:
             train=settings,
             data=data,
         )
-        found.append(
+        trainings.append(
             Stage(
                 name=f"train {name}",
                 run=train,
@@ -155,7 +155,7 @@ def _training(config: Config, data: DataConfig) -> list[Stage]:
                 resumable=True,
             )
         )
-    return found
+    return trainings
 
 
 def _evaluation(config: Config, data: DataConfig, label: str) -> Stage:
@@ -185,7 +185,7 @@ def _report(config: Config, data: DataConfig) -> Stage:
     page = report_path(config.out)
     return Stage(
         name="report",
-        run=write_demo_report,
+        run=write_demo_page,
         config=ReportConfig(
             out=page,
             folder=config.out,

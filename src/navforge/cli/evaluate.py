@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from navforge import agents
-from navforge.cli.keys.evaluate import FAILURES, METRICS, PLANS, RESULT, SCORES, Config
+from navforge.cli.keys.evaluate import Config
 from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.errors import ConfigError, DataError
@@ -18,6 +18,7 @@ from navforge.data.splits import Split, load_split
 from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
+from navforge.evaluation.folder import FAILURES, METRICS, PLANS, RESULT, SCORES
 from navforge.evaluation.further_metrics import load_metrics, summarise
 from navforge.evaluation.latency import Latency, measure_latency, render_latency
 from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official

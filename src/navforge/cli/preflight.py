@@ -20,7 +20,7 @@ def run(config: Config | PretrainConfig | ScriptConfig) -> int:
         assert script is not None and script.trainer is not None
         report = check_script(script.allocation, script.trainer, config.force)
     else:
-        profile = train.profile_of(config) if script is None else None
+        profile = config.profile() if script is None else None
         job = None if script is None else script.allocation
         report = submission.run(train.run_config(config), profile=profile, job=job, force=config.force)
     if config.json is not None:

@@ -21,7 +21,7 @@ from navforge.preflight.table import show
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure
-from navforge.slurm.profile import ClusterProfile, read_profile
+from navforge.slurm.profile import ClusterProfile
 from navforge.training.run_base import RunBase
 from navforge.training.run_config import run_part
 
@@ -32,39 +32,31 @@ BEFORE_CHECKPOINT = "before its first checkpoint; the same command starts from t
 def run(config: LaunchKeys) -> int:
     """Check, make the run folder ready, start the ranks; say what to do next."""
     folder = RunFolder(config.out.absolute())
-    profile = profile_of(config)
-    wanted = run_config(config)
+    profile = config.profile()
+    requested = run_config(config)
     _require_one_task(os.environ)
-    wanted = _fitting(folder, wanted)
+    requested = _fitting(folder, requested)
     if folder.finished.is_file():
-        return _say_finished(wanted)
+        return _say_finished(requested)
     if start.has_checkpoint(folder):
         _say_code(folder, config)
     if config.preflight:
-        wanted = _checked(config, wanted, profile)
+        requested = _checked(config, requested, profile)
     with sole_use(folder.path):
-        wanted = _fitting(folder, wanted)  # another may have started it, and ended, during the preflight
+        requested = _fitting(folder, requested)  # another may have started it, and ended, during the preflight
         if folder.finished.is_file():
-            return _say_finished(wanted)
-        start.prepare(folder, wanted, profile=profile, new_code=config.code == "new")
+            return _say_finished(requested)
+        start.prepare(folder, requested, profile=profile, new_code=config.code == "new")
         if profile is not None:
-            _submit(folder, wanted, profile)
+            _submit(folder, requested, profile)
             return exits.FINISHED
         attempt = start.note_here(folder)
-    return _train_here(folder, wanted, attempt)
+    return _train_here(folder, requested, attempt)
 
 
 def run_config(config: RunBase) -> RunBase:
     """The part of the keys that describes the run; its folder as an absolute path, the encoder's files here."""
     return dataclasses.replace(run_part(config), out=config.out.absolute()).resolved()
-
-
-def profile_of(config: LaunchKeys) -> ClusterProfile | None:
-    """The cluster profile with the time limit asked for; None for a local run."""
-    if config.cluster is None:
-        return None
-    profile = read_profile(config.cluster)
-    return profile if config.time_limit is None else dataclasses.replace(profile, time_limit=config.time_limit)
 
 
 def _require_one_task(environ: Mapping[str, str]) -> None:
@@ -77,32 +69,20 @@ def _require_one_task(environ: Mapping[str, str]) -> None:
         )
 
 
-def _fitting(folder: RunFolder, wanted: RunBase) -> RunBase:
+def _fitting(folder: RunFolder, requested: RunBase) -> RunBase:
     """The config to train with in a folder nobody trains in.
 
     Raises:
         ConfigError: a run is under way there, or what lies there is of another one.
     """
-    _require_idle(folder)
-    return start.continued(wanted, folder) if folder.finished.is_file() or start.has_checkpoint(folder) else wanted
+    control.require_idle(folder)
+    if folder.finished.is_file() or start.has_checkpoint(folder):
+        return start.continued(requested, folder)
+    return requested
 
 
-def _require_idle(folder: RunFolder) -> None:
-    """Raise ConfigError if ranks of the run may be alive or waiting: two of them would write into one folder."""
-    if not folder.record_file.is_file():
-        return
-    now = control.look(folder)
-    if not now.state.ended and control.end_orphans(now.view):
-        now = control.look(folder)
-    if not now.state.ended and now.view.job is not None:
-        raise ConfigError(
-            f"out: {folder.path} is {now.state.name} as job {now.view.job}; navforge jobs cancel {folder.path} ends "
-            "it, another out= starts another run"
-        )
-
-
-def _say_finished(wanted: RunBase) -> int:
-    say(f"{wanted.out} is finished: {wanted.result}; to train anew give another out=")
+def _say_finished(config: RunBase) -> int:
+    say(f"{config.out} is finished: {config.result}; to train again, give another out=")
     return exits.FINISHED
 
 
@@ -110,7 +90,7 @@ def _say_code(folder: RunFolder, config: LaunchKeys) -> None:
     if config.code != "keep" or not folder.code.is_dir():
         return
     if not snapshot.is_current(folder.code, classes=config.classes):
-        say(f"going on with the code the run began with ({folder.code}); code=new takes the present one")
+        say(f"continuing with the code the run started with ({folder.code}); code=new takes the current code")
 
 
 def _checked(config: LaunchKeys, wanted: RunBase, profile: ClusterProfile | None) -> RunBase:
@@ -118,14 +98,14 @@ def _checked(config: LaunchKeys, wanted: RunBase, profile: ClusterProfile | None
     show(report, screen(stderr=True))
     if report.refused:
         names = ", ".join(dict.fromkeys(finding.check for finding in report.refused))
-        raise ConfigError(f"preflight refuses this job ({names}), see above; force=[{names}] starts it all the same")
+        raise ConfigError(f"preflight refuses this job ({names}), see above; force=[{names}] starts it anyway")
     return report.config or wanted
 
 
-def _train_here(folder: RunFolder, wanted: RunBase, attempt: int) -> int:
+def _train_here(folder: RunFolder, config: RunBase, attempt: int) -> int:
     ended = start.start_here(folder, attempt)
     if ended == exits.FINISHED:
-        say(f"{wanted.result}: {wanted.result_name}; learning curves in {folder.path / 'epochs.csv'}")
+        say(f"{config.result}: {config.result_name}; learning curves in {folder.path / 'epochs.csv'}")
     elif ended in (exits.REQUEUE_ME, exits.STOPPED):
         saved = start.has_checkpoint(folder)
         say(f"stopped {AFTER_CHECKPOINT if saved else BEFORE_CHECKPOINT}", file=sys.stderr)

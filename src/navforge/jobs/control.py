@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.core.errors import DataError, NavforgeError
+from navforge.core.errors import ConfigError, DataError, NavforgeError
 from navforge.jobs.checkpoints import saved_states
 from navforge.jobs.cluster import SlurmJob, ask
 from navforge.jobs.evidence import read_command
@@ -73,6 +73,24 @@ def end_orphans(view: RunView) -> bool:
     return bool(processes.end_orphans(parse_local_job(view.job), ranks))
 
 
+def require_idle(folder: RunFolder) -> None:
+    """End orphaned ranks of a folder's run; it may then be trained in.
+
+    Raises:
+        ConfigError: ranks may be alive, or the job waits: two runs would write into one folder.
+    """
+    if not folder.record_file.is_file():
+        return
+    now = look(folder)
+    if not now.state.ended and end_orphans(now.view):
+        now = look(folder)
+    if not now.state.ended and now.view.job is not None:
+        raise ConfigError(
+            f"out: {folder.path} is {now.state.name} as job {now.view.job}; navforge jobs cancel {folder.path} ends "
+            "it, another out= starts another run"
+        )
+
+
 def cancel(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> str:
     """End a run; ranks that train write a checkpoint first. Returns what became of it.
 
@@ -102,7 +120,7 @@ def cancel(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> s
 def requeue(folder: RunFolder, *, wait_s: float, say: Callable[[str], None]) -> str:
     """Have a run start again from its last checkpoint. Returns what became of it.
 
-    A job that trains writes a checkpoint and goes back into the queue; one that is over is submitted anew; a local run
+    A job that trains writes a checkpoint and goes back into the queue; one that is over is resubmitted; a local run
     that is over starts in the background.
 
     Raises:
@@ -164,7 +182,7 @@ def _requeue_job(before: Situation, wait_s: float, say: Callable[[str], None]) -
         new = slurm.submit(folder.script)
         folder.add_job(new)
         append_request(folder.requests, "requeue")
-        return f"submitted anew as job {new}. " + checkpoint_words(folder, time.time() + 1)
+        return f"resubmitted as job {new}. " + checkpoint_words(folder, time.time() + 1)
     append_request(folder.requests, "requeue")
     if _trains(before):
         slurm.cancel(job, "USR1")

@@ -8,12 +8,11 @@ from pathlib import Path
 from navforge import agents
 from navforge.core.config import SWITCH, key
 from navforge.data.paths import SPLIT_HELP, DataConfig
+from navforge.evaluation.folder import METRICS, PLANS, RESULT, SCORES
 from navforge.scoring.protocols import parse_protocols, protocol
 from navforge.scoring.traffic import LOG_REPLAY, TRAFFIC, check_traffic
 
 SELF_CHECK = True
-SCORES, PLANS, RESULT, FAILURES = "scores.parquet", "plans.npz", "summary.json", "failures.json"
-METRICS = "metrics.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ class Config:
     latency_repeats: int = key(50, "scenes whose time is taken for latency=true", low=10)
     official: Path | None = key(None, "result table (CSV) of the official devkit to print beside ours")
     data: DataConfig = key(DataConfig, "where logs and sensor files are")
-    allow_missing: bool = key(False, "go on without scenes of the split that are not on disk; every result says so")
+    allow_missing: bool = key(False, "continue without scenes of the split that are not on disk; every result says so")
     device: str = key("auto", "where a planner runs", choices=("auto", "cpu", "cuda"))
     batch_size: int = key(16, "scenes planned for at once", unit="scenes", low=1)
     workers: int = key(0, "processes that score; 0: one per CPU", low=0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
-from navforge.slurm.profile import CLUSTER_HELP
+from navforge.slurm.profile import CLUSTER_HELP, ClusterProfile, read_profile
 from navforge.training.run_base import RunBase
 
 
@@ -34,3 +34,10 @@ class LaunchKeys(RunBase):
             raise ConfigError(f"nodes: launch=local starts ranks on this machine only, not on {self.nodes}")
         if self.launch == "local" and self.time_limit is not None:
             raise ConfigError("time_limit: only Slurm jobs have one; drop it or give launch=slurm")
+
+    def profile(self) -> ClusterProfile | None:
+        """The cluster profile, with the time limit asked for; None for a local run."""
+        if self.cluster is None:
+            return None
+        profile = read_profile(self.cluster)
+        return profile if self.time_limit is None else replace(profile, time_limit=self.time_limit)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from navforge.cli.keys import by_agent, pretrain, train
+from navforge.cli.keys.launching import LaunchKeys
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
@@ -23,8 +24,8 @@ SCRIPT_HELP = "batch script to check; keys of its navforge command count unless 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(train.Config):
-    """Keys of `navforge train`, a batch script, and where to write the report."""
+class ScriptKeys(LaunchKeys):
+    """A batch script, and where to write the report, beside the keys of a run."""
 
     script: Path | None = key(None, SCRIPT_HELP)
     json: Path | None = key(None, JSON_HELP)
@@ -35,15 +36,13 @@ class Config(train.Config):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PretrainConfig(pretrain.Config):
+class Config(ScriptKeys, train.Config):
+    """Keys of `navforge train`, a batch script, and where to write the report."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainConfig(ScriptKeys, pretrain.Config):
     """Keys of `navforge pretrain`, a batch script, and where to write the report."""
-
-    script: Path | None = key(None, SCRIPT_HELP)
-    json: Path | None = key(None, JSON_HELP)
-
-    def __post_init__(self) -> None:
-        if self.script is None:
-            super().__post_init__()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     """Names of earlier stages whose output it reads."""
     resumable: bool = False
-    """The verb itself goes on from partial output of an interrupted run; otherwise that is deleted first."""
+    """The verb resumes from partial output of an interrupted run; otherwise partial output is deleted first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +125,13 @@ def _key(stage: Stage, keys: dict[str, str]) -> str:
 def _done(stage: Stage, stamp: Path, key: str) -> float | None:
     """Seconds of the run that made the outputs, if they are whole and fit; else None."""
     try:
-        found = json.loads(stamp.read_text())
+        stamped = json.loads(stamp.read_text())
     except (OSError, json.JSONDecodeError):
         return None
-    if found["key"] != key or set(found["outputs"]) != {str(path) for path in stage.outputs}:
+    if stamped["key"] != key or set(stamped["outputs"]) != {str(path) for path in stage.outputs}:
         return None
-    whole = all(_contents(Path(path)) == contents for path, contents in found["outputs"].items())
-    return float(found["seconds"]) if whole else None
+    whole = all(_contents(Path(path)) == contents for path, contents in stamped["outputs"].items())
+    return float(stamped["seconds"]) if whole else None
 
 
 def _contents(path: Path) -> list[int] | None:

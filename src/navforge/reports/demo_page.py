@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from navforge.cli import evaluate
 from navforge.core import provenance
 from navforge.core.config import key
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import tables, trajectories
+from navforge.evaluation.folder import PLANS, SCORES
 from navforge.evaluation.score import open_cache
 from navforge.evaluation.tables import ScoreTable
 from navforge.reports.figures.curves import learning_curves
@@ -38,19 +38,19 @@ class ReportConfig:
     data: DataConfig = key(DataConfig)
 
 
-def write_demo_report(config: ReportConfig) -> None:
+def write_demo_page(config: ReportConfig) -> None:
     """Write the page.
 
     Raises:
         DataError: a result is missing or does not fit the others.
     """
     results = dict(zip(config.labels, config.folders, strict=True))
-    found = {label: tables.read(_evaluation(config, name) / evaluate.SCORES) for label, name in results.items()}
+    found = {label: tables.read(_evaluation(config, name) / SCORES) for label, name in results.items()}
     split = load_split("test", config.data)
     shown = Evaluated(
         label=config.planner,
         table=found[config.planner],
-        trajectories=trajectories.read(_evaluation(config, results[config.planner]) / evaluate.PLANS),
+        trajectories=trajectories.read(_evaluation(config, results[config.planner]) / PLANS),
     )
     pictures = gallery(
         shown,

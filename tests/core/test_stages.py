@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from navforge.cli.stages import Stage, run_stages, timing_table
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.core.stages import Stage, run_stages, timing_table
 
 
 @dataclass(frozen=True, kw_only=True)
