@@ -7,7 +7,6 @@ from navforge.geometry.se2 import (
     points_to_local,
     poses_to_global,
     poses_to_local,
-    vectors_to_local,
     wrap_angle,
 )
 
@@ -17,7 +16,6 @@ ORIGIN = np.array([10.0, -5.0, np.pi / 2])
 def test_known_places() -> None:
     np.testing.assert_allclose(points_to_local(ORIGIN, np.array([10.0, -2.0])), [3.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(points_to_global(ORIGIN, np.array([0.0, 1.0])), [9.0, -5.0], atol=1e-12)
-    np.testing.assert_allclose(vectors_to_local(np.pi / 2, np.array([0.0, 2.0])), [2.0, 0.0], atol=1e-12)
 
 
 def test_there_and_back() -> None:

@@ -137,8 +137,8 @@ def to_json(tables: dict[str, ScoreTable], claims: Sequence[Claim]) -> dict[str,
 
 
 def _mean(summary: ProtocolSummary, column: str) -> str:
-    found = next((one for one in summary.columns if one.column == column), None)
-    return "" if found is None else f"{100 * found.mean:.1f}"
+    own = summary.get(column)
+    return "" if own is None else f"{100 * own.mean:.1f}"
 
 
 def _points(interval: Interval) -> str:

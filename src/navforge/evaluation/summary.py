@@ -58,11 +58,14 @@ class ProtocolSummary:
     """Scenes by what is implausible about their frames."""
     columns: tuple[ColumnSummary, ...]
 
+    def get(self, column: str) -> ColumnSummary | None:
+        """Summary of a column; None where it is defined in no scene."""
+        return next((one for one in self.columns if one.column == column), None)
+
     def __getitem__(self, column: str) -> ColumnSummary:
-        for found in self.columns:
-            if found.column == column:
-                return found
-        raise KeyError(column)
+        if (summary := self.get(column)) is None:
+            raise KeyError(column)
+        return summary
 
     @property
     def score(self) -> ColumnSummary:
@@ -223,6 +226,6 @@ def span(interval: Interval, digits: int = 4) -> str:
 
 
 def console() -> Screen:
-    """Standard output, wide enough for the tables where it is no terminal."""
+    """Standard output, wide enough for the tables where it is not a terminal."""
     found = Screen()
     return found if found.is_terminal and found.width >= WIDTH else Screen(width=WIDTH)

@@ -7,8 +7,6 @@ devkit uses.
 
 from __future__ import annotations
 
-import math
-
 from navforge.geometry.compiled import kernel
 from navforge.geometry.lanes import any_lane, larger, smaller
 
@@ -165,26 +163,3 @@ def segment_distance_squared(ax, ay, bx, by, x, y):
             across = px * uy - py * ux
             return across * across / length_squared
     return px * px + py * py
-
-
-@kernel
-def locate_along(xy, length_before, x, y):
-    """Arc length (m) of the point of a polyline (M, 2) nearest to (x, y); the first one if several are.
-
-    `length_before` (M,) is the arc length at each vertex. Source: GEOS `LengthIndexOfPoint`, shapely's `project`.
-    """
-    best = math.inf
-    measure = 0.0
-    for i in range(xy.shape[0] - 1):
-        distance_squared = segment_distance_squared(xy[i, 0], xy[i, 1], xy[i + 1, 0], xy[i + 1, 1], x, y)
-        if distance_squared < best:
-            best = distance_squared
-            ux = xy[i + 1, 0] - xy[i, 0]
-            uy = xy[i + 1, 1] - xy[i, 1]
-            length_squared = ux * ux + uy * uy
-            along = 0.0
-            if length_squared > 0.0:
-                along = ((x - xy[i, 0]) * ux + (y - xy[i, 1]) * uy) / length_squared
-                along = min(max(along, 0.0), 1.0)
-            measure = length_before[i] + along * math.sqrt(length_squared)
-    return measure

@@ -32,13 +32,6 @@ def points_to_global(origin: Float, points: Float) -> Float:
     return np.stack([origin[Pose.X] + c * x - s * y, origin[Pose.Y] + s * x + c * y], axis=-1)
 
 
-def vectors_to_local(heading: float, vectors: Float) -> Float:
-    """Global vectors (..., 2) rotated into a frame with this heading."""
-    c, s = math.cos(heading), math.sin(heading)
-    x, y = vectors[..., 0], vectors[..., 1]
-    return np.stack([c * x + s * y, c * y - s * x], axis=-1)
-
-
 def poses_to_local(origin: Float, poses: Float) -> Float:
     """Global poses (..., 3) in the frame of `origin` (3,); headings in [-pi, pi)."""
     xy = points_to_local(origin, poses[..., :2])

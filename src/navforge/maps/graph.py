@@ -75,8 +75,8 @@ def lane_graph(road_map: Map) -> LaneGraph:
 
 
 @dataclass(frozen=True, eq=False)
-class LaneEdge:
-    """A lane or a lane connector."""
+class _Element:
+    """A feature of the graph, or a connector of such features."""
 
     graph: LaneGraph = field(repr=False)
     fid: int
@@ -87,11 +87,31 @@ class LaneEdge:
         """The feature id as logs and caches spell it."""
         return str(self.fid)
 
+    @property
+    def _table(self) -> LayerTable:
+        raise NotImplementedError
+
+    @cached_property
+    def _row(self) -> int:
+        return self._table.row(self.fid)
+
+    def _fid_in(self, column: str) -> int:
+        """Feature id that the own row holds."""
+        return int(self._table.column(column)[self._row])
+
+    def _fids_of(self, layer: Layer, column: str) -> list[int]:
+        """Features of a layer whose column holds the own id, in file order."""
+        return [int(fid) for fid in self.graph.map.layer(layer).fids_where(column, self.fid)]
+
+
+class LaneEdge(_Element):
+    """A lane or a lane connector."""
+
     @cached_property
     def roadblock(self) -> Roadblock:
         """The roadblock of a lane, the roadblock connector of a lane connector."""
         column = "lane_group_connector_fid" if self.is_connector else "lane_group_fid"
-        fid = int(self._table.column(column)[self._row])
+        fid = self._fid_in(column)
         return self.graph.roadblock_connector(fid) if self.is_connector else self.graph.roadblock(fid)
 
     @cached_property
@@ -110,7 +130,7 @@ class LaneEdge:
         if not self.is_connector:
             return self._table.geometry[self._row]
         table = self.graph.map.layer(Layer.LANE_CONNECTOR_POLYGON)
-        return table.geometry[self._connector_polygon_row]
+        return table.geometry[table.one_where("lane_connector_fid", self.fid)]
 
     @cached_property
     def line(self) -> shapely.LineString:
@@ -130,102 +150,23 @@ class LaneEdge:
         return float(self.line.length)
 
     @cached_property
-    def left_boundary(self) -> shapely.LineString:
-        """Left boundary line."""
-        return self._boundary("left_boundary_fid")
-
-    @cached_property
-    def right_boundary(self) -> shapely.LineString:
-        """Right boundary line."""
-        return self._boundary("right_boundary_fid")
-
-    @cached_property
     def speed_limit_mps(self) -> float | None:
         """Speed limit, None where the map knows none."""
         limit = float(self._table.column("speed_limit_mps")[self._row])
         return None if np.isnan(limit) else limit
 
-    @cached_property
-    def lane_index(self) -> int | None:
-        """Position in the roadblock counted from 1 at the left; None for a connector."""
-        return None if self.is_connector else int(self._table.column("lane_index")[self._row])
-
-    @cached_property
-    def adjacent(self) -> tuple[LaneEdge | None, LaneEdge | None]:
-        """Left and right neighbour lane of the same roadblock; connectors have none (the map does not say)."""
-        if self.lane_index is None:
-            return None, None
-        by_index = {lane.lane_index: lane for lane in self.roadblock.interior}
-        return by_index.get(self.lane_index - 1), by_index.get(self.lane_index + 1)
-
-    @cached_property
-    def has_traffic_light(self) -> bool:
-        """Whether a stop polygon with a traffic light is associated."""
-        return self.is_connector and bool(self._stop_line_text)
-
-    @cached_property
-    def stop_lines(self) -> tuple[int, ...]:
-        """Feature ids of the stop polygons that apply to this connector.
-
-        Those of its traffic light that the baseline path crosses; else the one nearest to its start.
-        """
-        if not self.is_connector:
-            return ()
-        table = self.graph.map.layer(Layer.STOP_POLYGON)
-        fids = [int(word) for word in self._stop_line_text.replace(" ", "").split(",") if word]
-        if not fids:
-            return ()
-        polygons = table.geometry[[table.row(fid) for fid in fids]]
-        crossed = shapely.intersects(polygons, self.line)
-        if crossed.any():
-            return tuple(fid for fid, hit in zip(fids, crossed, strict=True) if hit)
-        start = shapely.Point(shapely.get_coordinates(self.line)[0])
-        return (fids[int(np.argmin(shapely.distance(start, polygons)))],)
-
     @property
     def _table(self) -> LayerTable:
         return self.graph.map.layer(Layer.LANE_CONNECTOR if self.is_connector else Layer.LANE)
 
-    @cached_property
-    def _row(self) -> int:
-        return self._table.row(self.fid)
-
-    @cached_property
-    def _connector_polygon_row(self) -> int:
-        return self.graph.map.layer(Layer.LANE_CONNECTOR_POLYGON).one_where("lane_connector_fid", self.fid)
-
-    @cached_property
-    def _stop_line_text(self) -> str:
-        return str(self._table.column("traffic_light_stop_line_fids")[self._row])
-
     def _neighbours(self, own: str, others: str) -> tuple[LaneEdge, ...]:
         if self.is_connector:
-            return (self.graph.lane(int(self._table.column(own)[self._row])),)
-        fids = self.graph.map.layer(Layer.LANE_CONNECTOR).fids_where(others, self.fid)
-        return tuple(self.graph.lane_connector(int(fid)) for fid in fids)
-
-    def _boundary(self, column: str) -> shapely.LineString:
-        if self.is_connector:
-            fids = self.graph.map.layer(Layer.LANE_CONNECTOR_POLYGON).column(column)
-            fid = int(fids[self._connector_polygon_row])
-        else:
-            fid = int(self._table.column(column)[self._row])
-        table = self.graph.map.layer(Layer.BOUNDARY)
-        return table.geometry[table.row(fid)]
+            return (self.graph.lane(self._fid_in(own)),)
+        return tuple(map(self.graph.lane_connector, self._fids_of(Layer.LANE_CONNECTOR, others)))
 
 
-@dataclass(frozen=True, eq=False)
-class Roadblock:
+class Roadblock(_Element):
     """A roadblock (parallel lanes) or a roadblock connector (parallel lane connectors)."""
-
-    graph: LaneGraph = field(repr=False)
-    fid: int
-    is_connector: bool
-
-    @property
-    def id(self) -> str:
-        """The feature id as logs and caches spell it."""
-        return str(self.fid)
 
     @cached_property
     def incoming(self) -> tuple[Roadblock, ...]:
@@ -241,22 +182,14 @@ class Roadblock:
     def interior(self) -> tuple[LaneEdge, ...]:
         """Lanes of a roadblock, lane connectors of a roadblock connector, in file order."""
         if self.is_connector:
-            fids = self.graph.map.layer(Layer.LANE_CONNECTOR).fids_where("lane_group_connector_fid", self.fid)
-            return tuple(self.graph.lane_connector(int(fid)) for fid in fids)
-        fids = self.graph.map.layer(Layer.LANE).fids_where("lane_group_fid", self.fid)
-        return tuple(self.graph.lane(int(fid)) for fid in fids)
+            fids = self._fids_of(Layer.LANE_CONNECTOR, "lane_group_connector_fid")
+            return tuple(map(self.graph.lane_connector, fids))
+        return tuple(map(self.graph.lane, self._fids_of(Layer.LANE, "lane_group_fid")))
 
     @cached_property
     def polygon(self) -> shapely.Polygon:
         """Area."""
-        return self._table.geometry[self._table.row(self.fid)]
-
-    @cached_property
-    def intersection_fid(self) -> int:
-        """Intersection a connector lies in; 0 or negative: none. Roadblocks have none."""
-        if not self.is_connector:
-            return 0
-        return int(self._table.column("intersection_fid")[self._table.row(self.fid)])
+        return self._table.geometry[self._row]
 
     @property
     def _table(self) -> LayerTable:
@@ -264,6 +197,5 @@ class Roadblock:
 
     def _neighbours(self, own: str, others: str) -> tuple[Roadblock, ...]:
         if self.is_connector:
-            return (self.graph.roadblock(int(self._table.column(own)[self._table.row(self.fid)])),)
-        fids = self.graph.map.layer(Layer.ROADBLOCK_CONNECTOR).fids_where(others, self.fid)
-        return tuple(self.graph.roadblock_connector(int(fid)) for fid in fids)
+            return (self.graph.roadblock(self._fid_in(own)),)
+        return tuple(map(self.graph.roadblock_connector, self._fids_of(Layer.ROADBLOCK_CONNECTOR, others)))

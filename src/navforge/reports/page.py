@@ -120,8 +120,8 @@ def render(template: str, **values: object) -> str:
     """A template of this folder, filled; the style sheet of all pages is `css` in it."""
     folder = resources.files("navforge.reports")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    found = environment.from_string(folder.joinpath(template).read_text(encoding="utf-8"))
-    return found.render(css=folder.joinpath("page.css").read_text(encoding="utf-8"), **values)
+    compiled = environment.from_string(folder.joinpath(template).read_text(encoding="utf-8"))
+    return compiled.render(css=folder.joinpath("page.css").read_text(encoding="utf-8"), **values)
 
 
 @dataclass(frozen=True)
@@ -177,17 +177,18 @@ def _score_table(agents: Sequence[AgentScores], summaries: dict[str, dict[str, P
 
 
 def _mean(summary: ProtocolSummary, column: str) -> float:
-    return next((found.mean for found in summary.columns if found.column == column), -1.0)
+    own = summary.get(column)
+    return -1.0 if own is None else own.mean
 
 
 def _cell(summary: ProtocolSummary, column: str, best: float | None) -> _Cell:
-    found = next((one for one in summary.columns if one.column == column), None)
-    if found is None:
+    own = summary.get(column)
+    if own is None:
         return _Cell("–")
     return _Cell(
-        text=f"{100 * found.mean:.1f}",
-        detail=_span(found.by_scene),
-        best=best is not None and abs(found.mean - best) < 5e-5,
+        text=f"{100 * own.mean:.1f}",
+        detail=_span(own.by_scene),
+        best=best is not None and abs(own.mean - best) < 5e-5,
     )
 
 

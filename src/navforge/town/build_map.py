@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -335,7 +335,7 @@ def _add_connectors(parts: _Parts, node: Node, k: int, intersection: int, lit: b
             polygon=ring,
         )
         for member in members:
-            parts.connectors[member.fid] = _with_roadblock(member, fid)
+            parts.connectors[member.fid] = replace(member, roadblock=fid)
 
 
 def _lane_pairs(source: int, target: int, turn: Turn) -> list[tuple[int, int]]:
@@ -389,11 +389,6 @@ def _connector(
     )
     parts.connectors[fid] = connector
     return connector
-
-
-def _with_roadblock(connector: Connector, fid: int) -> Connector:
-    values = {name: getattr(connector, name) for name in Connector.__slots__}
-    return Connector(**{**values, "roadblock": fid})
 
 
 def _add_heads(parts: _Parts, node: Node, k: int, plan: Plan) -> None:

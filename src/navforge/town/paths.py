@@ -281,7 +281,7 @@ def around_obstacles(
 def _passing(
     line: DrivingLine, along: Float, box: Float, beside: float, most: float
 ) -> tuple[float, float, float] | None:
-    """Where on the line a driver has to be aside for one box, and how far; None if the box is no hindrance."""
+    """Where on the line a driver has to be aside for one box, and how far; None if the box is not in the way."""
     vertices = line.pose[:, :2]
     away = np.hypot(*(vertices - box[:2]).T)
     reach = beside + np.hypot(box[3], box[4]) / 2

@@ -85,14 +85,9 @@ class ActorBox(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
-    """One lane between two intersections; the lines run in driving direction and end at the stop line."""
+class Strip:
+    """A piece of road for one line of vehicles; its lines run in driving direction."""
 
-    fid: int
-    roadblock: int
-    """fid of the lane's `Roadblock`."""
-    index: int
-    """0 = leftmost lane of its roadblock."""
     centre: Float
     left: Float
     right: Float
@@ -101,12 +96,23 @@ class Lane:
 
     @property
     def polygon(self) -> Float:
-        """Ring of the lane's area."""
+        """Ring of its area."""
         return np.concatenate([self.right, self.left[::-1]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connector:
+class Lane(Strip):
+    """One lane between two intersections; the lines run in driving direction and end at the stop line."""
+
+    fid: int
+    roadblock: int
+    """fid of the lane's `Roadblock`."""
+    index: int
+    """0 = leftmost lane of its roadblock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connector(Strip):
     """One way through an intersection, from the end of a lane to the start of another."""
 
     fid: int
@@ -121,15 +127,6 @@ class Connector:
     """fid of the stop line before it."""
     lit: bool
     """A traffic light governs it."""
-    centre: Float
-    left: Float
-    right: Float
-    speed_limit: float
-
-    @property
-    def polygon(self) -> Float:
-        """Ring of the connector's area."""
-        return np.concatenate([self.right, self.left[::-1]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

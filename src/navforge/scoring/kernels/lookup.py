@@ -167,22 +167,23 @@ def leaves_lane(areas, motion, t, n, seen):
 
 
 @kernel
+def center_in(areas, area, open_row, sure_row, motion, t, n, seen):
+    """Whether the box centre is in an area of a class at step t; what the raster leaves open is tested once."""
+    at = 1 << t
+    if seen[open_row, n] & at:
+        seen[open_row, n] &= ~at
+        if in_area_exact(areas, area, motion[CENTER_X, t, n], motion[CENTER_Y, t, n]):
+            seen[sure_row, n] |= at
+    return seen[sure_row, n] & at != 0
+
+
+@kernel
 def in_crossing(areas, motion, t, n, seen):
     """Whether the box centre is in an intersection at step t."""
-    at = 1 << t
-    if seen[CROSSING_OPEN, n] & at:
-        seen[CROSSING_OPEN, n] &= ~at
-        if in_area_exact(areas, INTERSECTION, motion[CENTER_X, t, n], motion[CENTER_Y, t, n]):
-            seen[CROSSING_SURE, n] |= at
-    return seen[CROSSING_SURE, n] & at != 0
+    return center_in(areas, INTERSECTION, CROSSING_OPEN, CROSSING_SURE, motion, t, n, seen)
 
 
 @kernel
 def on_route(areas, motion, t, n, seen):
     """Whether the box centre is on a lane of the route at step t."""
-    at = 1 << t
-    if seen[ON_ROUTE_OPEN, n] & at:
-        seen[ON_ROUTE_OPEN, n] &= ~at
-        if in_area_exact(areas, ON_ROUTE, motion[CENTER_X, t, n], motion[CENTER_Y, t, n]):
-            seen[ON_ROUTE_SURE, n] |= at
-    return seen[ON_ROUTE_SURE, n] & at != 0
+    return center_in(areas, ON_ROUTE, ON_ROUTE_OPEN, ON_ROUTE_SURE, motion, t, n, seen)

@@ -23,7 +23,7 @@ class Surface(IntEnum):
     LAMP = 4
     """Colour looked up per frame by `slot`: traffic light lenses."""
     GLOW = 5
-    """Shines by itself: tail lights, head lights."""
+    """Emits light: tail lights, head lights."""
     STRIPES = 6
     """Colour and white in bands: barriers, cones."""
 
