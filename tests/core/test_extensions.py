@@ -102,7 +102,7 @@ def test_files_are_those_of_the_package_and_of_what_it_imports(folder: Path, mon
         ("tool.main:Lacking", r"Lacking .* lacks what Base asks for: plan"),
         ("tool.main:Else", r"Else .* is not a subclass of tests\.core\.test_extensions\.Base"),
         ("tool.main:VALUE", r"VALUE .* is not a subclass"),
-        ("tool.main:Bare", r"has keys and is no dataclass: put @dataclass"),
+        ("tool.main:Bare", r"has keys but is not a dataclass: put @dataclass"),
         ("tool.nowhere:Good", r"there is no module tool\.nowhere \(of tool\.nowhere:Good\), neither in /.*PYTHONPATH"),
         ("fails:Good", r"the import of fails fails\nTraceback.*fails\.py\", line 2, in work.*ZeroDivisionError"),
         ("torn:Good", r"the import of torn fails\n.*torn\.py\", line 1.*SyntaxError"),

@@ -192,7 +192,7 @@ def test_oracle_gap_is_nought_for_the_best_entry_and_its_score_short_for_others(
 
     assert (gap(scores.argmax(axis=1)) == 0).all()
     assert gap(scores.argmin(axis=1)) == pytest.approx(scores.max(axis=1) - scores.min(axis=1))
-    with pytest.raises(DataError, match="is no entry of the planner's vocabulary"):
+    with pytest.raises(DataError, match="is not an entry of the planner's vocabulary"):
         add_oracle_gap(metrics, evaluations["human"].trajectories, vocabulary, teacher)
 
 

@@ -227,7 +227,7 @@ def test_a_job_whose_ranks_do_not_obey_is_requeued_outright(tmp_path: Path, monk
 def test_a_job_that_is_over_is_submitted_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = slurm_folder(tmp_path / "run")
     fake = FakeSlurm(monkeypatch, folder, "TIMEOUT")
-    assert control.requeue(folder, wait_s=1, say=print).startswith("submitted anew as job 41.")
+    assert control.requeue(folder, wait_s=1, say=print).startswith("resubmitted as job 41.")
     assert fake.calls == [("submit", str(folder.script))] and folder.read_record().jobs == ("40", "41")
 
 

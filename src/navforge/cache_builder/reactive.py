@@ -67,8 +67,8 @@ def reactive_start(
     has_lane = np.array([edge is not None for edge in places.edge], dtype=np.bool_)
     deviation = np.hypot(*(places.pose[:, :2] - pose[:, :2]).T)
     tokens = current.token[rows].tolist()
-    wanted = has_lane & (deviation <= SNAP_DISTANCE_M) & _first_sightings(tokens)
-    follows = _placed(places.pose, extent, wanted, ego_center)
+    is_follower = has_lane & (deviation <= SNAP_DISTANCE_M) & _first_sightings(tokens)
+    follows = _placed(places.pose, extent, is_follower, ego_center)
     taken = {token for token, chosen in zip(tokens, follows, strict=True) if chosen}
     stands = np.where(has_lane, deviation > SNAP_DISTANCE_M, (speed < STATIONARY_SPEED_MPS) & ~places.on_road)
     stands &= np.array([token not in taken for token in tokens], dtype=np.bool_)
@@ -153,7 +153,7 @@ def _nearest_poses(lines: NDArray[np.object_], points: NDArray[np.object_]) -> t
     return arc, np.column_stack([here, np.arctan2(step[:, 1], step[:, 0])])
 
 
-def _placed(pose: Float, extent: Float, wanted: NDArray[np.bool_], ego_center: Float) -> NDArray[np.bool_]:
+def _placed(pose: Float, extent: Float, chosen: NDArray[np.bool_], ego_center: Float) -> NDArray[np.bool_]:
     """Which boxes find room beside the ego and those before them."""
     boxes = np.vstack([pose, ego_center])
     half = 0.5 * np.vstack([extent, [EGO_LENGTH_M, EGO_WIDTH_M]])
@@ -161,7 +161,7 @@ def _placed(pose: Float, extent: Float, wanted: NDArray[np.bool_], ego_center: F
     taken[-1] = True
     first_come(
         boxes[:, 0] - ego_center[0], boxes[:, 1] - ego_center[1], np.ascontiguousarray(boxes[:, 2]),
-        np.ascontiguousarray(half[:, 0]), np.ascontiguousarray(half[:, 1]), np.append(wanted, False), taken,
+        np.ascontiguousarray(half[:, 0]), np.ascontiguousarray(half[:, 1]), np.append(chosen, False), taken,
     )  # fmt: skip
     return taken[:-1]
 

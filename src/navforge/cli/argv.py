@@ -38,8 +38,8 @@ def to_overrides(words: Sequence[str], leaves: Iterable[Leaf], positional: Seque
         elif places:
             overrides.append(f"{places.pop(0)}={word}")
         else:
-            wanted = " ".join(name.upper() for name in positional)
-            raise ConfigError(f"unexpected word {word!r} after {wanted}; other keys are given as key=value")
+            expected = " ".join(name.upper() for name in positional)
+            raise ConfigError(f"unexpected word {word!r} after {expected}; other keys are given as key=value")
     return overrides
 
 

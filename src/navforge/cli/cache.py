@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from navforge.cache_builder.pool import cache_split
 from navforge.cli.keys.cache import Config
-from navforge.cli.notices import tell, warn
+from navforge.cli.notices import print_report, warn
 from navforge.core import provenance
 from navforge.core.products import CACHE, claim
 from navforge.data.plausibility import Doubt
@@ -34,4 +34,4 @@ def run(config: Config) -> None:
         if report.complete:
             provenance.record(config.out, config, name="cache")
     leave_out = "" if config.allow_missing else ", or leave these scenes out with allow_missing=true"
-    tell(report, leave_out)
+    print_report(report, leave_out)

@@ -33,10 +33,10 @@ def _splits(config: Config) -> list[str]:
     if config.split is not None:
         return [config.split]
     root = config.data.log_root()
-    found = sorted(path.name for path in root.iterdir() if path.is_dir() and any(path.glob("*.pkl")))
-    if not found:
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir() and any(path.glob("*.pkl")))
+    if not folders:
         raise DataError(f"{root} holds no folder with .pkl logs")
-    return found
+    return folders
 
 
 def _check(split: str, config: Config) -> SplitCheck:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from navforge.cli.keys.encode import Config
-from navforge.cli.notices import load_splits, tell
+from navforge.cli.notices import load_splits, print_report
 from navforge.core import provenance
 from navforge.core.device import pick_device
 from navforge.core.errors import DataError
@@ -37,19 +37,19 @@ def run(config: Config) -> None:
         report = planned.build(config.pick_executor(), config.workers)
         if report.complete:
             provenance.record(config.out, config, name="encode", classes=config.planner.classes)
-    tell(report)
+    print_report(report)
 
 
 def _require_room(planned: Plan, config: Config) -> None:
     """Say how large the store will be; raise DataError if the disk has no room for what is missing of it."""
-    there = sum(piece.path.stat().st_size for piece in planned.pieces if piece.path.exists())
+    present_bytes = sum(piece.path.stat().st_size for piece in planned.pieces if piece.path.exists())
     free = shutil.disk_usage(config.out).free
     length, width = planned.shape
     size = (
         f"{config.out}: {planned.split['scenes']} scenes with {length} tokens of width {width} in {config.dtype} take "
         f"{write_size(planned.bytes)}; the disk has {write_size(free)} free"
     )
-    if planned.bytes - there > free:
+    if planned.bytes - present_bytes > free:
         raise DataError(
             f"{size}; give an out= on another disk, a dtype= of two bytes, or an encoder that pools its tokens"
         )

@@ -14,7 +14,7 @@ from navforge.jobs.table import render, survey
 
 
 def run(config: Config) -> None:
-    """Show the table, once where standard output is no terminal."""
+    """Show the table, once where standard output is not a terminal."""
     root = config.root or default_root()
     console = screen(width=int(os.environ.get("COLUMNS", "200")))
     if not (config.watch and console.is_terminal):

@@ -52,7 +52,7 @@ VERBS = {
     "jobs show": "everything about one run: progress, curves, ranks, memory, starts, checkpoints, files",
     "jobs logs": "logs of a run: the ends of all, or one rank's; --follow prints until the run ends",
     "jobs cancel": "end a run: ranks that train write a checkpoint first",
-    "jobs requeue": "start a run again from its last checkpoint: into the queue, submitted anew, or in the background",
+    "jobs requeue": "start a run again from its last checkpoint: into the queue, resubmitted, or in the background",
     "diagnose": "what ended a run, the lines that show it, and the command that helps",
     "demo": "end-to-end demo on a built-in synthetic world: town, cache, teach, train, evaluate, report; resumes",
 }
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     name_semaphores()
     remove_leftovers()
     try:
-        # A rank decides by itself how it ends on a signal (`cli.rank`).
+        # A rank decides how it ends on a signal (`cli.rank`).
         with nullcontext() if words[0] == "rank" else interruptible():
             return _run(words)
     except KeyboardInterrupt:

@@ -28,7 +28,7 @@ def load_splits(names: Sequence[str], data: DataConfig, *, allow_missing: bool, 
     return splits
 
 
-def tell(report: Report[Any], otherwise: str = "") -> None:
+def print_report(report: Report[Any], otherwise: str = "") -> None:
     """Print what a build did, and which scenes it left out.
 
     Args:

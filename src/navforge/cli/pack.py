@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from navforge.cli.keys.pack import Config
-from navforge.cli.notices import load_splits, tell
+from navforge.cli.notices import load_splits, print_report
 from navforge.core import provenance
 from navforge.core.products import INPUTS, claim
 from navforge.inputs.input_spec import InputSpec
@@ -25,4 +25,4 @@ def run(config: Config) -> None:
         )
         if report.complete:
             provenance.record(config.out, config, name="pack", classes=config.planner.classes)
-    tell(report)
+    print_report(report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from navforge.cli.keys.teach import Config
-from navforge.cli.notices import tell, warn
+from navforge.cli.notices import print_report, warn
 from navforge.core import provenance
 from navforge.core.build import Executor
 from navforge.core.device import pick_device
@@ -39,7 +39,7 @@ def run(config: Config) -> None:
             report = planned.build(_pick_executor(config), config.workers)
             if report.complete:
                 provenance.record(config.out, config, name="teach")
-            tell(report)
+            print_report(report)
         store = TeacherStore.open(config.out, vocabulary)
         store.check()
     say(describe(store))

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from navforge.cli.keys.executors import ExecutorKeys
 from navforge.cli.keys.town import Config
-from navforge.cli.notices import tell
+from navforge.cli.notices import print_report
 from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.errors import ConfigError
@@ -34,7 +34,7 @@ def run(config: Config) -> None:
             workers=config.workers,
             executor=config.pick_executor(),
         )
-    tell(report)
+    print_report(report)
     _print_summary(config, [result.entry for result in report.results.values() if result.entry is not None])
 
 

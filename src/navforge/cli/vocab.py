@@ -79,7 +79,7 @@ def require_own(config: Config, facts: dict[str, Any]) -> None:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar with an ETA for each thing `step(label, done, total)` is told of; the next thing ends the one before."""
+    """A bar with an ETA for each thing `step(label, done, total)` is called with; the next one ends the one before."""
     with progress("clustering", 1) as bar:
         whole = bar.task_ids[0]
         tasks: dict[str, TaskID] = {}

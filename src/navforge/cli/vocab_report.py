@@ -45,15 +45,15 @@ def _measure(config: Config) -> tuple[VocabularyReport, MetricCache | None]:
     split = None
     if config.split is not None:
         split = load_split(config.split, config.data, allow_missing=config.allow_missing, workers=config.workers)
-    found = None if store is None else _oracle(store, split, cache)
+    oracle = None if store is None else _oracle(store, split, cache)
     report = VocabularyReport(
         name=config.vocabulary.name,
         vocabulary=vocabulary,
         human=None if split is None else _human(split, vocabulary, config),
-        oracle=found,
+        oracle=oracle,
         store="" if store is None else store.fingerprint,
-        losses=losses(store, found, found.worst(config.scenes).tolist())
-        if store is not None and found is not None
+        losses=losses(store, oracle, oracle.worst(config.scenes).tolist())
+        if store is not None and oracle is not None
         else (),
     )
     return report, cache

@@ -34,7 +34,7 @@ class Tree:
     """The only top-level package that counts; None: all but this one."""
 
     def path(self, module: str) -> Path | None:
-        """File of a module; None where there is none, as for a name that is no module."""
+        """File of a module; None where there is none, as for a name that is not a module."""
         top = module.partition(".")[0]
         if top != self.package if self.package is not None else top == PACKAGE:
             return None

@@ -142,8 +142,8 @@ def merge(base: type[ConfigT] | ConfigT, overrides: Sequence[str]) -> ConfigT:
         given[name] = _parse(known[name], text)
     missing = [leaf.name for leaf in known.values() if leaf.required and leaf.name not in given]
     if missing:
-        wanted = ", ".join(f"{name}={known[name].type_name.upper()}" for name in missing)
-        raise ConfigError(f"missing required key(s): {wanted}")
+        named = ", ".join(f"{name}={known[name].type_name.upper()}" for name in missing)
+        raise ConfigError(f"missing required key(s): {named}")
     return _build(base, given, "")
 
 

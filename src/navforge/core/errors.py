@@ -20,4 +20,4 @@ class DataError(NavforgeError):
 
 
 class Deferred(Exception):  # noqa: N818 (no error)
-    """The work goes on in a job that this command does not wait for; the command line prints the text and ends well."""
+    """The work continues in a job that this command does not wait for; the text is printed, the status is 0."""

@@ -125,7 +125,7 @@ def load(name: str, base: type[ClassT], noun: str) -> type[ClassT]:
         raise ConfigError(f"{noun}: {name} ({place}) lacks what {base.__name__} asks for: {', '.join(lacking)}")
     if any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
         raise ConfigError(
-            f"{noun}: {name} ({place}) has keys and is no dataclass: put @dataclass(frozen=True) before it"
+            f"{noun}: {name} ({place}) has keys but is not a dataclass: put @dataclass(frozen=True) before it"
         )
     return cls
 
@@ -185,21 +185,21 @@ def files(classes: Iterable[type]) -> dict[str, Path]:
     Raises:
         ConfigError: they are too large to be copied.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for cls in dict.fromkeys(classes):
         if is_own(cls):
             continue
         tree = _tree(cls)
         for module in _sources(cls):
             for path in _package_files(module, tree):
-                found[path.relative_to(tree.root).as_posix()] = path
-    if (size := sum(path.stat().st_size for path in found.values())) > MOST_BYTES:
-        largest = max(found.values(), key=lambda path: path.stat().st_size)
+                paths[path.relative_to(tree.root).as_posix()] = path
+    if (size := sum(path.stat().st_size for path in paths.values())) > MOST_BYTES:
+        largest = max(paths.values(), key=lambda path: path.stat().st_size)
         raise ConfigError(
             f"the packages of {', '.join(map(name_of, classes))} have {size / 1e6:.0f} MB, more than the "
             f"{MOST_BYTES / 1e6:.0f} MB that a run folder takes a copy of; move data out of them, such as {largest}"
         )
-    return found
+    return paths
 
 
 def _package_files(module: str, tree: Tree) -> Sequence[Path]:
@@ -247,11 +247,13 @@ def _distribution(package: str, root: Path) -> importlib.metadata.Distribution |
         names += importlib.metadata.packages_distributions().get(package, [])
     for name in names:
         try:
-            found = importlib.metadata.distribution(name)
+            distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        url = json.loads(found.read_text("direct_url.json") or "{}").get("url", "")  # of an editable installation
+        direct = json.loads(distribution.read_text("direct_url.json") or "{}")  # of an editable installation
+        url = direct.get("url", "")
         project = Path(unquote(urlparse(url).path)) if url.startswith("file:") else None
-        if Path(str(found.locate_file(""))).absolute() == root or (project and project in (root, *root.parents)):
-            return found
+        folder = Path(str(distribution.locate_file(""))).absolute()
+        if folder == root or (project and project in (root, *root.parents)):
+            return distribution
     return None

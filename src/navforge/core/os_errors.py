@@ -34,7 +34,7 @@ def _remedy(error: OSError, path: str | None) -> str:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many files are open: fewer train.loader_workers, or a larger ulimit -n"
     if error.errno in (errno.EAGAIN, errno.ENOMEM):
-        return "no process or no memory can be had: fewer train.loader_workers, or a larger ulimit -u"
+        return "no process or memory left: fewer train.loader_workers, or a larger ulimit -u"
     return "check the path and the disk"
 
 

@@ -53,7 +53,7 @@ def available_cpus() -> int:
 
 
 def progress(label: str, total: int) -> Progress:
-    """A progress bar with count, elapsed time and ETA on stderr; silent where stderr is no terminal."""
+    """A progress bar with count, elapsed time and ETA on stderr; silent where stderr is not a terminal."""
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -66,7 +66,12 @@ def claim(out: Path, product: Product) -> Iterator[None]:
 
 
 def require_none_lost(
-    out: Path, holds: str, held: Iterable[str], asked: Collection[str], split: str, otherwise: str = "delete the folder"
+    out: Path,
+    holds: str,
+    held: Iterable[str],
+    requested: Collection[str],
+    split: str,
+    otherwise: str = "delete the folder",
 ) -> None:
     """Refuse to replace a product by one that lacks scenes it holds.
 
@@ -74,7 +79,7 @@ def require_none_lost(
         out: the folder.
         holds: what is in it, in words.
         held: scenes in it.
-        asked: scenes to write.
+        requested: scenes to write.
         split: name of their split.
         otherwise: what to do but for giving another `out=`.
 
@@ -82,7 +87,7 @@ def require_none_lost(
         ConfigError: scenes would be lost.
     """
     scenes = set(held)
-    if lost := scenes.difference(asked):
+    if lost := scenes.difference(requested):
         raise ConfigError(
             f"out: {out} holds {holds} with {len(scenes)} scenes, {len(lost)} of which are not in split {split} and "
             f"would be lost; give another out= or {otherwise}"

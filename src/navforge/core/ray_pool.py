@@ -95,7 +95,7 @@ def _outcome(ray: Any, reference: Any, item: ItemT) -> Outcome[ItemT, Any]:
 
 
 def _work(function: bytes, item: Any) -> Outcome[Any, Any]:
-    """One item in a worker; the function is made of its bytes only after libraries were told to keep to one thread."""
+    """One item in a worker; the function is made of its bytes only after libraries were limited to one thread."""
     parallel.one_thread_each()
     return parallel.call(pickle.loads(function), item)
 

@@ -9,7 +9,7 @@ _FACTORS = {"": 1, "K": 1 << 10, "M": MIB, "G": GIB, "T": 1 << 40, "P": 1 << 50}
 
 
 def parse_size(text: str, unit: str = "") -> int | None:
-    """Bytes of `512M`, `4G`, `1.5T` or `80GiB`; None where the text is no size.
+    """Bytes of `512M`, `4G`, `1.5T` or `80GiB`; None where the text is not a size.
 
     Args:
         text: a number with a unit or without one.

@@ -22,11 +22,11 @@ class TokenIndex:
 
     def find(self, tokens: Sequence[str]) -> NDArray[np.intp]:
         """(T,) row of each token, `ABSENT` where there is none."""
-        asked = np.array([token.encode() for token in tokens], np.bytes_)
-        if not len(asked) or not len(self._sorted):
-            return np.full(len(asked), ABSENT, np.intp)
-        place = np.minimum(np.searchsorted(self._sorted, asked), len(self._sorted) - 1)
-        return np.where(self._sorted[place] == asked, self._order[place], ABSENT)
+        codes = np.array([token.encode() for token in tokens], np.bytes_)
+        if not len(codes) or not len(self._sorted):
+            return np.full(len(codes), ABSENT, np.intp)
+        place = np.minimum(np.searchsorted(self._sorted, codes), len(self._sorted) - 1)
+        return np.where(self._sorted[place] == codes, self._order[place], ABSENT)
 
     def require(self, tokens: Sequence[str], *, where: str, remedy: str) -> NDArray[np.intp]:
         """(T,) row of each token.

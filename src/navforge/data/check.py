@@ -83,17 +83,17 @@ class SplitCheck:
     @property
     def problems(self) -> list[str]:
         """One sentence for each kind of thing that is missing or damaged; empty if all is well."""
-        found = [self.split.describe_missing()] if not self.split.complete else []
+        texts = [self.split.describe_missing()] if not self.split.complete else []
         for kind, count in self.files.items():
             if count.missing:
-                found.append(f"{len(count.missing)} of {count.expected} {kind} files missing, first {count.missing[0]}")
+                texts.append(f"{len(count.missing)} of {count.expected} {kind} files missing, first {count.missing[0]}")
             if count.corrupt:
-                found.append(
+                texts.append(
                     f"{len(count.corrupt)} of {count.decoded} decoded {kind} files corrupt: {count.corrupt[0]}"
                 )
-        found += [f"map {location}: {why}" for location, why in self.map_problems.items()]
-        found += [f"log {log}: {why}" for log, why in self.unreadable.items()]
-        return found
+        texts += [f"map {location}: {why}" for location, why in self.map_problems.items()]
+        texts += [f"log {log}: {why}" for log, why in self.unreadable.items()]
+        return texts
 
 
 def check_split(

@@ -186,17 +186,17 @@ class Frame:
         def column(key: str, convert: Callable[[Any], _T]) -> _T:
             return self._converted(f"anns.{key}", self._within(anns, "anns", key), convert)
 
-        found = Annotations(
+        annotations = Annotations(
             boxes=column("gt_boxes", lambda value: _rows(value, 7)),
             names=column("gt_names", _texts),
             velocity=column("gt_velocity_3d", lambda value: _rows(value, 3)),
             instance_tokens=column("instance_tokens", _texts),
             track_tokens=column("track_tokens", _texts),
         )
-        lengths = {len(getattr(found, name)) for name in Annotations.__dataclass_fields__}
+        lengths = {len(getattr(annotations, name)) for name in Annotations.__dataclass_fields__}
         if len(lengths) > 1:
             raise DataError(f"{self._where()}: annotation arrays differ in length: {sorted(lengths)}")
-        return found
+        return annotations
 
     @cached_property
     def cameras(self) -> dict[str, CameraParameters]:

@@ -1,4 +1,4 @@
-"""The benchmark's own scene filters: how many logs and tokens each lists, and where the files are to be had."""
+"""The benchmark's own scene filters: how many logs and tokens each lists, and where to get the files."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def read_items(
             values, or its items share arrays; and what `take` raises.
     """
     path = Path(path)
-    with _told(path), open_regular(path, "teacher table") as file:
+    with _naming(path), open_regular(path, "teacher table") as file:
         reader = _Reader(file, path, take, tell)
         if type(reader.load()) is not dict:
             raise DataError(f"{path} holds no dict; a table is a dict token -> column -> array")
@@ -250,7 +250,7 @@ _Reader.dispatch = {
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _naming(path: Path) -> Iterator[None]:
     """Errors of a damaged file as DataErrors that name it."""
     try:
         yield
@@ -275,10 +275,10 @@ def _array(array: NDArray[Any]) -> bytes:
         raise ValueError(f"a table holds short one-dimensional arrays of numbers, not {array.shape} {array.dtype}")
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     content = little.tobytes()
-    made = io.BytesIO()
-    made.write(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R")
-    made.write(b"(K\x01J" + struct.pack("<i", len(little)) + b"\x85")
-    made.write(b"cnumpy\ndtype\n" + _text(array.dtype.str[1:]) + b"\x89\x88\x87R")
-    made.write(b"(K\x03" + _text("<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb")
-    made.write(b"\x89B" + struct.pack("<I", len(content)) + content + b"tb")
-    return made.getvalue()
+    buffer = io.BytesIO()
+    buffer.write(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R")
+    buffer.write(b"(K\x01J" + struct.pack("<i", len(little)) + b"\x85")
+    buffer.write(b"cnumpy\ndtype\n" + _text(array.dtype.str[1:]) + b"\x89\x88\x87R")
+    buffer.write(b"(K\x03" + _text("<") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb")
+    buffer.write(b"\x89B" + struct.pack("<I", len(content)) + content + b"tb")
+    return buffer.getvalue()

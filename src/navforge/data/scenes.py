@@ -86,8 +86,8 @@ class Scene:
         Args:
             frame: index into `history`; -1 the current frame.
         """
-        found = self.history[frame]
-        return EgoStatus(found.velocity, found.acceleration, found.driving_command)
+        ego_frame = self.history[frame]
+        return EgoStatus(ego_frame.velocity, ego_frame.acceleration, ego_frame.driving_command)
 
     def _local(self, frames: Sequence[Frame]) -> NDArray[np.float64]:
         poses = np.array([frame.pose for frame in frames], np.float64).reshape(-1, 3)

@@ -329,13 +329,13 @@ def _count_dropped(
 
 def _doubts(scans: dict[str, _LogScan], logs: dict[str, tuple[str, ...]]) -> dict[Doubt, dict[str, str]]:
     """Implausible scenes of the split, by kind."""
-    found: dict[Doubt, dict[str, str]] = {}
+    doubts: dict[Doubt, dict[str, str]] = {}
     for doubt in Doubt:
         for log, tokens in logs.items():
             texts = scans[log].doubts.get(doubt, {})
             if texts:
-                found.setdefault(doubt, {}).update({token: texts[token] for token in tokens if token in texts})
-    return {doubt: texts for doubt, texts in found.items() if texts}
+                doubts.setdefault(doubt, {}).update({token: texts[token] for token in tokens if token in texts})
+    return {doubt: texts for doubt, texts in doubts.items() if texts}
 
 
 def _why_missing(missing: tuple[str, ...], scans: dict[str, _LogScan]) -> str:

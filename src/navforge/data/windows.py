@@ -28,18 +28,18 @@ def outcomes(frames: Sequence[Frame], scene_filter: SceneFilter) -> list[Dropped
     """
     before = scene_filter.num_history_frames - 1
     last = len(frames) - scene_filter.num_frames
-    found: list[Dropped | None] = []
+    dropped: list[Dropped | None] = []
     for index, frame in enumerate(frames):
         start = index - before
         if not 0 <= start <= last:
-            found.append(Dropped.TOO_SHORT)
+            dropped.append(Dropped.TOO_SHORT)
         elif start % scene_filter.interval:
-            found.append(Dropped.OFF_INTERVAL)
+            dropped.append(Dropped.OFF_INTERVAL)
         elif scene_filter.has_route and not frame.roadblock_ids:
-            found.append(Dropped.NO_ROUTE)
+            dropped.append(Dropped.NO_ROUTE)
         else:
-            found.append(None)
-    return found
+            dropped.append(None)
+    return dropped
 
 
 def window(index: int, scene_filter: SceneFilter) -> slice:

@@ -28,7 +28,7 @@ def plan_split(agent: Agent, split: Split, data: DataConfig) -> Trajectories:
     """One plan per scene, in the split's order; chunks run across logs, few logs are in memory at a time.
 
     Raises:
-        ScenesFailedError: the agent failed on some scenes or returned what is no plan; the exception lists all of them.
+        ScenesFailedError: the agent failed on some scenes or returned something else than a plan; lists all of them.
     """
     tokens: list[str] = []
     plans: list[NDArray[np.float64]] = []

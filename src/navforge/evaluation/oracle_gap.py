@@ -23,7 +23,7 @@ def add_oracle_gap(
         teacher: scores of all its entries in the scenes of `metrics`.
 
     Raises:
-        DataError: a plan is no entry of the vocabulary, or a scene is not in the store.
+        DataError: a plan is not an entry of the vocabulary, or a scene is not in the store.
     """
     entries = {entry.astype(float).tobytes(): number for number, entry in enumerate(vocabulary.poses)}
     plans = dict(zip(trajectories.tokens, trajectories.poses[:, 0], strict=True))
@@ -32,7 +32,7 @@ def add_oracle_gap(
         chosen = entries.get(plans[token].tobytes())
         if chosen is None:
             raise DataError(
-                f"the plan of scene {token} is no entry of the planner's vocabulary {vocabulary.fingerprint}, so that "
+                f"the plan of scene {token} is not an entry of the planner's vocabulary {vocabulary.fingerprint}, so "
                 "its teacher score is not known"
             )
         scores = teacher.row(token, (SCORE,))[SCORE]

@@ -95,13 +95,13 @@ def one_traffic(tables: Iterable[ScoreTable]) -> str:
     Raises:
         DataError: it differs.
     """
-    found = sorted({table.meta.traffic for table in tables})
-    if len(found) != 1:
+    traffics = sorted({table.meta.traffic for table in tables})
+    if len(traffics) != 1:
         raise DataError(
-            f"the tables were scored in different traffic ({' and '.join(found)}) and cannot be compared; score all "
+            f"the tables were scored in different traffic ({' and '.join(traffics)}) and cannot be compared; score all "
             "with one value of traffic"
         )
-    return found[0]
+    return traffics[0]
 
 
 @dataclass(frozen=True)

@@ -76,11 +76,11 @@ def exact_ptx(function: Callable[..., None], kinds: Sequence[types.Type], capabi
     compile_ptx: Any = getattr(cuda, "compile_ptx")  # noqa: B009 (numba marks it private)
     with _exact(capability):
         text, _ = compile_ptx(function, tuple(kinds), cc=capability)
-    found = INEXACT.search(text)
-    if found:
+    inexact = INEXACT.search(text)
+    if inexact:
         raise NavforgeError(
-            f"the CUDA kernel {function.__name__} holds the operation {found.group()}, which rounds otherwise than the "
-            f"CPU does, so scores would not be exact (numba {numba.__version__}); please report this"
+            f"the CUDA kernel {function.__name__} holds the operation {inexact.group()}, which rounds otherwise than "
+            f"the CPU does, so scores would not be exact (numba {numba.__version__}); please report this"
         )
     entry = re.search(r"\.visible\s+\.entry\s+(\w+)\(", text)
     if entry is None:
@@ -151,7 +151,7 @@ def cached_ptx(function: Callable[..., None], kinds: Sequence[types.Type], capab
     ptx = exact_ptx(function, kinds, capability)
     try:
         write_text(path, f"// {ptx.entry}\n{ptx.text}")
-    except OSError:  # a package folder that cannot be written to: compiled anew each time
+    except OSError:  # a package folder that is read-only: compiled every time
         return ptx
     return ptx
 
@@ -217,7 +217,7 @@ class Driver:
     """The few calls into NVIDIA's driver that load a kernel and start it."""
 
     def __init__(self) -> None:
-        """Raises `NavforgeError` where there is no driver."""
+        """Raise `NavforgeError` where there is no driver."""
         try:
             self._library = ctypes.CDLL("libcuda.so.1")
         except OSError as error:

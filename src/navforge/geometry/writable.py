@@ -13,7 +13,7 @@ FLOAT = np.dtype(np.float64)
 def writable(array: Any, dtype: np.dtype[Any] = FLOAT) -> NDArray[Any]:
     """An array in C order that may be written, copied where it is not one (`numpy.require`, quicker where it is).
 
-    Kernels are compiled anew for read-only arrays, such as those of a memory-mapped cache, so none may reach them.
+    Kernels are recompiled for read-only arrays, such as those of a memory-mapped cache, so none may reach them.
     """
     if type(array) is np.ndarray and array.dtype == dtype and array.flags.carray:
         return array

@@ -156,15 +156,15 @@ def pack(
 
 def tokens_by_log(splits: Sequence[Split]) -> dict[str, tuple[str, ...]]:
     """Tokens of each log, in the splits' order; raises ConfigError where two splits share a scene."""
-    found: dict[str, tuple[str, ...]] = {}
+    by_log: dict[str, tuple[str, ...]] = {}
     for split in splits:
         for log, tokens in split.logs.items():
-            found[log] = (*found.get(log, ()), *tokens)
-    for log, tokens in found.items():
+            by_log[log] = (*by_log.get(log, ()), *tokens)
+    for log, tokens in by_log.items():
         if len(set(tokens)) < len(tokens):
             twice = next(token for token in tokens if tokens.count(token) > 1)
             raise ConfigError(f"split and val_split share scene {twice} of log {log}; give others")
-    return found
+    return by_log
 
 
 def _check_folder(out: Path, parts: dict[str, Part], logs: dict[str, tuple[str, ...]], split: str) -> None:
@@ -184,5 +184,5 @@ def _check_folder(out: Path, parts: dict[str, Part], logs: dict[str, tuple[str, 
     for path in () if tokens else sorted((out / SHARD_FOLDER).glob("*.arrow")):
         with suppress(DataError):  # damaged: nothing to lose
             tokens += Shard(path).row_tokens()
-    asked = {token for tokens in logs.values() for token in tokens}
-    require_none_lost(out, holds, tokens, asked, split, "pack both at once with split= val_split=")
+    requested = {token for tokens in logs.values() for token in tokens}
+    require_none_lost(out, holds, tokens, requested, split, "pack both at once with split= val_split=")

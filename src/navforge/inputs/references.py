@@ -65,17 +65,17 @@ class References:
     @staticmethod
     def gather(scenes: Iterable[Scene], spec: InputSpec, data: DataConfig) -> References:
         """References of scenes, which are let go one by one; raises as `read.refer`, and for no scene at all."""
-        found = [refer(scene, spec, data) for scene in scenes]
-        if not found:
+        references = [refer(scene, spec, data) for scene in scenes]
+        if not references:
             raise DataError("no scenes to read")
-        around = [one.around for one in found if one.around is not None]
-        poses = [one.human_poses for one in found if one.human_poses is not None]
-        lidar = [str(one.lidar).encode() for one in found if one.lidar is not None]
+        around = [one.around for one in references if one.around is not None]
+        poses = [one.human_poses for one in references if one.human_poses is not None]
+        lidar = [str(one.lidar).encode() for one in references if one.lidar is not None]
         return References(
-            tokens=np.array([one.token.encode() for one in found]),
-            _status=np.stack([one.status for one in found]),
+            tokens=np.array([one.token.encode() for one in references]),
+            _status=np.stack([one.status for one in references]),
             _human_poses=np.stack(poses) if poses else None,
-            _cameras=np.array([[str(file).encode() for file in one.cameras] for one in found]),
+            _cameras=np.array([[str(file).encode() for file in one.cameras] for one in references]),
             _lidar=np.array(lidar) if lidar else None,
             _objects=_flatten(around) if around else None,
         )

@@ -243,5 +243,5 @@ class InputStore:
 def _reopen(path: Path, made: str) -> InputStore:
     store = InputStore.open(path)
     if store.fingerprint != made:
-        raise DataError(f"the input store {path} was packed anew while it was in use; start again")
+        raise DataError(f"the input store {path} was packed again while it was in use; restart")
     return store

@@ -61,10 +61,10 @@ class Surroundings:
 
 def surroundings(scene: Scene) -> Surroundings:
     """Objects and pose of a scene's current frame; raises `DataError` where the log is malformed."""
-    found = scene.current.annotations
-    classes = np.array([CLASS_OF.get(name, 0) for name in found.names], np.uint8)
+    annotations = scene.current.annotations
+    classes = np.array([CLASS_OF.get(name, 0) for name in annotations.names], np.uint8)
     log_columns = [LogBox.X, LogBox.Y, LogBox.HEADING, LogBox.LENGTH, LogBox.WIDTH]
-    boxes = found.boxes[:, log_columns].astype(np.float64)
+    boxes = annotations.boxes[:, log_columns].astype(np.float64)
     half_diagonal = np.hypot(boxes[:, Box.LENGTH], boxes[:, Box.WIDTH]) / 2
     reach = math.sqrt(2) * REACH_M + 1.0 + half_diagonal
     kept = (classes > 0) & (np.hypot(boxes[:, Box.X], boxes[:, Box.Y]) <= reach)

@@ -32,13 +32,13 @@ class SavedState:
 
 def saved_states(folder: RunFolder) -> list[SavedState]:
     """Every checkpoint of a run, newest first."""
-    found = []
+    states = []
     for path in folder.checkpoints.glob("*.ckpt"):
         if path.name.startswith("."):
             continue
         place = position(path)
         facts = path.stat()
-        found.append(
+        states.append(
             SavedState(
                 name=path.name,
                 bytes=facts.st_size,
@@ -47,7 +47,7 @@ def saved_states(folder: RunFolder) -> list[SavedState]:
                 step=place.get("total"),
             )
         )
-    return sorted(found, key=lambda state: (-state.written, state.name))
+    return sorted(states, key=lambda state: (-state.written, state.name))
 
 
 def position(path: Path) -> dict[str, int]:
@@ -66,7 +66,7 @@ def position(path: Path) -> dict[str, int]:
 
 
 class _Blank:
-    """In place of everything that is no plain value: takes whatever it is given and does nothing."""
+    """Stands for every value that is not plain: accepts anything and does nothing."""
 
     def __new__(cls, *_: Any, **__: Any) -> _Blank:
         return super().__new__(cls)

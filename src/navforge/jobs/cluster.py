@@ -72,28 +72,30 @@ def ask(jobs: Sequence[str]) -> Answer:
             note="Slurm's commands are not installed here; its runs are shown by their heartbeats only", silent=True
         )
     try:
-        found = from_queue(slurm.queue(), jobs)
+        entries = from_queue(slurm.queue(), jobs)
     except NavforgeError as error:
         note = f"Slurm does not answer ({_short(error)}); its runs are shown by their heartbeats only"
         return Answer(note=note, silent=True)
-    gone = [job for job in jobs if job not in found]
+    gone = [job for job in jobs if job not in entries]
     try:
-        return Answer(jobs={**found, **from_accounting(slurm.accounting(gone))})
+        return Answer(jobs={**entries, **from_accounting(slurm.accounting(gone))})
     except NavforgeError as error:
-        return Answer(jobs=found, note=f"jobs that left the queue are shown by their heartbeats only ({_short(error)})")
+        return Answer(
+            jobs=entries, note=f"jobs that left the queue are shown by their heartbeats only ({_short(error)})"
+        )
 
 
 def from_queue(queue: list[QueuedJob], jobs: Sequence[str]) -> dict[str, SlurmJob]:
     """State of those of the jobs that are in the queue."""
     by_id = {entry.job: entry for entry in queue}
-    found = {}
+    entries = {}
     for job in jobs:
         if (entry := by_id.get(job)) is None:
             continue
         started = seconds(entry.start)
         rivals = [e for e in queue if e.state == "PENDING" and e.partition == entry.partition]
         limit = entry.limit_s if entry.state in RUNNING else None
-        found[job] = SlurmJob(
+        entries[job] = SlurmJob(
             state=entry.state,
             reason="" if entry.reason == "None" else entry.reason,
             nodes=entry.node_list or "",
@@ -102,7 +104,7 @@ def from_queue(queue: list[QueuedJob], jobs: Sequence[str]) -> dict[str, SlurmJo
             started=started,
             ends=started + limit if started is not None and limit is not None else None,
         )
-    return found
+    return entries
 
 
 def from_accounting(steps: list[AccountedStep]) -> dict[str, SlurmJob]:

@@ -161,10 +161,10 @@ def _ranks(view: RunView, now: float) -> RenderableType | None:
             gigabytes(beat.gpu_bytes),
             f"{age(now - beat.time)} ago",
         )
-    said = [Text(_sums(beats), style="bright_black")]
+    lines = [Text(_sums(beats), style="bright_black")]
     if view.missing:
-        said.append(Text(f"no heartbeat from ranks {', '.join(map(str, view.missing[:SHOWN_RANKS]))}", style="yellow"))
-    return Group(table, *said)
+        lines.append(Text(f"no heartbeat from ranks {', '.join(map(str, view.missing[:SHOWN_RANKS]))}", style="yellow"))
+    return Group(table, *lines)
 
 
 def _sums(beats: list[RankStatus]) -> str:

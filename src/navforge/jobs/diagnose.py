@@ -11,7 +11,7 @@ RULES: tuple[Rule, ...] = (
     slurm.goes_on,
     slurm.finished,
     slurm.host_memory,
-    ranks.told_by_a_rank,
+    ranks.recorded_failure,
     slurm.time_limit,
     slurm.preemption,
     slurm.node_failure,

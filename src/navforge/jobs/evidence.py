@@ -196,12 +196,12 @@ def read_lines(path: Path, folder: RunFolder) -> tuple[Line, ...]:
 
 def newest_checkpoint(folder: RunFolder) -> tuple[str, float] | None:
     """Name of the newest checkpoint and when it was written."""
-    found = [
+    checkpoints = [
         (path.name, path.stat().st_mtime)
         for path in folder.checkpoints.glob("*.ckpt")
         if not path.name.startswith(".") and path.name != DAMAGED
     ]
-    return max(found, key=lambda item: item[1], default=None)
+    return max(checkpoints, key=lambda item: item[1], default=None)
 
 
 def accounting_line(step: AccountedStep) -> Line:
@@ -213,13 +213,13 @@ def accounting_line(step: AccountedStep) -> Line:
     return Line(f"sacct -j {step.job}", 0, f"{name}|{step.state}{by}|{step.exit_code}:{step.signal}{rss}{nodes}")
 
 
-def said_at(text: str) -> float | None:
+def slurm_time(text: str) -> float | None:
     """When Slurm wrote a line such as `*** JOB 3 ON gl001 CANCELLED AT <time> ***`, s since 1970."""
-    found = _CANCELLED_AT.search(text)
-    if not found:
+    match = _CANCELLED_AT.search(text)
+    if not match:
         return None
     try:
-        return datetime.fromisoformat(found[1]).timestamp()
+        return datetime.fromisoformat(match[1]).timestamp()
     except ValueError:
         return None
 
@@ -231,7 +231,7 @@ def _job_log(folder: RunFolder, job: str | None, started: float | None) -> tuple
     lines = read_lines(folder.job_log(job), folder)
     began = [i for i, line in enumerate(lines) if _BEGINS.search(line.text)]
     if started is not None:
-        ends = ((i, said_at(line.text)) for i, line in enumerate(lines))
+        ends = ((i, slurm_time(line.text)) for i, line in enumerate(lines))
         began += [i + 1 for i, at in ends if at is not None and at <= started]
     return lines[max(began) :] if began else lines
 

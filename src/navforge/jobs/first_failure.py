@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from navforge.jobs.evidence import Evidence, Line, said_at
+from navforge.jobs.evidence import Evidence, Line, slurm_time
 from navforge.runs import exits
 from navforge.runs.status import Failure
 
@@ -82,7 +82,7 @@ def ranks_of(text: str) -> tuple[int, ...]:
 
 
 def first_failure(evidence: Evidence) -> Failure | None:
-    """The earliest failure a rank recorded that is no consequence of another rank's end or of a signal from outside."""
+    """The earliest recorded failure that another rank's end, or a signal from outside, did not cause."""
     event = event_time(evidence)
     for failure in evidence.view.failures:
         after = event is not None and failure.time >= event
@@ -93,17 +93,17 @@ def first_failure(evidence: Evidence) -> Failure | None:
 
 def event_time(evidence: Evidence) -> float | None:
     """When Slurm itself stopped the job's ranks, s since 1970; None where it did not, or does not say."""
-    # A step is also stopped because one of its ranks ended badly; that is no cause of its own.
-    times = [said_at(line.text) for line in evidence.job_log if "*** JOB" in line.text or "DUE TO" in line.text]
+    # A step is also stopped because one of its ranks ended badly; that is not a separate cause.
+    times = [slurm_time(line.text) for line in evidence.job_log if "*** JOB" in line.text or "DUE TO" in line.text]
     return min((time for time in times if time is not None), default=None)
 
 
 def killed_first(evidence: Evidence, failure: Failure) -> bool:
     """Whether a rank was killed by a signal before a failure that another one recorded without knowing why."""
-    found = deaths(evidence)
-    if not found or failure.cause not in ("error", "peer"):
+    dead = deaths(evidence)
+    if not dead or failure.cause not in ("error", "peer"):
         return False
-    first = found[0]
+    first = dead[0]
     return bool(first.signal or first.out_of_memory) and failure.rank not in first.ranks
 
 

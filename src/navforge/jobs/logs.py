@@ -38,12 +38,12 @@ def log_files(folder: RunFolder, rank: int | None = None) -> dict[str, Path]:
             known = ", ".join(name.removeprefix("rank ") for name in log_files(folder) if name.startswith("rank "))
             raise DataError(f"{folder.path} has no log of rank {rank}; ranks with a log: {known or 'none yet'}")
         return {f"rank {rank}": path}
-    found = [path for path in folder.logs.glob("*.log") if re.fullmatch(r"(job|rank)-.+\.log", path.name)]
-    return {path.stem.replace("-", " ", 1): path for path in sorted(found, key=_order)}
+    files = [path for path in folder.logs.glob("*.log") if re.fullmatch(r"(job|rank)-.+\.log", path.name)]
+    return {path.stem.replace("-", " ", 1): path for path in sorted(files, key=_order)}
 
 
 def tail(path: Path, count: int | None) -> list[str]:
-    """The last lines of a file, or all of them; bytes that are no text are marked as such."""
+    """The last lines of a file, or all of them; bytes that are not text are marked as such."""
     with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
         return [_shown(line) for line in (deque(file, maxlen=count) if count is not None else file)]
 

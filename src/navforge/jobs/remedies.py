@@ -52,10 +52,10 @@ def more_time(evidence: Evidence, needed_s: float | None) -> str:
     """Submit again with more time."""
     had = _option(evidence, "time")
     limit_s = durations.parse(had) if had else None
-    wanted = max(needed_s * 1.2 if needed_s else 0.0, 2.0 * limit_s if limit_s else 0.0)
-    if not wanted:
+    seconds = max(needed_s * 1.2 if needed_s else 0.0, 2.0 * limit_s if limit_s else 0.0)
+    if not seconds:
         return again(evidence)
-    hours = timedelta(hours=-(-wanted // 3600)).total_seconds()
+    hours = timedelta(hours=-(-seconds // 3600)).total_seconds()
     return resubmit(evidence, f"--time={durations.write(int(hours))}")
 
 

@@ -113,9 +113,9 @@ def _going_on(view: RunView, now: float) -> State:
 
 def _ended_by_itself(view: RunView) -> State | None:
     """State of a run whose ranks said, or whose supervisor saw, how they ended."""
-    told = [failure for failure in view.failures if failure.cause != "peer"]
-    if told:
-        return State(name="failed", note=f"rank {told[0].rank}: {told[0].cause}")
+    failures = [failure for failure in view.failures if failure.cause != "peer"]
+    if failures:
+        return State(name="failed", note=f"rank {failures[0].rank}: {failures[0].cause}")
     planned = (exits.FINISHED, exits.STOPPED, exits.REQUEUE_ME)
     unasked = [end for end in view.exits if not end.asked and end.status not in planned]
     if unasked:
@@ -135,8 +135,8 @@ def _ended_by_itself(view: RunView) -> State | None:
 def _ended_in_slurm(job: SlurmJob, ended: State | None) -> State:
     word = job.state.split()[0]
     if word == "CANCELLED" or (ended is not None and ended.name == "stopped"):
-        said = {"CANCELLED": "cancelled", "COMPLETED": "", "FAILED": ""}.get(word, word)
-        return State(name="stopped", note=", ".join(part for part in (said, ended.note if ended else "") if part))
+        state = {"CANCELLED": "cancelled", "COMPLETED": "", "FAILED": ""}.get(word, word)
+        return State(name="stopped", note=", ".join(part for part in (state, ended.note if ended else "") if part))
     if word == "COMPLETED":
         return ended or State(name="stopped", note="its job completed, training did not")
     return State(name="failed", note=word if ended is None or word != "FAILED" else ended.note)

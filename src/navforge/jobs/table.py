@@ -56,7 +56,7 @@ def survey(root: Path) -> Survey:
     """Read every run under a folder and ask Slurm once for all of them.
 
     Raises:
-        DataError: the root is no folder.
+        DataError: the root is not a folder.
     """
     views: list[RunView] = []
     notes: list[str] = []
@@ -82,25 +82,25 @@ def slurm_answer(views: Sequence[RunView]) -> Answer:
     return ask([view.job for view in views if view.record.launch == "slurm" and view.job is not None])
 
 
-def render(found: Survey, width: int) -> RenderableType:
+def render(survey: Survey, width: int) -> RenderableType:
     """The table with its notes, `width` characters wide."""
-    notes = [Text(f"note: {note}", style="yellow") for note in found.notes]
-    if not found.rows:
-        return Group(Text(f"no runs under {found.root}; navforge train out=FOLDER makes one"), *notes)
-    columns = [column for column in COLUMNS if any(column.cell(row, found.time) for row in found.rows)]
-    while len(columns) > 1 and _width(columns, found) > width:
+    notes = [Text(f"note: {note}", style="yellow") for note in survey.notes]
+    if not survey.rows:
+        return Group(Text(f"no runs under {survey.root}; navforge train out=FOLDER makes one"), *notes)
+    columns = [column for column in COLUMNS if any(column.cell(row, survey.time) for row in survey.rows)]
+    while len(columns) > 1 and _width(columns, survey) > width:
         columns.remove(max(columns, key=lambda column: column.rank))
     table = Table(box=None, pad_edge=False, header_style="bold", width=None)
     for column in columns:
-        room = None if column.least is None else width - _width([c for c in columns if c is not column], found) - 2
+        room = None if column.least is None else width - _width([c for c in columns if c is not column], survey) - 2
         justify = "right" if column.number else "left"
         table.add_column(column.title, justify=justify, no_wrap=True, overflow="ellipsis", max_width=room)
-    for row in found.rows:
+    for row in survey.rows:
         style = COLOURS[row.state.name]
         table.add_row(
-            *(Text(column.cell(row, found.time), style=style if column.title == "state" else "") for column in columns)
+            *(Text(column.cell(row, survey.time), style=style if column.title == "state" else "") for column in columns)
         )
-    return Group(table, Text(_legend(found, columns), style="bright_black"), *notes)
+    return Group(table, Text(_legend(survey, columns), style="bright_black"), *notes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,17 +116,17 @@ class Column:
     """Narrowest width a cell may be cut to; None: never cut."""
 
 
-def _legend(found: Survey, columns: Sequence[Column]) -> str:
-    counts = [(name, sum(row.state.name == name for row in found.rows)) for name in STATES]
-    said = [", ".join(f"{count} {name}" for name, count in counts if count)]
+def _legend(survey: Survey, columns: Sequence[Column]) -> str:
+    counts = [(name, sum(row.state.name == name for row in survey.rows)) for name in STATES]
+    parts = [", ".join(f"{count} {name}" for name, count in counts if count)]
     titles = {column.title for column in columns}
-    said += ["waits: share of the step spent waiting for data"] if "waits" in titles else []
-    said += ["memory: largest rank/fullest node"] if {"host GB", "GPU GB"} & titles else []
-    return f"{datetime.fromtimestamp(found.time):%H:%M:%S}  " + "; ".join(said)
+    parts += ["waits: share of the step spent waiting for data"] if "waits" in titles else []
+    parts += ["memory: largest rank/fullest node"] if {"host GB", "GPU GB"} & titles else []
+    return f"{datetime.fromtimestamp(survey.time):%H:%M:%S}  " + "; ".join(parts)
 
 
-def _width(columns: Sequence[Column], found: Survey) -> int:
-    widest = [max([len(c.title), *(len(c.cell(row, found.time)) for row in found.rows)]) for c in columns]
+def _width(columns: Sequence[Column], survey: Survey) -> int:
+    widest = [max([len(c.title), *(len(c.cell(row, survey.time)) for row in survey.rows)]) for c in columns]
     needed = [width if c.least is None else min(width, c.least) for c, width in zip(columns, widest, strict=True)]
     return sum(needed) + 2 * (len(columns) - 1)
 

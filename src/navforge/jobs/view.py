@@ -77,21 +77,21 @@ def find_runs(root: Path, depth: int = SEARCH_DEPTH) -> list[RunFolder]:
     """Run folders at and below a folder, by path; what lies inside a run is not searched.
 
     Raises:
-        DataError: the root is no folder.
+        DataError: the root is not a folder.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; give the folder your runs lie in: navforge jobs root=FOLDER")
-    found: list[RunFolder] = []
+    folders: list[RunFolder] = []
     level = [root]
     for _ in range(depth + 1):
         below: list[Path] = []
         for path in level:
             if RunFolder(path).record_file.is_file():
-                found.append(RunFolder(path))
+                folders.append(RunFolder(path))
             else:
                 below += _folders(path)
         level = below
-    return sorted(found, key=lambda folder: folder.path)
+    return sorted(folders, key=lambda folder: folder.path)
 
 
 def read_run(folder: RunFolder) -> RunView:
@@ -169,7 +169,7 @@ def _lines(path: Path, kind: type[RecordT], damaged: list[str]) -> list[RecordT]
 
 
 def _records(folder: Path, kind: type[RecordT], damaged: list[str]) -> list[RecordT]:
-    found = []
+    records = []
     for path in sorted(folder.glob("rank-*.json")):
         try:
             record = read(path, kind)
@@ -177,8 +177,8 @@ def _records(folder: Path, kind: type[RecordT], damaged: list[str]) -> list[Reco
             damaged.append(str(error))
             continue
         if record is not None:
-            found.append(record)
-    return found
+            records.append(record)
+    return records
 
 
 def _folders(path: Path) -> list[Path]:

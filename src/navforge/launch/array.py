@@ -136,12 +136,12 @@ def watch(
 
 def numbers(shown_as: str) -> set[int]:
     """Tasks in one line of squeue: {3} of `12_3`, {0, 1, 5} of `12_[0-1,5%2]`, which wait together."""
-    found: set[int] = set()
+    members: set[int] = set()
     for part in shown_as.partition("_")[2].strip("[]").partition("%")[0].split(","):
         first, _, last = part.partition("-")
         if first.isdigit():
-            found |= set(range(int(first), int(last or first) + 1))
-    return found
+            members |= set(range(int(first), int(last or first) + 1))
+    return members
 
 
 def describe(job: str, tasks: Sequence[QueuedJob]) -> str:

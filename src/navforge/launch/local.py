@@ -86,13 +86,13 @@ def launch(
     command = command or [sys.executable, "-m", "navforge", "rank", str(folder.path)]
     port = _free_port()
     folder.logs.mkdir(parents=True, exist_ok=True)
-    with StopSignals(_LISTEN) as told:
+    with StopSignals(_LISTEN) as signals:
         ranks: list[_Rank] = []
         try:
             for rank in range(devices):
                 environ = rank_environment(folder, rank=rank, devices=devices, port=port, attempt=attempt)
                 ranks.append(_start(folder, rank, command, environ))
-            return _supervise(folder, ranks, told, attempt, watch, grace_s)
+            return _supervise(folder, ranks, signals, attempt, watch, grace_s)
         finally:
             for started in ranks:
                 started.kill()
@@ -144,10 +144,10 @@ def _start(folder: RunFolder, rank: int, command: Sequence[str], environ: dict[s
 
 
 def _supervise(
-    folder: RunFolder, ranks: list[_Rank], told: StopSignals, attempt: int, watch: Watch, grace_s: float
+    folder: RunFolder, ranks: list[_Rank], signals: StopSignals, attempt: int, watch: Watch, grace_s: float
 ) -> int:
     first: int | None = None
-    heard = 0
+    handled = 0
     passed: int | None = None
     deadline: float | None = None
     while any(rank.status is None for rank in ranks):
@@ -160,13 +160,13 @@ def _supervise(
                 _ask(ranks, signal.SIGTERM)
             elif ended.status != exits.FINISHED and deadline is None:
                 deadline = time.monotonic() + STOP_GRACE_S  # the others stop within moments, or hang
-        for number in told.numbers[heard:]:
-            heard += 1
-            if heard == 1 and first is None:
+        for number in signals.numbers[handled:]:
+            handled += 1
+            if handled == 1 and first is None:
                 deadline = time.monotonic() + STOP_GRACE_S
                 passed = signal.SIGUSR1 if number == signal.SIGUSR1 else signal.SIGTERM
                 _ask(ranks, passed)
-            elif number != signal.SIGUSR1 and heard > 1:
+            elif number != signal.SIGUSR1 and handled > 1:
                 deadline = time.monotonic()
         if deadline is not None and time.monotonic() >= deadline:
             for rank in ranks:
@@ -185,12 +185,12 @@ def _ask(ranks: list[_Rank], number: int) -> None:
 
 def _ended(ranks: list[_Rank]) -> list[_Rank]:
     """Ranks that have ended since the last look."""
-    found = []
+    ended = []
     for rank in ranks:
         if rank.status is None and (status := rank.process.poll()) is not None:
             rank.status = status
-            found.append(rank)
-    return found
+            ended.append(rank)
+    return ended
 
 
 def _record(ended: _Rank, attempt: int) -> RankExit:

@@ -35,7 +35,7 @@ def has_checkpoint(folder: RunFolder) -> bool:
 
 
 def continued(config: RunT, folder: RunFolder) -> RunT:
-    """The config to go on with in a folder that has a checkpoint or is finished: numbers chosen for `auto` then stay.
+    """The config to resume with in a folder that has a checkpoint or is finished: numbers chosen for `auto` then stay.
 
     Raises:
         ConfigError: the folder holds another run.

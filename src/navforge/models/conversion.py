@@ -155,7 +155,7 @@ def convert(found: Recognised, wanted: State) -> State:
 
 
 def _made(found: Recognised, sources: dict[str, Source], wanted: State) -> State:
-    made: State = {}
+    state: State = {}
     rows_used: Counter[str] = Counter()
     for ours, source in sources.items():
         whole = [found.state[key] for key in source.keys]
@@ -168,7 +168,7 @@ def _made(found: Recognised, sources: dict[str, Source], wanted: State) -> State
             )
         if source.reversed_axis is not None:
             value = value.flip(source.reversed_axis)
-        made[ours] = value.to(wanted[ours].dtype).clone()
+        state[ours] = value.to(wanted[ours].dtype).clone()
         rows_used.update({key: len(part) for key, part in zip(source.keys, parts, strict=True) if part.ndim})
     for key, rows in rows_used.items():
         if rows < len(found.state[key]):
@@ -176,7 +176,7 @@ def _made(found: Recognised, sources: dict[str, Source], wanted: State) -> State
                 f"{found.conversion.name}: {found.prefix + key} has {len(found.state[key])} rows, the planner takes "
                 f"{rows}; {SIZES}"
             )
-    return made
+    return state
 
 
 def _named(keys: Iterable[str]) -> str:

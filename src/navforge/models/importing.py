@@ -50,22 +50,22 @@ def import_checkpoint(
         DataError: unreadable, of no known network, or its keys and shapes are not exactly those of `config`.
         ConfigError: another vocabulary than the file's, or none where one is needed.
     """
-    found = recognise(read_published(source), CONVERSIONS)
-    if vocabulary is not None and found.vocabulary is not None and found.conversion.any_vocabulary:
-        exchanged = {str(found.conversion.vocabulary): torch.from_numpy(vocabulary.poses.copy())}
-        found = replace(found, state={**found.state, **exchanged})
-    vocabulary = _vocabulary(found, vocabulary, source)
+    recognised = recognise(read_published(source), CONVERSIONS)
+    if vocabulary is not None and recognised.vocabulary is not None and recognised.conversion.any_vocabulary:
+        exchanged = {str(recognised.conversion.vocabulary): torch.from_numpy(vocabulary.poses.copy())}
+        recognised = replace(recognised, state={**recognised.state, **exchanged})
+    vocabulary = _vocabulary(recognised, vocabulary, source)
     planner = config.build(vocabulary, pretrained=False)
     try:
-        state = convert(found, planner.state_dict())
+        state = convert(recognised, planner.state_dict())
     except DataError as error:
         raise DataError(f"{source} is not the planner {config.name}: {error}") from error
     facts = {
         "imported": {
-            "conversion": found.conversion.name,
+            "conversion": recognised.conversion.name,
             "file": source.name,
             "fingerprint": file_fingerprint(source),
-            "prefix": found.prefix,
+            "prefix": recognised.prefix,
         },
         "fingerprints": {"vocabulary": None if vocabulary is None else vocabulary.fingerprint},
         "provenance": json.loads(json.dumps(provenance.collect(classes=config.classes))),
@@ -75,7 +75,7 @@ def import_checkpoint(
         checkpoints.KEY: checkpoints.contents(planner_to_dict(config), facts),
     }
     checkpoints.write_values(out, values)
-    return Imported(found.conversion.name, found.prefix, sum(p.numel() for p in planner.parameters()))
+    return Imported(recognised.conversion.name, recognised.prefix, sum(p.numel() for p in planner.parameters()))
 
 
 def read_published(path: Path) -> State:
@@ -97,10 +97,10 @@ def read_published(path: Path) -> State:
     return state
 
 
-def _vocabulary(found: Recognised, given: Vocabulary | None, source: Path) -> Vocabulary | None:
-    if found.vocabulary is None:
+def _vocabulary(recognised: Recognised, given: Vocabulary | None, source: Path) -> Vocabulary | None:
+    if recognised.vocabulary is None:
         return given
-    held = Vocabulary(found.vocabulary.numpy())
+    held = Vocabulary(recognised.vocabulary.numpy())
     if given is not None and given.fingerprint != held.fingerprint:
         raise ConfigError(
             f"vocabulary: {source} holds one of {held.size} entries (fingerprint {held.fingerprint}), the one given "

@@ -50,49 +50,49 @@ def load_planner(
             not fit its own config exactly, a class that cannot be imported, or a vocabulary that is not the one it was
             trained with.
     """
-    found = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
-    recorded = _extensions(found)
+    opened = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
+    recorded = _extensions(opened)
     try:
-        config = planner_from_dict(found.planner)
+        config = planner_from_dict(opened.planner)
     except _UNFIT as error:
         places = ", ".join(f"{facts['module']} in {facts['file']}" for facts in recorded.values())
         text = str(error) if isinstance(error, ConfigError) else str(error)[:500]
-        raise DataError(f"{found.path}: {text}" + (f"; it was trained with {places}" if places else "")) from error
+        raise DataError(f"{opened.path}: {text}" + (f"; it was trained with {places}" if places else "")) from error
     if changed := extensions.changes(config.classes, recorded):
         say(
-            f"navforge: warning: {found.path} was trained with other code of {', '.join(changed)}; plans may differ",
+            f"navforge: warning: {opened.path} was trained with other code of {', '.join(changed)}; plans may differ",
             file=sys.stderr,
         )
     if weights is not None:
         config = replace(config, encoder=config.encoder.with_weights(weights))
-    outside = _outside(found, config)
+    outside = _outside(opened, config)
     try:
-        with parameters_at_most(outside + sum(tensor.numel() for tensor in found.state.values())):
-            planner = config.build(_vocabulary(found), pretrained=outside > 0)
-        planner.load_learned(found.state)
+        with parameters_at_most(outside + sum(tensor.numel() for tensor in opened.state.values())):
+            planner = config.build(_vocabulary(opened), pretrained=outside > 0)
+        planner.load_learned(opened.state)
     except _UNFIT as error:
         trace = extensions.users_traceback(error, *(c.__module__ for c in config.classes if not extensions.is_own(c)))
         raise DataError(
-            f"{found.path}: the weights do not fit the config stored with them: {str(error)[:500]}"
+            f"{opened.path}: the weights do not fit the config stored with them: {str(error)[:500]}"
             + (f"\n{trace}" if trace else "")
         ) from error
     return planner.eval().to(device)
 
 
-def _outside(found: Checkpoint, config: PlannerConfig) -> int:
+def _outside(checkpoint: Checkpoint, config: PlannerConfig) -> int:
     try:
         return config.encoder.outside_weights
     except DataError as error:
         raise DataError(
-            f"{found.path} holds what {config.name} learned; the frozen weights of its encoder are in a file of their "
-            f"own, which is not here: {error}; or, where they are, navforge export checkpoint={found.path} "
+            f"{checkpoint.path} holds what {config.name} learned; the frozen weights of its encoder are in a separate "
+            f"file, which is not here: {error}; or, where they are, navforge export checkpoint={checkpoint.path} "
             "weights=PATH out=FILE.ckpt writes a checkpoint that holds them"
         ) from error
 
 
-def _extensions(found: Checkpoint) -> dict[str, dict[str, Any]]:
+def _extensions(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     """What a checkpoint says of the classes of other packages that it was trained with, as far as it is well-formed."""
-    provenance = found.facts.get("provenance")
+    provenance = checkpoint.facts.get("provenance")
     recorded = provenance.get("extensions") if isinstance(provenance, dict) else None
     kinds = {"module": str, "file": (str, type(None)), "sources": dict}
     return {
@@ -102,15 +102,15 @@ def _extensions(found: Checkpoint) -> dict[str, dict[str, Any]]:
     }
 
 
-def _vocabulary(found: Checkpoint) -> Vocabulary | None:
-    poses = found.state.get(VOCABULARY_KEY)
+def _vocabulary(checkpoint: Checkpoint) -> Vocabulary | None:
+    poses = checkpoint.state.get(VOCABULARY_KEY)
     if poses is None:
         return None
     vocabulary = Vocabulary(poses.numpy())
-    stated = found.facts.get("fingerprints", {}).get("vocabulary")
+    stated = checkpoint.facts.get("fingerprints", {}).get("vocabulary")
     if stated != vocabulary.fingerprint:
         raise DataError(
-            f"{found.path}: the vocabulary inside has fingerprint {vocabulary.fingerprint}, the planner was trained "
-            f"with {stated}; the file is damaged"
+            f"{checkpoint.path}: the vocabulary inside has fingerprint {vocabulary.fingerprint}, the planner was "
+            f"trained with {stated}; the file is damaged"
         )
     return vocabulary

@@ -27,7 +27,7 @@ from navforge.models.contract import AGENTS, BEV_SEMANTICS
 BOX_COLUMNS = 5
 """x, y m, heading rad, length, width m in the ego frame."""
 REACH_M = 32.0
-"""Vehicles farther ahead, behind or aside are no targets; predicted centres stay inside."""
+"""Vehicles farther ahead, behind or aside are not targets; predicted centres stay inside."""
 MOST_AGENTS = 30
 BEV_CLASSES = ("background", "road", "walkway", "centreline", "static_object", "vehicle", "pedestrian")
 BEV_SHAPE = (128, 256)

@@ -109,6 +109,6 @@ def _check_tensors(values: Any, what: str) -> None:
 
 
 def _named(error: pickle.UnpicklingError) -> str:
-    """What the file asked for, without torch's advice to load it all the same."""
-    found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    return f" ({found.group(1)})" if found else ""
+    """What the file asked for, without torch's advice to load it anyway."""
+    match = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" ({match.group(1)})" if match else ""

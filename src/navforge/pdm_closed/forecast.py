@@ -105,11 +105,11 @@ class Forecast:
         Those of one sample and area come in the order of the devkit's search tree, which decides between equally near
         leaders.
         """
-        found = []
+        meetings = []
         for sample in samples:
             area, obstacle = shapely.STRtree(self._outlines[sample], _NODE_CAPACITY).query(areas)
-            found.append(np.stack([np.full(len(area), sample), area, obstacle]))
-        near = np.concatenate(found, axis=1) if found else np.zeros((3, 0), np.int64)
+            meetings.append(np.stack([np.full(len(area), sample), area, obstacle]))
+        near = np.concatenate(meetings, axis=1) if meetings else np.zeros((3, 0), np.int64)
         near = near[:, ~self.collided[near[2]]]
         polygons = self.polygons(near[0], near[2])
         touching = shapely.intersects(areas[near[1]], polygons)

@@ -57,22 +57,22 @@ class Leaders:
         """Find the obstacles in the corridors at these samples."""
         areas = np.empty(len(corridors), dtype=object)
         areas[:] = [corridor.area for corridor in corridors]
-        found = around.meeting(samples, areas)
+        meetings = around.meeting(samples, areas)
         self._first = samples.start
-        cell = (found.sample - samples.start) * len(corridors) + found.area
+        cell = (meetings.sample - samples.start) * len(corridors) + meetings.area
         start = np.searchsorted(cell, np.arange(len(samples) * len(corridors) + 1))
         self._start = start
         self._paths = len(corridors)
-        self._polygon = found.polygon
+        self._polygon = meetings.polygon
         self._progress = np.empty(len(cell))
-        centroid = shapely.centroid(found.polygon)
+        centroid = shapely.centroid(meetings.polygon)
         for number, corridor in enumerate(corridors):
-            mine = found.area == number
+            mine = meetings.area == number
             self._progress[mine] = corridor.path.project(centroid[mine])
-        low, high = np.split(shapely.bounds(found.polygon), 2, axis=1)
+        low, high = np.split(shapely.bounds(meetings.polygon), 2, axis=1)
         self._center = 0.5 * (low + high)
         self._radius = 0.5 * np.hypot(*(high - low).T)
-        is_light = found.obstacle >= len(around.drift)
+        is_light = meetings.obstacle >= len(around.drift)
         self._inner = np.where(is_light, self._radius, 0.0)
         self._length = np.array([float(corridor.path.line.length) for corridor in corridors])
         objects = around.objects
@@ -80,7 +80,7 @@ class Leaders:
             math.hypot(vx, vy) if kind in AGENTS else 0.0
             for kind, (vx, vy) in zip(objects.type.tolist(), objects.velocity.tolist(), strict=True)
         ]
-        of_object = np.where(is_light, 0, found.obstacle)
+        of_object = np.where(is_light, 0, meetings.obstacle)
         self._speed = np.where(is_light, np.nan, np.array([*speed, 0.0])[of_object])
         self._heading = np.append(objects.pose[:, Pose.HEADING], 0.0)[of_object]
 

@@ -88,10 +88,10 @@ def expand_counts(text: str) -> tuple[int, ...]:
     """`2(x2),1` as (2, 2, 1): Slurm's way to write a number per node."""
     counts: list[int] = []
     for part in text.split(","):
-        found = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part.strip())
-        if found is None:
+        match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part.strip())
+        if match is None:
             return ()
-        counts += [int(found.group(1))] * int(found.group(2) or 1)
+        counts += [int(match.group(1))] * int(match.group(2) or 1)
     return tuple(counts)
 
 

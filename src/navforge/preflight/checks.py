@@ -170,7 +170,7 @@ NAMES = tuple(dict.fromkeys([*(check.name for check in CHECKS), *(name for name,
 
 
 def require_names(force: Iterable[str]) -> None:
-    """Raise ConfigError if one of the names is no check's."""
+    """Raise ConfigError if a check does not exist."""
     for name in force:
         if name not in NAMES:
             raise ConfigError(f"force: no check is called {name!r}; checks: {', '.join(NAMES)}")

@@ -99,7 +99,7 @@ def check_paths(config: RunBase) -> Iterator[Finding]:
 
 
 def open_files(config: RunBase) -> Files:
-    """Open everything; each thing that cannot be used is a refusal, and the others are looked at all the same."""
+    """Open everything; each thing that cannot be used is a refusal, and the others are still checked."""
     findings: list[Finding] = []
     if isinstance(config, PretrainConfig):
         return _open_frames(config, findings)
@@ -286,18 +286,18 @@ def _resume(config: RunBase, fingerprints: dict[str, str | None]) -> Iterator[Fi
     if not path.is_file():
         return
     problems: list[Finding] = []
-    found = _try(RESUME, lambda: read_checkpoint(path), problems)
+    checkpoint = _try(RESUME, lambda: read_checkpoint(path), problems)
     yield from problems
-    if found is None:
+    if checkpoint is None:
         return
-    was = found.facts["fingerprints"]
+    was = checkpoint.facts["fingerprints"]
     differing = [
         f"{name} ({was[name]} -> {now})" for name, now in fingerprints.items() if name in was and was[name] != now
     ]
-    differing += differences(found.planner, config.subject, "planner")
+    differing += differences(checkpoint.planner, config.subject, "planner")
     ranks = config.nodes * config.devices
-    if found.facts.get("ranks", ranks) != ranks:
-        differing.append(f"ranks ({found.facts['ranks']} -> {ranks})")
+    if checkpoint.facts.get("ranks", ranks) != ranks:
+        differing.append(f"ranks ({checkpoint.facts['ranks']} -> {ranks})")
     if differing:
         yield refused(
             RESUME,
@@ -309,7 +309,7 @@ def _resume(config: RunBase, fingerprints: dict[str, str | None]) -> Iterator[Fi
 
 
 def _try(check: str, function: Callable[[], ValueT], findings: list[Finding]) -> ValueT | None:
-    """The function's value; None and a refusal where it cannot be had."""
+    """The function's value; None and a refusal where it cannot be read."""
     try:
         return function()
     except (NavforgeError, OSError) as error:

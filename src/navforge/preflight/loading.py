@@ -20,7 +20,7 @@ WORKERS = 2
 BATCHES = 4
 """Batches each worker makes before its memory is read."""
 HANG_S = 30.0
-"""A worker that has made no batch by then never will."""
+"""A worker that has made no batch within this time never will."""
 RATE_S = 4.0
 """Time spent on measuring how fast one worker reads."""
 

@@ -139,29 +139,29 @@ def _cgroup_limits(
         lines = own.read_text().splitlines()
     except OSError:
         return []
-    found: list[tuple[int, int]] = []
+    limits: list[tuple[int, int]] = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            found += _limits(v2, path, "memory.max", "memory.current", "inactive_file")
+            limits += _limits(v2, path, "memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):
-            found += _limits(v1, path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-    return found
+            limits += _limits(v1, path, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    return limits
 
 
 def _limits(root: Path, path: str, limit: str, used: str, cache: str) -> list[tuple[int, int]]:
-    found = []
+    limits = []
     folder = root / path.lstrip("/")
     while True:
         try:
             most = (folder / limit).read_text().strip()
             taken = int((folder / used).read_text()) - _statistic(folder / "memory.stat", cache)
             if most != "max" and int(most) < _UNLIMITED:
-                found.append((int(most), max(0, taken)))
+                limits.append((int(most), max(0, taken)))
         except (OSError, ValueError):
             pass  # the root group has no limit files; a group of another container is not visible
         if folder == root or root not in folder.parents:
-            return found
+            return limits
         folder = folder.parent
 
 

@@ -52,10 +52,10 @@ def check_network(
     except ConfigError as error:
         yield refused_by(NETWORK, error)
         return
-    found = list(check_variables(environ, nodes, on_gpu=on_gpu))
-    found += _adapters(environ.get("NCCL_IB_HCA", ""), nodes, on_gpu=on_gpu)
-    yield from found
-    if all(finding.level == OK for finding in found):
+    findings = list(check_variables(environ, nodes, on_gpu=on_gpu))
+    findings += _adapters(environ.get("NCCL_IB_HCA", ""), nodes, on_gpu=on_gpu)
+    yield from findings
+    if all(finding.level == OK for finding in findings):
         named = [f"{name}={environ[name]}" for name in VARIABLES.values() if environ.get(name)]
         yield ok(NETWORK, ", ".join(named) or "network interfaces are chosen by gloo and NCCL")
 

@@ -83,14 +83,14 @@ def check_here(request: Request) -> Iterator[Finding]:
 
 def check_partition(request: Request, cluster: Cluster) -> Iterator[Finding]:
     """Name, account, time, nodes, and per node GPUs, CPUs and memory."""
-    found = _find(request.partition, cluster.partitions)
-    if isinstance(found, Finding):
-        yield found
+    partition = _find(request.partition, cluster.partitions)
+    if isinstance(partition, Finding):
+        yield partition
         return
-    problems = [*_limits(request, found), *_hardware(request, found, cluster.nodes)]
+    problems = [*_limits(request, partition), *_hardware(request, partition, cluster.nodes)]
     yield from problems
     if not any(finding.level != "ok" for finding in problems):
-        yield ok(PARTITION, f"{found.name} takes {_words(request)}")
+        yield ok(PARTITION, f"{partition.name} takes {_words(request)}")
 
 
 def _find(name: str | None, partitions: Sequence[Partition]) -> Partition | Finding:

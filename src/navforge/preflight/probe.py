@@ -1,4 +1,4 @@
-"""Measures in a process of its own, so that running out of memory ends the measurement and not the preflight."""
+"""Measures in a separate process, so that running out of memory ends the measurement and not the preflight."""
 
 from __future__ import annotations
 
@@ -170,8 +170,8 @@ def finding_of(error: Exception, stage: str) -> Finding:
     if cause == "host_memory" and is_shared_memory(text):
         return refused(check, f"{where} fails: {OUT_OF_SHARED_MEMORY}: {text}", MORE_SHARED_MEMORY)
     if cause in ("host_memory", "gpu_memory"):
-        told = f": {text}" if text else ""
-        return refused(check, f"{where} fails: {CAUSES[cause]}{told}", _less_memory(stage, ()))
+        detail = f": {text}" if text else ""
+        return refused(check, f"{where} fails: {CAUSES[cause]}{detail}", _less_memory(stage, ()))
     if isinstance(error, OSError):
         message, remedy = describe_os_error(error) if error.strerror else (text, describe_os_error(error)[1])
         return refused(check, f"{where} fails: {message}", remedy)

@@ -55,7 +55,7 @@ def step_options(words: Sequence[str]) -> dict[str, str]:
 
 def _options(words: Iterable[str], with_values: Sequence[str] | None = None) -> dict[str, str]:
     """Long name -> value of options in a row; None: every option may have its value in the next word."""
-    rest, found = list(words), {}
+    rest, options = list(words), {}
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
@@ -66,8 +66,8 @@ def _options(words: Iterable[str], with_values: Sequence[str] | None = None) -> 
         takes_one = with_values is None or name in with_values
         if takes_one and not equals and rest and not rest[0].startswith("-"):
             value = rest.pop(0)
-        found[name] = value
-    return found
+        options[name] = value
+    return options
 
 
 def allocation_of(

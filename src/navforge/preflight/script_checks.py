@@ -72,7 +72,7 @@ def _unless_it_starts_ranks(findings: list[Finding], allocation: Allocation, tra
     may_start_ranks = allocation.launcher is None and allocation.tasks == allocation.nodes and not trainer.lightning
     for finding in findings:
         if may_start_ranks and finding.level == REFUSED and finding.check in (ranks.TASKS, ranks.PLACEMENT, ranks.GPUS):
-            words = f"{finding.message}; unless {trainer.name} starts the ranks of its node by itself"
+            words = f"{finding.message}; unless {trainer.name} itself starts the ranks of its node"
             yield replace(finding, level=WARNING, message=words)
         else:
             yield finding

@@ -37,15 +37,15 @@ def commands(text: str) -> list[Command]:
     known = variables(text)
     lines = [(number, _expand(line, known)) for number, line in _lines(text)]
     functions: dict[str, list[str]] = {}
-    found = []
+    parsed = []
     for number, line in lines:
         if match := re.match(_FUNCTION, line):
             functions[match[1]] = [word for words in _simple(line[match.end() :]) for word in words]
             continue
         for words in _simple(line):
             if words[0] not in _SAYING:
-                found.append(Command(number, (*functions.get(words[0], ()), *words)))
-    return found
+                parsed.append(Command(number, (*functions.get(words[0], ()), *words)))
+    return parsed
 
 
 def words_of(line: str) -> list[str]:
@@ -64,42 +64,42 @@ def _simple(line: str) -> list[list[str]]:
         words = list(lexer)
     except ValueError:  # a quote that ends on another line
         words = line.split()
-    found: list[list[str]] = [[]]
+    pipeline: list[list[str]] = [[]]
     for word in words:
-        last = found[-1][-1] if found[-1] else ""
+        last = pipeline[-1][-1] if pipeline[-1] else ""
         if word and not word.strip(";&|") and not last.endswith(">"):
-            found.append([])
+            pipeline.append([])
         elif re.fullmatch(r"-\w*c", last) and " " in word:
-            found[-1] += words_of(word)
+            pipeline[-1] += words_of(word)
         else:
-            found[-1].append(word)
-    return [words for words in found if words]
+            pipeline[-1].append(word)
+    return [words for words in pipeline if words]
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
     """Lines with the numbers of their first ones, continued lines joined, comments left out."""
-    found: list[tuple[int, str]] = []
+    lines: list[tuple[int, str]] = []
     continued = False
     for number, line in enumerate(text.splitlines(), 1):
         if not continued and (not line.strip() or line.lstrip().startswith("#")):
             continue
         whole = line.strip().removesuffix("\\").rstrip()
         if continued:
-            found[-1] = (found[-1][0], f"{found[-1][1]} {whole}")
+            lines[-1] = (lines[-1][0], f"{lines[-1][1]} {whole}")
         else:
-            found.append((number, whole))
+            lines.append((number, whole))
         continued = line.endswith("\\")
-    return found
+    return lines
 
 
 def variables(text: str) -> dict[str, str]:
     """Variables that a script sets, exported or not."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for _, line in _lines(text):
         for name, value in re.findall(r"(?:^|\s|;)(?:export\s+)?([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|[^\s;]*)", line):
             if not re.search(r"\b(navforge|srun|python)\b", line.split(f"{name}=")[0]):
-                found[name] = _expand(value.strip("\"'"), found)
-    return found
+                values[name] = _expand(value.strip("\"'"), values)
+    return values
 
 
 def _expand(text: str, known: dict[str, str]) -> str:

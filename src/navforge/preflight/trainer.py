@@ -95,15 +95,15 @@ def _program(words: Sequence[str]) -> tuple[str, str | None] | None:
 
 def _given(words: Sequence[str]) -> dict[str, str]:
     """Last part of a key -> value of `key=value`, `--key=value` and `--key value`."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for index, word in enumerate(words):
         key, equals, value = word.lstrip("+-").partition("=")
         if not equals and word.startswith("--"):
             value = words[index + 1] if index + 1 < len(words) else ""
         elif not equals:
             continue
-        found[key.rpartition(".")[2].replace("-", "_")] = value
-    return found
+        values[key.rpartition(".")[2].replace("-", "_")] = value
+    return values
 
 
 def _number(given: dict[str, str], keys: Sequence[str]) -> int | None:

@@ -108,18 +108,18 @@ def worst_scenes(report: VocabularyReport, cache: MetricCache) -> tuple[WorstSce
     Raises:
         DataError: the cache lacks a scene.
     """
-    found = report.oracle
-    if found is None:
+    oracle = report.oracle
+    if oracle is None:
         return ()
     pictures = []
     for row in report.worst:
-        cached = cache.load(found.tokens[row])
-        entry = int(found.entry[row])
+        cached = cache.load(oracle.tokens[row])
+        entry = int(oracle.entry[row])
         pictures.append(
             WorstScene(
                 token=cached.token,
                 log_name=cached.log_name,
-                score=float(found.best[row]),
+                score=float(oracle.best[row]),
                 entry=entry,
                 bev=draw_bev(cached, _drawn(cached, report.vocabulary, entry)),
             )

@@ -93,7 +93,7 @@ class HumanComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class VocabularyReport:
-    """All that is told of a vocabulary."""
+    """Everything the page says of a vocabulary."""
 
     name: str
     vocabulary: Vocabulary
@@ -137,11 +137,11 @@ class VocabularyReport:
         """Quantisation errors by what is measured: `ade_m`, `fde_m`, `heading_rad`, `turns_ade_m` where any turns."""
         if self.human is None:
             return {}
-        found = self.human.quantisation
+        quantisation = self.human.quantisation
         turns = np.abs(self.human.motion.turn) > TURN_FROM_RAD
-        errors = {"ade_m": found.ade, "fde_m": found.fde, "heading_rad": found.heading}
+        errors = {"ade_m": quantisation.ade, "fde_m": quantisation.fde, "heading_rad": quantisation.heading}
         if turns.any():
-            errors["turns_ade_m"] = found.ade[turns]
+            errors["turns_ade_m"] = quantisation.ade[turns]
         return {name: Spread.of(values) for name, values in errors.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,22 +162,22 @@ class VocabularyReport:
                 "entries_used": len(np.unique(self.human.quantisation.entry)),
             }
         if self.oracle is not None:
-            found = self.oracle
+            oracle = self.oracle
             plain["oracle"] = {
-                "protocol": found.protocol,
+                "protocol": oracle.protocol,
                 "store": self.store,
-                "scenes": len(found.tokens),
-                "mean": float(found.best.mean()),
-                "mean_entry": float(found.mean.mean()),
-                "share_below": {f"{score:g}": found.share_below(score) for score in THRESHOLDS},
-                "good_entries_median": float(np.median(found.good)),
+                "scenes": len(oracle.tokens),
+                "mean": float(oracle.best.mean()),
+                "mean_entry": float(oracle.mean.mean()),
+                "share_below": {f"{score:g}": oracle.share_below(score) for score in THRESHOLDS},
+                "good_entries_median": float(np.median(oracle.good)),
                 "worst": [
                     {
-                        "token": found.tokens[row],
-                        "best": float(found.best[row]),
-                        "entry": int(found.entry[row]),
-                        "good_entries": int(found.good[row]),
-                        "mean": float(found.mean[row]),
+                        "token": oracle.tokens[row],
+                        "best": float(oracle.best[row]),
+                        "entry": int(oracle.entry[row]),
+                        "good_entries": int(oracle.good[row]),
+                        "mean": float(oracle.mean[row]),
                         "loses": lost,
                     }
                     for row, lost in zip(self.worst, self.losses, strict=True)

@@ -24,14 +24,14 @@ class Section:
 
 def sections(report: VocabularyReport) -> tuple[Section, ...]:
     """Every table there is something to say in."""
-    found = [_limits(report)]
+    tables = [_limits(report)]
     if report.human is not None:
-        found.append(_errors(report))
+        tables.append(_errors(report))
     if report.oracle is not None:
-        found.append(_oracle(report))
+        tables.append(_oracle(report))
         if report.losses:
-            found.append(_worst(report))
-    return tuple(found)
+            tables.append(_worst(report))
+    return tuple(tables)
 
 
 def percent(share: float) -> str:
@@ -105,29 +105,29 @@ def _errors(report: VocabularyReport) -> Section:
 
 
 def _oracle(report: VocabularyReport) -> Section:
-    found = report.oracle
-    assert found is not None
+    oracle = report.oracle
+    assert oracle is not None
     rows = [
-        ("best entry of each scene, mean score", f"{100 * found.best.mean():.2f}"),
-        ("mean score of all entries", f"{100 * found.mean.mean():.2f}"),
-        ("entries within 0.01 of the best, median", f"{np.median(found.good):,.0f}"),
+        ("best entry of each scene, mean score", f"{100 * oracle.best.mean():.2f}"),
+        ("mean score of all entries", f"{100 * oracle.mean.mean():.2f}"),
+        ("entries within 0.01 of the best, median", f"{np.median(oracle.good):,.0f}"),
     ]
     for score in THRESHOLDS:
-        rows.append((f"scenes in which no entry reaches {100 * score:.0f}", percent(found.share_below(score))))
-    note = f"{protocol(found.protocol).title} ({found.protocol}) without two-frame extended comfort, "
-    return Section("Oracle", f"{note}{len(found.tokens):,} scenes of the teacher store", ("", "score"), tuple(rows))
+        rows.append((f"scenes in which no entry reaches {100 * score:.0f}", percent(oracle.share_below(score))))
+    note = f"{protocol(oracle.protocol).title} ({oracle.protocol}) without two-frame extended comfort, "
+    return Section("Oracle", f"{note}{len(oracle.tokens):,} scenes of the teacher store", ("", "score"), tuple(rows))
 
 
 def _worst(report: VocabularyReport) -> Section:
-    found = report.oracle
-    assert found is not None
+    oracle = report.oracle
+    assert oracle is not None
     rows = [
         (
-            found.tokens[row],
-            f"{100 * found.best[row]:.2f}",
-            str(found.entry[row]),
-            f"{found.good[row]:,}",
-            f"{100 * found.mean[row]:.2f}",
+            oracle.tokens[row],
+            f"{100 * oracle.best[row]:.2f}",
+            str(oracle.entry[row]),
+            f"{oracle.good[row]:,}",
+            f"{100 * oracle.mean[row]:.2f}",
             ", ".join(f"{SHORT[name]} {100 * value:.0f}" for name, value in lost.items()) or "nothing",
         )
         for row, lost in zip(report.worst, report.losses, strict=True)

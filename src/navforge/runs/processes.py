@@ -36,10 +36,10 @@ def parse_local_job(job: str) -> Supervisor:
     Raises:
         DataError: another text.
     """
-    found = re.fullmatch(r"(.+)\.(\d+)\.(\d+)", job)
-    if not found:
+    match = re.fullmatch(r"(.+)\.(\d+)\.(\d+)", job)
+    if not match:
         raise DataError(f"{job!r} does not name a local supervisor (HOST.PID.STARTED)")
-    return Supervisor(host=found[1], pid=int(found[2]), started=int(found[3]))
+    return Supervisor(host=match[1], pid=int(match[2]), started=int(match[3]))
 
 
 def is_alive(host: str, pid: int, seen: float) -> bool | None:

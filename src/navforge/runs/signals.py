@@ -1,4 +1,4 @@
-"""Being told to stop: SIGUSR1 (the time limit is near) and SIGTERM end a run after a checkpoint."""
+"""Requests to stop: SIGUSR1 (the time limit is near) and SIGTERM end a run after a checkpoint."""
 
 from __future__ import annotations
 

@@ -150,11 +150,11 @@ def read_lines(path: Path, kind: type[RecordT]) -> list[RecordT]:
     if not path.exists():
         return []
     lines = read_text(path, "record", empty=True).splitlines()
-    found = []
+    records = []
     for number, line in enumerate(lines):
         try:
-            found.append(record(kind, parse_json(line), newer=True))
+            records.append(record(kind, parse_json(line), newer=True))
         except ValueError as error:
             if number + 1 < len(lines):
                 raise DataError(f"{path}, line {number + 1} is damaged: {error}") from error
-    return found
+    return records

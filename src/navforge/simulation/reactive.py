@@ -42,8 +42,8 @@ class ReactiveScene:
     lanes: Lanes
     """Areas of the followers' lanes about the ego's current position."""
     replayed: ObjectTracks
-    """All objects: the current frame at step 0, and what is no vehicle as logged at the steps after it. The first rows
-    are the objects of the current frame."""
+    """All objects: the current frame at step 0, and everything but vehicles as logged at the steps after it. The first
+    rows are the objects of the current frame."""
     follower: NDArray[np.int32]
     """(A,) row of each follower in `replayed`."""
     standing: NDArray[np.int32]
@@ -124,7 +124,7 @@ def followers_of(start: ReactiveStart) -> Followers:
 
 
 def _replayed(start: ReactiveStart, logged: ObjectTracks) -> ObjectTracks:
-    """The current frame at step 0 and, from step 1 on, what is no vehicle as logged."""
+    """The current frame at step 0 and, from step 1 on, everything but vehicles as logged."""
     current = start.current
     now = len(current.token)
     row_of = {token: row for row, token in reversed(list(enumerate(current.token.tolist())))}

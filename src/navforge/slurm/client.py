@@ -50,8 +50,8 @@ def call(*command: str, timeout_s: float = TIMEOUT_S) -> str:
             f"{command[0]}: no answer within {timeout_s:g} s; the Slurm controller may be down, see scontrol ping"
         ) from error
     if done.returncode != 0:
-        said = " / ".join(line for line in done.stderr.splitlines() if line.strip())
-        raise SlurmError(f"{command[0]} failed: {said or f'exit status {done.returncode}'}")
+        message = " / ".join(line for line in done.stderr.splitlines() if line.strip())
+        raise SlurmError(f"{command[0]} failed: {message or f'exit status {done.returncode}'}")
     return done.stdout
 
 
@@ -121,11 +121,11 @@ def accounting(jobs: Sequence[str]) -> list[AccountedStep]:
 
 def running_steps(jobs: Sequence[str]) -> list[RunningStep]:
     """What the running steps of jobs use now; none for a job that does not run."""
-    found = []
+    steps = []
     for job in jobs:  # one at a time: an unknown id would spoil the answer for the others
         fields = ",".join(slurm_output.STEP_FIELDS)
-        found += slurm_output.parse_steps(call("sstat", "-a", "-P", "-n", "-j", job, f"--format={fields}"))
-    return found
+        steps += slurm_output.parse_steps(call("sstat", "-a", "-P", "-n", "-j", job, f"--format={fields}"))
+    return steps
 
 
 def partitions() -> list[Partition]:

@@ -18,7 +18,7 @@ SHIPPED = {path.stem: path for path in sorted(Path(__file__).with_name("profiles
 CLUSTER_HELP = f"cluster profile: a YAML file, or the name of one that navforge ships ({', '.join(SHIPPED)})"
 """Help of a key that names a profile."""
 _SHORTEST_LEFT_S = 30
-"""A job shorter than signal lead plus this would be told to stop before it has started."""
+"""A job shorter than signal lead plus this would be signalled to stop before it has started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class ClusterProfile:
     memory_gb: int = key(help="host memory of one node a job may take; a job gets its share per GPU", unit="GiB", low=1)
     gpu_memory_gb: float | None = key(None, "memory of one GPU, for predictions made away from the node", unit="GiB")
     time_limit: str = key(help="time limit of a job, [days-]hours:minutes:seconds")
-    signal_lead_s: int = key(300, "how long before the limit ranks are told to write a checkpoint", unit="s", low=1)
+    signal_lead_s: int = key(300, "how long before the limit ranks write a checkpoint", unit="s", low=1)
     max_restarts: int = key(20, "how often a job may return to the queue before manual intervention", low=0)
     setup: tuple[str, ...] = key((), "shell lines of the batch script before the ranks start: modules, exports")
     sbatch_options: tuple[str, ...] = key((), "further options of the job, each one #SBATCH line: --constraint=a100")

@@ -56,10 +56,10 @@ def import_table(
         "ep_rule": EP_RULES[ep_rule],
         "code": code_fingerprint(CODE),
     }
-    made = fingerprint(decided_by)
+    key = fingerprint(decided_by)
     if (out / HEADER).is_file():
         store = TeacherStore.open(out, vocabulary)
-        if store.fingerprint != made:
+        if store.fingerprint != key:
             raise DataError(f"{out} holds another teacher store; give another out= or delete it")
         return store
     with atomic_path(out / ROWS) as temporary, open(temporary, "wb") as file:
@@ -70,7 +70,7 @@ def import_table(
             raise DataError(f"{source}: the table holds no scene")
     write_text(out / TOKENS, "".join(f"{token}\n" for token in table.tokens))
     about = {**decided_by, "source": {**decided_by["source"], "file": source.name}}
-    write_sealed(out / HEADER, {"fingerprint": made, **about, **table.about(vocabulary, out)})
+    write_sealed(out / HEADER, {"fingerprint": key, **about, **table.about(vocabulary, out)})
     return TeacherStore.open(out, vocabulary)
 
 

@@ -42,19 +42,19 @@ class Oracle:
         return np.lexsort((np.array(self.tokens), self.good, self.best))[:count]
 
 
-def losses(store: TeacherStore, found: Oracle, rows: Sequence[int]) -> tuple[dict[str, float], ...]:
+def losses(store: TeacherStore, oracle: Oracle, rows: Sequence[int]) -> tuple[dict[str, float], ...]:
     """Sub-scores of the best entry that are not full, by column, for some rows of an oracle: why it scores no better.
 
     Args:
         store: the store the oracle was read from.
-        found: the oracle.
+        oracle: the oracle.
         rows: which of its scenes.
     """
     parts = tuple(name for name in store.columns if name != SCORE)
     lost = []
     for row in rows:
-        values = store.row(found.tokens[row], parts)
-        own = {name: float(value[found.entry[row]]) for name, value in values.items()}
+        values = store.row(oracle.tokens[row], parts)
+        own = {name: float(value[oracle.entry[row]]) for name, value in values.items()}
         lost.append({name: value for name, value in own.items() if value < FULL})
     return tuple(lost)
 

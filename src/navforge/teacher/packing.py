@@ -35,7 +35,7 @@ class Encoding:
     steps: float | None
     """Value = integer / steps; None: the integer is the bit pattern of a float16."""
     exact: bool
-    """Values that are no code are refused instead of rounded."""
+    """Values without a code are refused instead of rounded."""
 
     @property
     def dtype(self) -> type[np.uint8 | np.uint16]:
@@ -49,7 +49,7 @@ class Encoding:
 
     @cached_property
     def values(self) -> NDArray[np.float32]:
-        """Value of every code; NaN for bit patterns that are no code."""
+        """Value of every code; NaN for bit patterns that are not a code."""
         codes = np.arange(1 << self.bits)
         values = codes.astype(np.uint16).view(np.float16) if self.steps is None else codes / self.steps
         table = np.where(codes <= self.largest, values, np.nan).astype(np.float32)

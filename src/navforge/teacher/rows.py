@@ -78,7 +78,7 @@ def kept_progress(progress_m: Float, gates: Float, reference_gated_m: float) -> 
     return np.minimum(ratio, 1.0)
 
 
-def unpack(row: NDArray[np.uint8], rules: Protocol, rows: RowLayout, asked: tuple[str, ...]) -> Values:
+def unpack(row: NDArray[np.uint8], rules: Protocol, rows: RowLayout, columns: tuple[str, ...]) -> Values:
     """Columns (N,) of a row after the human filter, ego progress by the teacher's rule; see `columns`.
 
     Raises:
@@ -86,9 +86,11 @@ def unpack(row: NDArray[np.uint8], rules: Protocol, rows: RowLayout, asked: tupl
     """
     head = rows.head(row)
     forgiven = {name for place, name in enumerate(rows.names) if head.forgiven >> place & 1}
-    derived = {EGO_PROGRESS.name, SCORE} & set(asked)
-    raw: Values = dict(rows.unpack(row, rows.names if derived else asked))
-    values: Values = {name: np.ones_like(raw[name]) if name in forgiven else raw[name] for name in asked if name in raw}
+    derived = {EGO_PROGRESS.name, SCORE} & set(columns)
+    raw: Values = dict(rows.unpack(row, rows.names if derived else columns))
+    values: Values = {
+        name: np.ones_like(raw[name]) if name in forgiven else raw[name] for name in columns if name in raw
+    }
     if derived:
         gates = aggregate.gate(raw, rules)
         far = head.reference_gated_m > aggregate.PROGRESS_THRESHOLD_M
@@ -97,7 +99,7 @@ def unpack(row: NDArray[np.uint8], rules: Protocol, rows: RowLayout, asked: tupl
             values[EGO_PROGRESS.name] = np.where(gates > 0.0, kept, 0.0) if far else kept
         if SCORE in derived:
             values[SCORE] = _score(raw, gates, far, forgiven, rules)
-    return {name: values[name] for name in asked}
+    return {name: values[name] for name in columns}
 
 
 def _score(raw: Values, gates: Float, far: bool, forgiven: set[str], rules: Protocol) -> Float:
@@ -125,13 +127,13 @@ def rounding(row: bytes, scores: Scores[Float], rules: Protocol, rows: RowLayout
         EGO_PROGRESS.name: aggregate.gated_progress(scores.progress_m, gates, reference_gated_m),
         SCORE: scores.score,
     }
-    found = {name: float(np.abs(taught[name] - value).max()) for name, value in truth.items()}
+    errors = {name: float(np.abs(taught[name] - value).max()) for name, value in truth.items()}
     allowed = 0.5 / dict(rows.columns)[EGO_PROGRESS.name].largest + _FLOAT32
-    for name, difference in found.items():
+    for name, difference in errors.items():
         if not difference <= allowed:
             entry = int(np.argmax(np.abs(taught[name] - truth[name])))
             raise DataError(
                 f"{name} of entry {entry} is {truth[name][entry]!r}, and {taught[name][entry]!r} as a row keeps it; "
                 "the engine's rules and those of teacher stores have come apart: please report this"
             )
-    return found
+    return errors

@@ -31,7 +31,7 @@ _BLOCK = 1 << 22
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A packed scene and what is told of it."""
+    """A packed scene and its statistics."""
 
     row: bytes
     rounding: dict[str, float]

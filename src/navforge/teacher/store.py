@@ -141,10 +141,10 @@ class TeacherStore:
         place = int(self._index.find([token])[0])
         if place < 0:
             raise DataError(f"scene {token} is not in teacher store {self.path} ({len(self)} scenes)")
-        asked = self.columns if columns is None else columns
-        if absent := [name for name in asked if name not in self.columns]:
+        names = self.columns if columns is None else columns
+        if absent := [name for name in names if name not in self.columns]:
             raise DataError(f"teacher store {self.path} has no column {absent[0]}; it has {', '.join(self.columns)}")
-        return self._read(place, asked)
+        return self._read(place, names)
 
     def require(self, *, tokens: tuple[str, ...], columns: tuple[str, ...], protocol: str, cache: str | None) -> None:
         """Check that the store can teach these scenes these sub-scores.
@@ -191,15 +191,15 @@ class TeacherStore:
                 )
             row += about["scenes"]
 
-    def _read(self, place: int, asked: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+    def _read(self, place: int, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
         size = self.layout.row_bytes
         row = np.frombuffer(self._map, np.uint8, size, place * size)
         try:
             if self.header["taught"]:
-                values = taught.unpack(row, protocol_of(self.protocol), self.layout, asked)
+                values = taught.unpack(row, protocol_of(self.protocol), self.layout, names)
             else:
                 self.layout.head(row)
-                values = self.layout.unpack(row, asked)
+                values = self.layout.unpack(row, names)
         except DataError as error:
             token = self._tokens[place].decode()
             raise DataError(

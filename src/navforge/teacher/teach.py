@@ -84,8 +84,8 @@ def teach_log(item: Item, work: Work, pool: Executor | None = None) -> None:
     if is_finished(path, work.key, tokens, layout.row_bytes):
         return
     check_code(work)
-    wanted = set(tokens)
-    scenes = {s.token: s for s in cache_of(work).load_log(log_name) if s.token in wanted}
+    chosen = set(tokens)
+    scenes = {s.token: s for s in cache_of(work).load_log(log_name) if s.token in chosen}
     row = partial(_row, plans=plans_of(work), work=work, layout=layout)
     ordered = [scenes[token] for token in tokens]
     write_shard(path, work.key, pool.map(row, ordered) if pool is not None else map(row, ordered))
@@ -102,13 +102,13 @@ def check_code(work: Work) -> None:
 @lru_cache(maxsize=1)
 def cache_of(work: Work) -> MetricCache:
     """The cache the store is made from, opened once per process; DataError if another one lies there by now."""
-    found = MetricCache.open(Path(work.cache))
-    if found.fingerprint != work.cache_fingerprint:
+    cache = MetricCache.open(Path(work.cache))
+    if cache.fingerprint != work.cache_fingerprint:
         raise DataError(
             f"the metric cache {work.cache} was made again since the store was planned (fingerprint "
-            f"{found.fingerprint}, planned with {work.cache_fingerprint}); run navforge teach again"
+            f"{cache.fingerprint}, planned with {work.cache_fingerprint}); run navforge teach again"
         )
-    return found
+    return cache
 
 
 def score_entries(scene: CachedScene, plans: Plans, rules: Protocol, *, human_filter: bool) -> Scores[Any]:

@@ -75,7 +75,7 @@ def scorer_on_gpu(work: Work) -> Scorer:
 def run(
     work: Work, items: Sequence[Item], scorer: Scorer, *, workers: int = 0, label: str = ""
 ) -> Iterator[Outcome[Item, None]]:
-    """Make shards; yield what became of each as it is done. A log that fails does not stop the others.
+    """Make shards; yield the outcome of each as it finishes. A log that fails does not stop the others.
 
     Args:
         work: what is made.
@@ -183,7 +183,7 @@ def _write(item: Item, rows: dict[str, Row], work: Work) -> None:
 
 
 def _slices(items: Iterable[Item]) -> Iterator[tuple[_Shard, tuple[str, ...]]]:
-    """Shards with up to `SCENES` scenes of theirs at a time; none more of one that failed."""
+    """Shards with up to `SCENES` of their scenes at a time; no more of one that failed."""
     for item in items:
         tokens, shard = item[1], _Shard(item)
         for first in range(0, len(tokens), SCENES):

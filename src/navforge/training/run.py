@@ -52,7 +52,7 @@ TRIAL = ".untrained.ckpt"
 
 
 def train(config: RunBase, *, signals: StopSignals | None = None) -> Path:
-    """Train in this process, or go on with a run of the same config that was interrupted.
+    """Train in this process, or resume an interrupted run of the same config.
 
     The run folder is that of any local run, so that `navforge jobs` and `navforge diagnose` read it.
 
@@ -102,10 +102,10 @@ def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: He
     ranks = Ranks(rank_info.rank, rank_info.world_size)
     require_loggers(config.train.loggers)
     setup = _setup_of(config, folder, rank_info, ranks)
-    found = _newest(config, folder, ranks)
-    if found is not None:
-        materials.check_same_run(planner_part(folder.checkpoints / LAST, found), setup.facts, config)
-        setup = replace(setup, resumed=found["training"]["position"]["total"])
+    checkpoint = _newest(config, folder, ranks)
+    if checkpoint is not None:
+        materials.check_same_run(planner_part(folder.checkpoints / LAST, checkpoint), setup.facts, config)
+        setup = replace(setup, resumed=checkpoint["training"]["position"]["total"])
     if ranks.first:
         _describe(config, folder, setup.facts)
         append_line(
@@ -122,9 +122,9 @@ def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: He
     trainer, success = None, False
     try:
         trainer = setup.trainer(beat, signals, loggers)
-        if found is not None:
-            trainer.restore(found)
-            found = None  # the optimiser has it now
+        if checkpoint is not None:
+            trainer.restore(checkpoint)
+            checkpoint = None  # the optimiser has it now
         module = trainer.parts.module
         frozen = FrozenState(module.planner) if isinstance(module, PlannerModule) else None
         trainer.run()

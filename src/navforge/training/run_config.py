@@ -110,7 +110,7 @@ def read_run_config(path: Path) -> RunBase:
     """Inverse of `write_run_config`.
 
     Raises:
-        DataError: there is no such file, or it is no YAML mapping.
+        DataError: there is no such file, or it is not a YAML mapping.
         ConfigError: an unknown key or a wrong value.
     """
     values = read_yaml(path, "run config", missing="navforge train writes it before ranks start")
@@ -125,7 +125,7 @@ def read_run_config(path: Path) -> RunBase:
         planner = planner_from_dict(values.pop("planner"))
         field = ("planner", PlannerConfig, key(lambda: planner))
         template = dataclasses.make_dataclass("RunConfig", [field], bases=(RunConfig,), frozen=True, kw_only=True)
-        found = configs.from_dict(template, values)
+        config = configs.from_dict(template, values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    return RunConfig(**{f.name: getattr(found, f.name) for f in dataclasses.fields(RunConfig)})
+    return RunConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(RunConfig)})

@@ -144,18 +144,18 @@ def plain_provenance(config: RunBase) -> dict[str, Any]:
     return json.loads(json.dumps(provenance.collect(classes=config.classes)))
 
 
-def check_same_run(found: Checkpoint, facts: dict[str, Any], config: RunBase) -> None:
+def check_same_run(checkpoint: Checkpoint, facts: dict[str, Any], config: RunBase) -> None:
     """A run folder is resumed with the same config only: anything else is another run.
 
     Raises:
         ConfigError: naming the keys that differ.
     """
     pairs = {
-        "planner": (found.planner, config.subject),
-        "train": (binding(found.facts["train"]), binding(facts["train"])),
-        "fingerprints": (found.facts["fingerprints"], facts["fingerprints"]),
-        "ranks": (found.facts.get("ranks", 1), facts["ranks"]),
-        "align": (found.facts.get("align", {}), facts.get("align", {})),
+        "planner": (checkpoint.planner, config.subject),
+        "train": (binding(checkpoint.facts["train"]), binding(facts["train"])),
+        "fingerprints": (checkpoint.facts["fingerprints"], facts["fingerprints"]),
+        "ranks": (checkpoint.facts.get("ranks", 1), facts["ranks"]),
+        "align": (checkpoint.facts.get("align", {}), facts.get("align", {})),
     }
     differing = [path for name, (old, new) in pairs.items() for path in differences(old, new, name)]
     if differing:

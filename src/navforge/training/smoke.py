@@ -107,9 +107,9 @@ def smoke_evaluation(
         DataError: the metric cache lacks a scene.
         TrainingError: anything that would make the evaluation after training fail, with its cause and scene.
     """
-    found = MetricCache.open(cache)
+    opened = MetricCache.open(cache)
     scenes = _first_scenes(split, data, count)
-    absent = sorted({scene.token for scene in scenes} - set(found.tokens))
+    absent = sorted({scene.token for scene in scenes} - set(opened.tokens))
     if absent:
         raise DataError(
             f"metric cache {cache} lacks scene {absent[0]} of {split.name}; run navforge cache on this split"
@@ -119,7 +119,7 @@ def smoke_evaluation(
     try:
         for scene, plan, interval_s in _plans(planner, scenes, data, features):
             token = scene.token
-            result = score_plans(found.load(token), plan[None], interval_s, (protocol,))[protocol]
+            result = score_plans(opened.load(token), plan[None], interval_s, (protocol,))[protocol]
             scores[token] = float(result.score[0])
             if not np.isfinite(scores[token]):
                 raise ArithmeticError(f"the score is {scores[token]}")

@@ -74,7 +74,7 @@ def cluster(
             car has driven (a centre of few trajectories may mix two manoeuvres and its heading no longer follows its
             path); `mean`, the centre itself, as the public vocabularies are.
         workers: threads for many trajectories; 0 one per CPU. The result does not depend on it.
-        step: told of the progress with many trajectories.
+        step: called with the progress where there are many trajectories.
 
     Raises:
         DataError: fewer distinct trajectories than `size`.

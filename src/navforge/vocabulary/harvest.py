@@ -27,7 +27,7 @@ def human_trajectories(split: Split, data: DataConfig, *, workers: int = 0) -> N
     Raises:
         DataError: a log cannot be read or a scene has less than 4 s of future.
     """
-    found = np.empty((len(split), STEPS, 3), np.float32)
+    trajectories = np.empty((len(split), STEPS, 3), np.float32)
     ends = np.cumsum([len(tokens) for tokens in split.logs.values()])
     last = dict(zip(split.logs, ends.tolist(), strict=True))
     logs = [split.one_log(log_name) for log_name in split.logs]
@@ -37,8 +37,8 @@ def human_trajectories(split: Split, data: DataConfig, *, workers: int = 0) -> N
         (log_name,) = outcome.item.logs
         if outcome.result is None:
             raise DataError(f"log {log_name}: {outcome.error}")
-        found[last[log_name] - len(outcome.result) : last[log_name]] = outcome.result
-    return found
+        trajectories[last[log_name] - len(outcome.result) : last[log_name]] = outcome.result
+    return trajectories
 
 
 def sampled(split: Split, count: int, *, seed: int) -> Split:

@@ -90,7 +90,7 @@ def kmeans(
         seed: of the draws.
         passes: most rounds of assignment.
         workers: threads; 0 one per CPU. The result does not depend on it.
-        step: told of the progress.
+        step: called with the progress.
 
     Raises:
         DataError: fewer distinct points than k.
@@ -142,12 +142,12 @@ def to_grid(points: NDArray[np.floating]) -> tuple[Grid, float]:
 
 def distinct(grid: Grid, enough: int) -> int:
     """How many rows differ from each other; counting stops at `enough`."""
-    found: set[bytes] = set()
+    rows_seen: set[bytes] = set()
     for row in grid:
-        found.add(row.tobytes())
-        if len(found) >= enough:
+        rows_seen.add(row.tobytes())
+        if len(rows_seen) >= enough:
             break
-    return len(found)
+    return len(rows_seen)
 
 
 @dataclass(frozen=True)
@@ -296,15 +296,15 @@ def farthest(
     Raises:
         DataError: there are not so many.
     """
-    found: list[int] = []
+    chosen: list[int] = []
     seen = set(taken)
     for row in np.argsort(-squares, kind="stable"):
-        if len(found) == count:
+        if len(chosen) == count:
             break
         key = points[row].tobytes()
         if key not in seen:
             seen.add(key)
-            found.append(int(row))
-    if len(found) < count:
-        raise DataError(f"{count} more distinct points wanted, {len(found)} left")
-    return np.array(found, dtype=np.int64)
+            chosen.append(int(row))
+    if len(chosen) < count:
+        raise DataError(f"{count} more distinct points wanted, {len(chosen)} left")
+    return np.array(chosen, dtype=np.int64)

@@ -19,4 +19,4 @@ class Config:
         None, "only the log of this rank; null: of every job and rank, each line with its name", low=0
     )
     lines: int | None = key(20, "lines of each log to begin with; null: all", low=0)
-    follow: bool = key(False, "go on with what is added, until the run ends or Ctrl-C")
+    follow: bool = key(False, "print what is added, until the run ends or Ctrl-C")

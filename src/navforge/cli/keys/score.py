@@ -37,11 +37,11 @@ class Config:
     )
     out: Path = key(help="score table to write, .parquet")
     data: DataConfig = key(DataConfig, "where logs are")
-    allow_missing: bool = key(False, "go on without scenes of the split that are not on disk; the table says so")
+    allow_missing: bool = key(False, "continue without scenes of the split that are not on disk; the table says so")
     workers: int = key(0, "processes; 0: one per CPU", low=0)
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for an unknown protocol, traffic it does not have, or an `out` that is no Parquet file."""
+        """Raise ConfigError for an unknown protocol, traffic it does not have, or an `out` that is not Parquet."""
         check_traffic(self.traffic, map(protocol, parse_protocols(self.protocol)))
         if self.out.suffix != ".parquet":
             raise ConfigError(f"out: expected a path ending in .parquet, got {str(self.out)!r}")

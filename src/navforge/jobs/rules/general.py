@@ -76,16 +76,16 @@ def disk_is_full(evidence: Evidence) -> Diagnosis | None:
 
 def rank_killed(evidence: Evidence) -> Diagnosis | None:
     """A signal ended a rank, and nothing tells who sent it."""
-    found = [death for death in deaths(evidence) if death.status not in (exits.REQUEUE_ME, exits.STOPPED)]
-    if not found or not found[0].signal or found[0].signal == signal.SIGTERM:
+    dead = [death for death in deaths(evidence) if death.status not in (exits.REQUEUE_ME, exits.STOPPED)]
+    if not dead or not dead[0].signal or dead[0].signal == signal.SIGTERM:
         return None
-    first = found[0]
+    first = dead[0]
     name = signal.Signals(first.signal).name
     where = f" on {first.node}" if first.node else ""
     words = f"{ranks_in_words(first.ranks).capitalize()}{where} ended first, killed by {name}"
     words += _who(evidence, first)
     words += " The other ranks ended because of it." if evidence.view.record.world_size > len(first.ranks) else ""
-    shown = [death.line for death in found[:3]]
+    shown = [death.line for death in dead[:3]]
     if first.signal == signal.SIGBUS:
         return Diagnosis(
             cause="shared_memory",
@@ -103,10 +103,10 @@ def rank_killed(evidence: Evidence) -> Diagnosis | None:
 
 def rank_exited(evidence: Evidence) -> Diagnosis | None:
     """A rank ended with a bad status and recorded nothing; its log may say more."""
-    found = [death for death in deaths(evidence) if death.status not in (exits.REQUEUE_ME, exits.STOPPED)]
-    if not found or found[0].signal:
+    dead = [death for death in deaths(evidence) if death.status not in (exits.REQUEUE_ME, exits.STOPPED)]
+    if not dead or dead[0].signal:
         return None
-    first = found[0]
+    first = dead[0]
     rank = first.ranks[0]
     where = f" on {first.node}" if first.node else ""
     words = f"{ranks_in_words(first.ranks).capitalize()}{where} ended first, with {exits.describe(first.status)}"
@@ -191,8 +191,8 @@ def hang(evidence: Evidence) -> Diagnosis | None:
     peers = [failure for failure in view.failures if failure.cause == "peer"]
     if not peers:
         return None
-    told = {failure.rank for failure in peers}
-    quiet = tuple(rank for rank in range(view.record.world_size) if rank not in told)
+    reporting = {failure.rank for failure in peers}
+    quiet = tuple(rank for rank in range(view.record.world_size) if rank not in reporting)
     shown = tuple(evidence.record_line(view.folder.failure_file(f.rank), "error") for f in peers[:3])
     if quiet:
         beats = [view.statuses[rank] for rank in quiet if rank in view.statuses]
@@ -218,21 +218,21 @@ def script_failed(evidence: Evidence) -> Diagnosis | None:
     """The batch script itself failed before ranks ran."""
     if evidence.view.statuses or any(evidence.rank_logs.values()):
         return None
-    found = [line for line, _ in evidence.in_job_log(_SHELL)]
+    lines = [line for line, _ in evidence.in_job_log(_SHELL)]
     batch = [row for row in evidence.steps if row.step == "batch" and (row.exit_code or row.signal)]
     ranks_ran = any(row.step is not None and row.step.isdigit() for row in evidence.steps)
-    if found:
-        words = f"No rank ever ran; the batch script failed: {found[0].text.strip()}."
+    if lines:
+        words = f"No rank ever ran; the batch script failed: {lines[0].text.strip()}."
     elif batch and not ranks_ran and evidence.accounted is not None and evidence.accounted.state == "FAILED":
         words = f"The batch script ended with {exits.describe(batch[0].exit_code)} before it started a rank; "
         words += "the setup lines of the cluster profile come there."
-        found = list(evidence.job_log[-2:])
+        lines = list(evidence.job_log[-2:])
     else:
         return None
     return Diagnosis(
         cause="user_error",
         summary=words,
-        evidence=(*found[:4], *evidence.accounting_lines()),
+        evidence=(*lines[:4], *evidence.accounting_lines()),
         remedy=(remedies.logs(evidence), remedies.again(evidence)),
     )
 
@@ -289,10 +289,10 @@ def _last_words(evidence: Evidence) -> bool:
 
 
 def _last_error(evidence: Evidence, rank: int) -> tuple[Line, str] | None:
-    """The end of the last traceback a rank printed, if it is no consequence of another rank's end."""
-    found = [(line, text) for line, text in evidence.rank_lines(rank) if re.match(_TRACEBACK_END, text)]
-    found = [(line, text) for line, text in found if not re.search(_CONSEQUENCE, text)]
-    return found[-1] if found else None
+    """The end of the last traceback a rank printed, if it is not a consequence of another rank's end."""
+    lines = [(line, text) for line, text in evidence.rank_lines(rank) if re.match(_TRACEBACK_END, text)]
+    lines = [(line, text) for line, text in lines if not re.search(_CONSEQUENCE, text)]
+    return lines[-1] if lines else None
 
 
 def _who(evidence: Evidence, death: Death) -> str:

@@ -1,4 +1,4 @@
-"""Rules about what a rank itself told of its end."""
+"""Rules about what a rank itself recorded of its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN_TOKENS = 8
 _FILE = re.compile(r"\(file (?P<file>.+?)\)")
 
 
-def told_by_a_rank(evidence: Evidence) -> Diagnosis | None:
+def recorded_failure(evidence: Evidence) -> Diagnosis | None:
     """The first failure a rank recorded."""
     failure = first_failure(evidence)
     if failure is None or killed_first(evidence, failure):
@@ -94,8 +94,8 @@ def _host_memory(evidence: Evidence, failure: Failure) -> Diagnosis:
     oom = [line for line, _ in evidence.in_job_log(r"oom[-_]kill|Out Of Memory$|exceeded memory limit")]
     more = remedies.more_memory(evidence)
     workers = remedies.train(evidence, loader_workers="auto")
-    found = _diagnosis(evidence, failure, "host_memory", words, *((more,) if more else ()), workers)
-    return Diagnosis(**{**vars(found), "evidence": (*found.evidence, *oom)})
+    diagnosis = _diagnosis(evidence, failure, "host_memory", words, *((more,) if more else ()), workers)
+    return Diagnosis(**{**vars(diagnosis), "evidence": (*diagnosis.evidence, *oom)})
 
 
 def _disk_full(evidence: Evidence, failure: Failure) -> Diagnosis:
@@ -155,8 +155,8 @@ def _in_log(evidence: Evidence, failure: Failure) -> list[Line]:
     """The last line of the rank's log that holds the error's first line."""
     first = failure.error.partition("\n")[0]
     needle = first.partition(": ")[2] or first
-    found = [line for line in evidence.rank_logs.get(failure.rank, ()) if needle and needle in line.text]
-    return found[-1:]
+    lines = [line for line in evidence.rank_logs.get(failure.rank, ()) if needle and needle in line.text]
+    return lines[-1:]
 
 
 def _message(failure: Failure) -> str:

@@ -95,9 +95,9 @@ def host_memory(evidence: Evidence) -> Diagnosis | None:
     """The kernel or Slurm killed ranks that took more memory than the job has."""
     if evidence.view.record.launch != "slurm":
         return None
-    found = [line for line, _ in evidence.in_job_log(f"{_KERNEL_OOM}|{_POLLED_OOM}")]
+    lines = [line for line, _ in evidence.in_job_log(f"{_KERNEL_OOM}|{_POLLED_OOM}")]
     states = [row for row in (*evidence.runs[-1:], *evidence.steps) if row.state == "OUT_OF_MEMORY"]
-    if not found and not states:
+    if not lines and not states:
         return None
     failure = first_failure(evidence)
     if failure is not None and failure.cause not in ("host_memory", "error"):
@@ -114,27 +114,27 @@ def host_memory(evidence: Evidence) -> Diagnosis | None:
     elif killed:
         where = f" on {killed[0].node}" if killed[0].node else ""
         words += f"; the kernel killed {ranks_in_words(killed[0].ranks)}{where}, which took more"
-        found += [killed[0].line]
+        lines += [killed[0].line]
     else:
-        words += f"; the kernel killed processes{_node_of(found[0]) if found else ''} that took more"
-    words += ". " + _memory_seen(evidence)
+        words += f"; the kernel killed processes{_node_of(lines[0]) if lines else ''} that took more"
+    words += ". " + _memory_peaks(evidence)
     more = remedies.more_memory(evidence)
     workers = "# or fewer loader workers per rank: train.loader_workers=auto lets preflight choose them"
     return Diagnosis(
         cause="host_memory",
         summary=words.strip(),
-        evidence=(*dict.fromkeys(found), *evidence.accounting_lines()),
+        evidence=(*dict.fromkeys(lines), *evidence.accounting_lines()),
         remedy=((more,) if more else ()) + (workers,),
     )
 
 
 def time_limit(evidence: Evidence) -> Diagnosis | None:
     """The time the job asked for was over."""
-    found = [line for line, _ in evidence.in_job_log(r"DUE TO TIME LIMIT")]
+    lines = [line for line, _ in evidence.in_job_log(r"DUE TO TIME LIMIT")]
     state = evidence.accounted.state if evidence.accounted else evidence.job.state if evidence.job else ""
-    if not found and state not in ("TIMEOUT", "DEADLINE"):
+    if not lines and state not in ("TIMEOUT", "DEADLINE"):
         return None
-    if first_failure(evidence) is not None or died_before(evidence, found):
+    if first_failure(evidence) is not None or died_before(evidence, lines):
         return None
     lead = evidence.view.lead
     words = "The job reached its time limit"
@@ -146,35 +146,35 @@ def time_limit(evidence: Evidence) -> Diagnosis | None:
     return Diagnosis(
         cause="time_limit",
         summary=words,
-        evidence=(*found, *evidence.accounting_lines(steps=False)),
+        evidence=(*lines, *evidence.accounting_lines(steps=False)),
         remedy=(remedies.again(evidence), remedies.more_time(evidence, needed)),
     )
 
 
 def preemption(evidence: Evidence) -> Diagnosis | None:
     """A job of higher rank took the nodes."""
-    found = [line for line, _ in evidence.in_job_log(r"DUE TO PREEMPTION")]
-    if not found and not (evidence.accounted is not None and evidence.accounted.state == "PREEMPTED"):
+    lines = [line for line, _ in evidence.in_job_log(r"DUE TO PREEMPTION")]
+    if not lines and not (evidence.accounted is not None and evidence.accounted.state == "PREEMPTED"):
         return None
     if first_failure(evidence) is not None:
         return None
     return Diagnosis(
         cause="preemption",
         summary=f"A job of higher priority took the nodes of job {evidence.view.job}{_checkpoint(evidence)}.",
-        evidence=(*found, *evidence.accounting_lines(steps=False)),
+        evidence=(*lines, *evidence.accounting_lines(steps=False)),
         remedy=(remedies.again(evidence),),
     )
 
 
 def node_failure(evidence: Evidence) -> Diagnosis | None:
     """A node went down or stopped answering."""
-    found = evidence.in_job_log(r"Node failure on (\S+)|DUE TO NODE FAILURE")
+    matches = evidence.in_job_log(r"Node failure on (\S+)|DUE TO NODE FAILURE")
     state = evidence.accounted.state if evidence.accounted else evidence.job.state if evidence.job else ""
-    if not found and state not in ("NODE_FAIL", "BOOT_FAIL"):
+    if not matches and state not in ("NODE_FAIL", "BOOT_FAIL"):
         return None
     if first_failure(evidence) is not None:
         return None
-    names = [match[1] for _, match in found if match[1]]
+    names = [match[1] for _, match in matches if match[1]]
     node = names[0] if names else None
     where = f"Node {node} failed" if node else "A node of the job failed"
     remedy = [remedies.again(evidence)]
@@ -183,7 +183,7 @@ def node_failure(evidence: Evidence) -> Diagnosis | None:
     return Diagnosis(
         cause="node_failure",
         summary=f"{where} while job {evidence.view.job} ran on it{_checkpoint(evidence)}.",
-        evidence=(*(line for line, _ in found), *evidence.accounting_lines(steps=False)),
+        evidence=(*(line for line, _ in matches), *evidence.accounting_lines(steps=False)),
         remedy=tuple(remedy),
     )
 
@@ -195,8 +195,8 @@ def cancelled(evidence: Evidence) -> Diagnosis | None:
     if state != "CANCELLED":
         return None
     by = row.cancelled_by if row is not None else None
-    found = [line for line, _ in evidence.in_job_log(r"\*\*\* JOB \S+ ON \S+ CANCELLED AT \S+ \*\*\*")]
-    if first_failure(evidence) is not None or died_before(evidence, found):
+    lines = [line for line, _ in evidence.in_job_log(r"\*\*\* JOB \S+ ON \S+ CANCELLED AT \S+ \*\*\*")]
+    if first_failure(evidence) is not None or died_before(evidence, lines):
         return None
     never = row is not None and row.node_list is None
     words = f"Job {evidence.view.job} was cancelled" + (f" by {_user(by)}" if by is not None else "")
@@ -204,7 +204,7 @@ def cancelled(evidence: Evidence) -> Diagnosis | None:
     return Diagnosis(
         cause="cancelled",
         summary=words + ".",
-        evidence=(*found, *evidence.accounting_lines(steps=False)),
+        evidence=(*lines, *evidence.accounting_lines(steps=False)),
         remedy=(remedies.again(evidence),),
     )
 
@@ -234,18 +234,18 @@ def _hung(evidence: Evidence) -> str:
 
 def _node_of(line: Line) -> str:
     """` on gl002` of a line that the daemon of that node wrote."""
-    found = re.search(r"slurmstepd-(\S+): ", line.text)
-    return f" on {found[1]}" if found else ""
+    match = re.search(r"slurmstepd-(\S+): ", line.text)
+    return f" on {match[1]}" if match else ""
 
 
-def _memory_seen(evidence: Evidence) -> str:
+def _memory_peaks(evidence: Evidence) -> str:
     beats = evidence.view.statuses.values()
     peaks = [row.max_rss_bytes for row in evidence.steps if row.max_rss_bytes]
-    said = []
+    parts = []
     if peaks:
-        said.append(f"the largest task used {gigabytes(max(peaks))} GB by Slurm's samples")
+        parts.append(f"the largest task used {gigabytes(max(peaks))} GB by Slurm's samples")
     if any(beat.host_bytes for beat in beats):
         largest = max(beats, key=lambda beat: beat.host_bytes)
-        said.append(f"rank {largest.rank} held {gigabytes(largest.host_bytes)} GB at its last heartbeat")
-    text = "; ".join(said)
+        parts.append(f"rank {largest.rank} held {gigabytes(largest.host_bytes)} GB at its last heartbeat")
+    text = "; ".join(parts)
     return re.sub(r"^.", lambda first: first[0].upper(), text) + "." if text else ""

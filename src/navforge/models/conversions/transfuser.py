@@ -1,6 +1,6 @@
 """TransFuser and LTF of the NAVSIM repository (`navsim/agents/transfuser`, v1.1 and v2.2).
 
-LTF is told by its keys: it has `_backbone.lidar_latent`, and so has our encoder with `latent=true`.
+LTF is recognised by its keys: it has `_backbone.lidar_latent`, and so has our encoder with `latent=true`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def read_metrics(path: Path | str) -> list[Curve]:
     """All curves of a `metrics.csv` or `epochs.csv`, in column order; empty and infinite cells are left out.
 
     Raises:
-        DataError: no such file, no column `step` or `epoch`, or a cell that is no number.
+        DataError: no such file, no column `step` or `epoch`, or a cell that is not a number.
     """
     reader = csv.DictReader(io.StringIO(read_text(path, "training metrics"), newline=""))
     try:

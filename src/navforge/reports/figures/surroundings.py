@@ -50,9 +50,9 @@ def surroundings_of(scene: Scene, town: Map | None, radius: float = 80.0) -> Sur
 def _past_tracks(scene: Scene) -> list[Line]:
     seen: dict[str, list[NDArray[np.float64]]] = {}
     for frame in scene.history:
-        found = frame.annotations
-        places = points_to_global(frame.pose, np.asarray(found.boxes[:, :2], np.float64))
-        for token, place in zip(found.track_tokens, places, strict=True):
+        annotations = frame.annotations
+        places = points_to_global(frame.pose, np.asarray(annotations.boxes[:, :2], np.float64))
+        for token, place in zip(annotations.track_tokens, places, strict=True):
             seen.setdefault(token, []).append(place)
     current = set(scene.current.annotations.track_tokens)
     return [np.array(places) for token, places in seen.items() if token in current and len(places) > 1]

@@ -136,11 +136,11 @@ def speeds_and_ends(vocabulary: Motion, human: Motion | None = None) -> str:
     return to_svg(figure, "speeds")
 
 
-def error_by_speed(found: Quantisation, speed: NDArray[np.float64], top_speed: float) -> str:
+def error_by_speed(quantisation: Quantisation, speed: NDArray[np.float64], top_speed: float) -> str:
     """SVG: error of the nearest entry against the human's mean speed, and its distribution.
 
     Args:
-        found: errors (S,).
+        quantisation: errors (S,).
         speed: (S,) m/s mean speed of the human trajectories.
         top_speed: m/s of the vocabulary, drawn as a line.
     """
@@ -149,7 +149,7 @@ def error_by_speed(found: Quantisation, speed: NDArray[np.float64], top_speed: f
     few = len(some) < 200
     left.scatter(
         speed[some],
-        found.ade[some],
+        quantisation.ade[some],
         s=14 if few else 5,
         alpha=0.7 if few else 0.35,
         color=_BESIDE,
@@ -161,7 +161,7 @@ def error_by_speed(found: Quantisation, speed: NDArray[np.float64], top_speed: f
     bins = [b for b in range(len(edges) - 1) if np.count_nonzero(place == b) >= FEWEST]
     middle = [edges[b] + SPEED_BIN_MPS / 2 for b in bins]
     for share, color, label in ((0.5, VOCABULARY, "median"), (0.95, style.SERIES[1], "95 % are below")):
-        line = [float(np.quantile(found.ade[place == b], share)) for b in bins]
+        line = [float(np.quantile(quantisation.ade[place == b], share)) for b in bins]
         left.plot(middle, line, color=color, linewidth=1.8, marker="o", markersize=3, label=label)
     if top_speed < 1.3 * float(speed.max()):
         left.axvline(top_speed, color=INK, alpha=0.5, linewidth=1.0, linestyle=(0, (4, 3)))
@@ -173,13 +173,16 @@ def error_by_speed(found: Quantisation, speed: NDArray[np.float64], top_speed: f
     left.set_ylabel("average displacement error (m)", fontsize=8)
     left.set_ylim(bottom=0.0)
     left.set_xlim(left=0.0)
-    for values, color, label in ((found.ade, VOCABULARY, "average"), (found.fde, style.SERIES[1], "after 4 s")):
+    for values, color, label in (
+        (quantisation.ade, VOCABULARY, "average"),
+        (quantisation.fde, style.SERIES[1], "after 4 s"),
+    ):
         ordered = np.maximum(np.sort(values), LEAST_M)
         right.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=color, linewidth=1.6, label=label)
     right.set_xlabel("displacement error (m), log", fontsize=8)
     right.set_ylabel("share of trajectories below", fontsize=8)
     right.set_xscale("log")
-    right.set_xlim(left=max(LEAST_M, float(np.quantile(found.ade, 0.01))))
+    right.set_xlim(left=max(LEAST_M, float(np.quantile(quantisation.ade, 0.01))))
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     for axes in (left, right):
         plain(axes)
@@ -187,18 +190,18 @@ def error_by_speed(found: Quantisation, speed: NDArray[np.float64], top_speed: f
     return to_svg(figure, "error")
 
 
-def oracle_scores(found: Oracle, entries: int) -> str:
+def oracle_scores(oracle: Oracle, entries: int) -> str:
     """SVG: best score of each scene, and how many entries come near it.
 
     Args:
-        found: best scores (S,).
+        oracle: best scores (S,).
         entries: size of the vocabulary.
     """
     figure, (left, right) = _chart(2, 2.8)
     edges = np.linspace(0.0, 100.0, 41)
     for values, color, label in (
-        (found.best, VOCABULARY, "best entry (oracle)"),
-        (found.mean, _BESIDE, "mean of all entries"),
+        (oracle.best, VOCABULARY, "best entry (oracle)"),
+        (oracle.mean, _BESIDE, "mean of all entries"),
     ):
         share = np.histogram(100.0 * values, edges)[0] / len(values)
         left.stairs(share, edges, color=color, linewidth=1.4, label=f"{label}: {100 * values.mean():.1f}")
@@ -208,7 +211,7 @@ def oracle_scores(found: Oracle, entries: int) -> str:
     left.set_ylabel("share of scenes", fontsize=8)
     left.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     left.legend(fontsize=7, frameon=False, labelcolor=INK)
-    ordered = np.sort(found.good) / entries
+    ordered = np.sort(oracle.good) / entries
     right.plot(100.0 * np.arange(1, len(ordered) + 1) / len(ordered), 100.0 * ordered, color=VOCABULARY, linewidth=1.6)
     right.set_yscale("log")
     right.set_xlabel("scenes, from the one with the fewest good entries (%)", fontsize=8)

@@ -1,6 +1,6 @@
 """Prepared scenes side by side in one piece of memory, so that one launch scores many of them, on CPU or GPU.
 
-Every array of `scoring.arrays` is laid behind that of the scene before; `start` says where each scene begins. Whatever
+Every array of `scoring.arrays` follows that of the scene before; `start` says where each scene begins. Whatever
 a scene's arrays refer to by number (rings, members, boxes) stays counted from the scene's own beginning. `scene_of`
 gives a scene's named tuples back as slices, in compiled code for CPU and CUDA alike.
 """

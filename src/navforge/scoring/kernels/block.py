@@ -78,11 +78,11 @@ def start_along(path, motion, n, start):
     x = motion[CENTER_X, 0, n]
     y = motion[CENTER_Y, 0, n]
     if not all_lanes((x == start[0]) & (y == start[1])):
-        found = locate(path, x, y)
+        along = locate(path, x, y)
         start[0] = lane(x, 0)
         start[1] = lane(y, 0)
-        start[2] = lane(found, 0)
-        return found
+        start[2] = lane(along, 0)
+        return along
     return start[2] + 0.0 * x
 
 

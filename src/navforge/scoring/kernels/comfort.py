@@ -62,7 +62,7 @@ SERIES_ROWS = 4
 
 @kernel
 def filtered_one(start, weights, series, row, i, n):
-    """Filtered sample i, by a row of weights of its own."""
+    """Filtered sample i, by its own row of weights."""
     total = 0.0 * series[row, 0, n]
     for j in range(weights.shape[1]):
         total += weights[i, j] * series[row, start[i] + j, n]

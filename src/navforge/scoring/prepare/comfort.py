@@ -57,7 +57,7 @@ def prepare_comfort_v1(ego_state: Float) -> ComfortArrays:
 
 
 def _rows(*filter_: Any) -> tuple[NDArray[np.int32], Float]:
-    """`savgol_rows`, copied: kernels would be compiled anew for read-only arrays."""
+    """`savgol_rows`, copied: kernels would be recompiled for read-only arrays."""
     start, weights = savgol_rows(*filter_)
     return start.copy(), weights.copy()
 

@@ -23,7 +23,7 @@ def react_to(arrays: SceneArrays, reactive: ReactiveScene, states: NDArray[np.fl
         states: (1, 41, 11) simulated states of the plan, global frame.
 
     Raises:
-        DataError: several plans, each of which has a traffic of its own.
+        DataError: several plans, each of which meets different traffic.
     """
     if len(states) != 1:
         raise DataError(

@@ -88,4 +88,4 @@ def prepare(
 def check_finite(scene: CachedScene, what: str, *arrays: Float) -> None:
     """Raise DataError if a number of a scene is not finite."""
     if not all(np.isfinite(array).all() for array in arrays):
-        raise DataError(f"scene {scene.token}: NaN or infinite numbers in {what}; cache the scene anew")
+        raise DataError(f"scene {scene.token}: NaN or infinite numbers in {what}; cache the scene again")

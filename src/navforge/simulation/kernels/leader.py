@@ -18,7 +18,7 @@ def find_leader(a, segment, done, cut, followers, lanes, areas, present):
     """Nearest of the areas that the lane ahead of vehicle a meets (the ego's is the last), and its distance in m.
 
     None leads where that lane does not even meet the vehicle's own area, because the vehicle is beyond its end. The
-    devkit asserts that this does not happen; with the assertion left out it goes on as on a free road.
+    devkit asserts that this does not happen; without the assertion it continues as on a free road.
 
     Of several that overlap the vehicle's own area the one with the lowest middle in y leads, then in x, then the first
     in order: as the devkit's search tree (GEOS `STRtree`, up to ten entries) has it.

@@ -19,7 +19,7 @@ from navforge.training.recipes.recipe_file import SUFFIXES, read_recipe
 from navforge.training.recipes.vision import VISION_RECIPES
 
 EGO_MLP = Recipe(
-    summary="ego status to 8 poses, no sensors: what can be had without looking",
+    summary="ego status to 8 poses, no sensors: what is possible without sensors",
     planner=PlannerConfig(name="ego_mlp", encoder=EgoStatusConfig(), head=MlpHeadConfig()),
     train=TrainConfig(epochs=50, batch_size=64, learning_rate=5e-4, schedule="one_cycle"),
 )

@@ -4,7 +4,7 @@ What a name says (arXiv 2406.06978; planner specifications 3.1):
 
     hydra_mdp_v8192          imitation, and a head each for NC, DAC, TTC and C; chosen by P NC DAC (5 TTC + 2 C)
     hydra_mdp_v8192_pdm      imitation, and one head for the overall PDM score; chosen by P PDMS
-    hydra_mdp_v8192_w        as v8192, chosen by the weighted confidence: each factor to a power of its own
+    hydra_mdp_v8192_w        as v8192, chosen by the weighted confidence: each factor to its own power
     hydra_mdp_v8192_w_ep     as _w, with a head for continuous EP: ... (5 TTC + 2 C + 5 EP)
 
 All four see cameras and LiDAR through TransFuser's trunk and learn its auxiliaries; a last word names another encoder,
