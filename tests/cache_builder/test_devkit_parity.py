@@ -174,7 +174,7 @@ def test_proposals(cases):
 
 def test_simulated_proposals(cases):
     for case in cases:
-        close(case.built.pdm_closed.states, case.v2["closed_simulated"], 1e-6, case)
+        close(case.built.pdm_closed.states, case.v2["closed_simulated"], 1e-9, case)
 
 
 def test_scores_of_the_proposals(cases):
@@ -191,7 +191,7 @@ def test_scores_of_the_proposals(cases):
             np.testing.assert_array_equal(scores.values[metric.name], case.v2["closed_multi"][row], case.scene.token)
         for row, metric in weighted.items():
             np.testing.assert_array_equal(scores.values[metric.name], case.v2["closed_weighted"][row], case.scene.token)
-        close(scores.progress_m, case.v2["closed_progress_raw"], 1e-4, case)
+        close(scores.progress_m, case.v2["closed_progress_raw"], 1e-8, case)
 
 
 def test_trajectory_of_each_release(cases):
