@@ -33,11 +33,11 @@ from navforge.cli.main import main as navforge
 from navforge.core.files import write_json
 from navforge.core.outside.text import read_json
 from navforge.core.products import CACHE, EVALUATION, FEATURES, INPUTS, TEACHER, TOWN
-from navforge.evaluation.intervals import Interval, over_clusters, paired
 from navforge.evaluation.summary import summarise
 from navforge.evaluation.tables import read
 from navforge.runs.folder import BEST, RunFolder
 from navforge.runs.training_record import read_training_record
+from navforge.statistics.intervals import Interval, over_clusters, paired
 from navforge.training.config import TrainConfig
 from navforge.training.run_config import RunConfig, read_run_config
 from navforge.vocabulary.vocabulary import Vocabulary

@@ -14,7 +14,7 @@ ROOT = Path(navforge.__file__).parent
 # A package may import packages of earlier lines, and its own modules. Packages on one line do not know each other.
 LAYERS = [
     ["core"],
-    ["geometry", "runs", "slurm"],
+    ["geometry", "runs", "slurm", "statistics"],
     ["maps", "metric_cache"],
     ["data", "simulation"],
     ["scoring", "town"],

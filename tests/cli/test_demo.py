@@ -12,7 +12,7 @@ from navforge.cli.main import main
 from navforge.core.errors import NavforgeError
 from navforge.evaluation import tables, trajectories
 from navforge.evaluation.comparison import Claim
-from navforge.evaluation.intervals import Interval
+from navforge.statistics.intervals import Interval
 from navforge.vocabulary.vocabulary import Vocabulary
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
+from navforge.evaluation.groups import Planner
 from navforge.evaluation.tables import ScoreTable, TableMeta, schema, subscores
 
 
@@ -48,3 +49,23 @@ def small_table(
         "navforge": "0.1.0",
     }
     return ScoreTable(pl.DataFrame(rows, schema=schema(protocols)), TableMeta(**{**facts, **meta}))  # type: ignore[arg-type]
+
+
+def noisy_planner(name: str, gain: float, *, seeds: int = 3, logs: int = 20, scenes_per_log: int = 6) -> Planner:
+    """A planner with seeds whose scores share how hard a scene is with every other such planner."""
+    hard = np.random.default_rng(0).uniform(0.3, 0.6, (logs, scenes_per_log))
+    tables = []
+    for seed in range(seeds):
+        rng = np.random.default_rng([*name.encode(), seed])
+        scores = np.clip(hard + gain + rng.normal(scale=0.004) + rng.normal(scale=0.05, size=hard.shape), 0, 1)
+        tables.append(
+            small_table(
+                logs=logs,
+                scenes_per_log=scenes_per_log,
+                score=lambda log, scene, scores=scores: float(scores[log, scene]),
+                checkpoint=f"{name}-{seed}",
+                trajectories=f"{name}-{seed}",
+                agent=name,
+            )
+        )
+    return Planner(name=name, tables=tuple(tables))

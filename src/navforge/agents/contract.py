@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from navforge.data.label_subsets import LabelFacts
     from navforge.data.scenes import Scene
     from navforge.vocabulary.vocabulary import Vocabulary
 
@@ -32,6 +33,8 @@ class Agent(ABC):
     fingerprint: str | None = None
     """Fingerprint of the checkpoint behind the agent; None for agents without one."""
 
+    labels: LabelFacts | None = None
+    """The label subset it learned from; None: no subset."""
     vocabulary: Vocabulary | None = None
     """What its plans are entries of; None for an agent that makes plans of its own."""
     device: str = "cpu"

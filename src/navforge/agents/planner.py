@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from navforge.agents.contract import Agent
 from navforge.core.device import pick_device
-from navforge.core.errors import ConfigError
+from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import file_fingerprint
+from navforge.core.outside.records import record
+from navforge.data.label_subsets import LabelFacts
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 from navforge.features.store import FeatureStore
+from navforge.models.checkpoints import Checkpoint, read_checkpoint
 from navforge.models.contract import Inputs
 from navforge.models.loading import load_planner
 from navforge.models.planner import VOCABULARY_KEY, Planner
@@ -56,7 +59,9 @@ class PlannerAgent(Agent):
         """
         self.fingerprint = None
         self.device = pick_device(device)
-        self.planner = load_planner(checkpoint, self.device)
+        read = read_checkpoint(checkpoint)
+        self.planner = load_planner(read, self.device)
+        self.labels = _labels(read)
         entries = self.planner.state_dict().get(VOCABULARY_KEY)
         self.vocabulary = None if entries is None else Vocabulary(entries.cpu().numpy())
         held = self.planner.config
@@ -95,6 +100,14 @@ class PlannerAgent(Agent):
                 torch.cuda.synchronize()
 
         return forward
+
+
+def _labels(checkpoint: Checkpoint) -> LabelFacts | None:
+    values = checkpoint.facts.get("labels")
+    try:
+        return None if values is None else record(LabelFacts, values)
+    except ValueError as error:
+        raise DataError(f"checkpoint {checkpoint.path} is damaged: labels: {error}") from error
 
 
 def require_name(held: str, name: str, checkpoint: Path) -> None:

@@ -8,8 +8,8 @@ from rich.table import Table
 from navforge.cli.keys.tune import Config
 from navforge.cli.notices import warn
 from navforge.data.splits import load_split
-from navforge.evaluation.intervals import Interval
 from navforge.evaluation.summary import console
+from navforge.statistics.intervals import Interval
 from navforge.tuning.config import TUNED
 from navforge.tuning.run import tune_checkpoint
 from navforge.tuning.tune import Tuning

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from rich.table import Table
 from rich.text import Text
 
 from navforge.cli.keys.vocab_report import Config
 from navforge.core import provenance
 from navforge.core.files import write_json
 from navforge.core.parallel import progress
-from navforge.core.screen import Screen, screen
+from navforge.core.screen import screen
 from navforge.data.splits import Split, load_split
 from navforge.metric_cache.store import MetricCache
+from navforge.reports.sections import print_section
 from navforge.reports.vocabulary_page import worst_scenes, write_vocabulary_page
 from navforge.reports.vocabulary_report import HumanComparison, VocabularyReport
-from navforge.reports.vocabulary_tables import Section, sections
+from navforge.reports.vocabulary_tables import sections
 from navforge.teacher.oracle import Oracle, losses, oracle
 from navforge.teacher.store import SCORE, TeacherStore
 from navforge.vocabulary.harvest import human_trajectories
@@ -31,7 +31,7 @@ def run(config: Config) -> None:
     console = screen(width=120)
     console.print(Text(f"{config.vocabulary}: {report.vocabulary.size} entries", style="bold"))
     for section in sections(report):
-        _print(console, section)
+        print_section(console, section)
     for line in report.left_out:
         console.print(f"left out: {line}", style="yellow")
     console.print(f"\n{config.folder / 'report.html'}", soft_wrap=True)
@@ -75,18 +75,6 @@ def _oracle(store: TeacherStore, split: Split | None, cache: MetricCache | None)
     )
     with progress("oracle", len(tokens)) as bar:
         return oracle(store, tokens, step=lambda done: bar.update(bar.task_ids[0], completed=done))
-
-
-def _print(console: Screen, section: Section) -> None:
-    console.print(Text(f"\n{section.title}", style="bold"))
-    if section.note:
-        console.print(Text(section.note, style="bright_black"))
-    table = Table(box=None, pad_edge=False, header_style="bright_black")
-    for place, head in enumerate(section.heads):
-        table.add_column(head, justify="right" if place else "left", overflow="fold")
-    for row in section.rows:
-        table.add_row(*row)
-    console.print(table)
 
 
 def _provenance(config: Config) -> tuple[tuple[str, str], ...]:

@@ -19,7 +19,10 @@ DEVKIT_FILTERS = (
 )
 """Folders of scene filters in a checkout of the devkit: v1.1 and later, and before."""
 
-SPLIT_HELP = "folder under data.logs, a scene-filter YAML, or the name of one in data.splits (navtest)"
+SPLIT_HELP = (
+    "folder under data.logs, a scene-filter YAML, or the name of one in data.splits (navtest); "
+    "@LOCATION: its part there"
+)
 """What a key that names a split takes."""
 
 

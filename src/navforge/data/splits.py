@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,13 +18,17 @@ from navforge.data.official_filters import OFFICIAL, where_to_get
 from navforge.data.paths import DataConfig
 from navforge.data.plausibility import Doubt, findings
 from navforge.data.windows import Dropped, outcomes, window
+from navforge.maps.schema import LOCATION_ALIASES
 
 FOLDER_FILTER = SceneFilter(frame_interval=1)
 """What `split=FOLDER` takes of a folder's logs: every window with a route."""
 
 UNLISTED = "not among the tokens"
 BEYOND_LIMIT = "beyond max_scenes"
+ELSEWHERE = "at other locations"
 """Conditions that drop a window, besides `Dropped`."""
+AT = "@"
+"""Between a split's name and the locations that are taken of it, which `+` joins."""
 
 _LISTED = 20
 _CONSEQUENCE = {
@@ -83,6 +87,17 @@ class Split:
         light = _windows_only(self.filter)
         return Split(self.name, light, {log_name: self.logs[log_name]}, {log_name: self.folders[log_name]})
 
+    def part(self, logs: dict[str, tuple[str, ...]]) -> Split:
+        """The split with only these of its scenes, by log."""
+        tokens = {token for scenes in logs.values() for token in scenes}
+        doubts = {
+            doubt: found
+            for doubt, texts in self.doubts.items()
+            if (found := {token: text for token, text in texts.items() if token in tokens})
+        }
+        folders = {log: folder for log, folder in self.folders.items() if log in logs}
+        return replace(self, logs=logs, folders=folders, doubts=doubts)
+
     def describe_missing(self) -> str:
         """What is missing, counted, with the first few of each; empty if nothing is."""
         return _describe_missing(self)
@@ -96,6 +111,7 @@ class Split:
             Dropped.NO_ROUTE.value: "without a route (has_route)",
             UNLISTED: f"not among its {self.filter.declared_scenes} tokens",
             BEYOND_LIMIT: f"beyond max_scenes={self.filter.max_scenes}",
+            ELSEWHERE: ELSEWHERE,
         }
         total = sum(self.dropped.values()) + len(self)
         parts = [f"{count:,} {words[reason]}" for reason, count in self.dropped.items()]
@@ -125,7 +141,7 @@ def load_split(split: str, data: DataConfig, *, allow_missing: bool = False, wor
     Args:
         split: name of a folder under the log root (every window of 4 + 10 frames with a route), path of a
             scene-filter YAML file, or name of one in `DataConfig.filter_folders`. A folder comes before a filter of
-            the same name.
+            the same name. `SPLIT@LOCATION+LOCATION` takes the logs of these maps only.
         data: where the logs are.
         allow_missing: return a split that names what is missing in `missing` and `missing_logs` instead of refusing.
         workers: processes that open logs; 0: one per CPU where the logs are large.
@@ -134,6 +150,7 @@ def load_split(split: str, data: DataConfig, *, allow_missing: bool = False, wor
         DataError: no such folder or file, no scene at all, a token in two places, or scenes missing on disk.
     """
     root = data.log_root()
+    split, locations = _locations(split)
     filter_path = _filter_path(split, root, data)
     if filter_path is not None:
         name, scene_filter = filter_path.stem, read_filter(filter_path)
@@ -171,7 +188,29 @@ def load_split(split: str, data: DataConfig, *, allow_missing: bool = False, wor
             + (f"; {unnamed} logs are not among its log_names" if unnamed > 0 else "")
             + (f"; {missing}" if (missing := result.describe_missing()) else "")
         )
-    return result
+    return _at(result, scans, locations) if locations else result
+
+
+def _locations(split: str) -> tuple[str, tuple[str, ...]]:
+    """The split without its locations, and these."""
+    name, at, places = split.rpartition(AT)
+    if not at or "/" in places or places.endswith((".yaml", ".yml")):
+        return split, ()
+    return name, tuple(LOCATION_ALIASES.get(place, place) for place in places.split("+"))
+
+
+def _at(split: Split, scans: dict[str, _LogScan], locations: tuple[str, ...]) -> Split:
+    """The logs of a split that were driven at some locations."""
+    present = Counter(scans[log].location for log in split.logs)
+    if strangers := [place for place in locations if place not in present]:
+        raise DataError(
+            f"split {split.name}: no log at {', '.join(strangers)}; its {len(split.logs)} logs are at "
+            + ", ".join(f"{place} ({count})" for place, count in sorted(present.items()))
+        )
+    logs = {log: tokens for log, tokens in split.logs.items() if scans[log].location in locations}
+    found = split.part(logs)
+    elsewhere = {ELSEWHERE: count} if (count := len(split) - len(found)) else {}
+    return replace(found, name=f"{split.name}{AT}{'+'.join(locations)}", dropped={**split.dropped, **elsewhere})
 
 
 def _filter_path(split: str, root: Path, data: DataConfig) -> Path | None:
@@ -248,6 +287,8 @@ class _LogScan:
     """Tokens of the frames around which no window is a scene."""
     doubts: dict[Doubt, dict[str, str]]
     """Implausible scenes and the first finding of each."""
+    location: str
+    """Name of the map; empty where the log does not say."""
 
 
 def _scan(
@@ -285,7 +326,8 @@ def _scan_log(item: tuple[Path, SceneFilter]) -> _LogScan:
         for finding in implausible:
             if finding.within(span):
                 doubts.setdefault(finding.doubt, {}).setdefault(frame.token, f"log {path.stem}: {finding.text}")
-    return _LogScan(tuple(tokens), {reason: tuple(names) for reason, names in dropped.items()}, doubts)
+    location = frames[0].map_location if frames and "map_location" in frames[0].raw else ""
+    return _LogScan(tuple(tokens), {reason: tuple(names) for reason, names in dropped.items()}, doubts, location)
 
 
 def _windows_only(scene_filter: SceneFilter) -> SceneFilter:

@@ -10,10 +10,10 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from navforge.evaluation.intervals import Interval
 from navforge.evaluation.summary import ProtocolSummary, compare, summarise
 from navforge.evaluation.tables import ScoreTable, one_traffic, subscores
 from navforge.scoring.protocols import protocol
+from navforge.statistics.intervals import Interval
 
 EDGES = (0.0, 1e-9, 0.25, 0.5, 0.75, 0.9, 1.0 + 1e-9)
 """Bins of a score: exactly 0, then up to each edge."""

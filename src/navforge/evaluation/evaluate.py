@@ -71,6 +71,7 @@ def evaluate_agent(
         human_filter=human_filter,
         traffic=traffic,
         agent=(agent.name, agent.fingerprint),
+        labels=agent.labels,
         allow_missing=allow_missing,
         workers=workers,
     )

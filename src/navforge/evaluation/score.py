@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from navforge.core import parallel
 from navforge.core.config import SWITCH
 from navforge.core.errors import ConfigError, DataError
+from navforge.data.label_subsets import LabelFacts
 from navforge.data.splits import Split
 from navforge.evaluation.failures import Failure, ScenesFailedError
 from navforge.evaluation.plan_metrics import measure_plans
@@ -98,7 +99,7 @@ def open_cache(folder: Path, split: Split, *, allow_missing: bool = False) -> Me
     return cache
 
 
-def score_split(
+def score_split(  # noqa: PLR0913
     trajectories: Trajectories,
     split: Split,
     cache: MetricCache,
@@ -108,6 +109,7 @@ def score_split(
     extended_comfort: str = "auto",
     traffic: str = LOG_REPLAY,
     agent: tuple[str, str | None] | None = None,
+    labels: LabelFacts | None = None,
     allow_missing: bool = False,
     workers: int = 0,
 ) -> ScoreTable:
@@ -124,6 +126,7 @@ def score_split(
             alternatives to each other (a vocabulary, say) and follow no previous plan.
         traffic: log_replay, or reactive: vehicles react to each plan, which takes one trajectory per scene.
         agent: name of who planned and fingerprint of the weights behind it, for the metadata.
+        labels: the label subset the agent learned from, for the metadata.
         allow_missing: leave out scenes without a trajectory and those the cache lacks; they count as missing.
         workers: processes; 0 means one per CPU.
 
@@ -180,6 +183,7 @@ def score_split(
         trajectories=trajectories.fingerprint,
         agent=None if agent is None else agent[0],
         checkpoint=None if agent is None else agent[1],
+        labels=labels,
         navforge=importlib.metadata.version("navforge"),
     )
     return ScoreTable(frame, meta, metrics)

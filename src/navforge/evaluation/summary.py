@@ -13,10 +13,11 @@ from rich.table import Table
 
 from navforge.core.errors import DataError
 from navforge.core.screen import Screen
-from navforge.evaluation import intervals
-from navforge.evaluation.intervals import Interval
-from navforge.evaluation.tables import ORDER, ScoreTable, one_traffic, subscores
+from navforge.evaluation.groups import same_scenes
+from navforge.evaluation.tables import ORDER, ScoreTable, subscores
 from navforge.scoring.protocols import protocol
+from navforge.statistics import intervals
+from navforge.statistics.intervals import Interval
 
 FEW_LOGS = 20
 """Below this an interval over logs rests on normally distributed means of logs (see `intervals.over_clusters`)."""
@@ -115,20 +116,13 @@ def compare(first: ScoreTable, second: ScoreTable, name: str, column: str = "sco
     """Mean of first - second over the scenes both scored, with its interval over logs and over scenes.
 
     Raises:
-        DataError: the tables do not cover the same scenes, or differ in filter or traffic.
+        DataError: the tables do not cover the same scenes, or differ in filter or traffic (`groups.same_scenes`).
     """
-    one_traffic((first, second))
-    one, other = first.of(name), second.of(name)
-    both = one.join(other, on=["token", "index"], how="inner", suffix="_other").sort(ORDER)
-    both = both.drop_nulls([column, f"{column}_other"])
-    if set(one["token"]) != set(other["token"]) or not both.height:
-        raise DataError(
-            f"the tables score different scenes ({one['token'].n_unique()} and {other['token'].n_unique()}, "
-            f"{both['token'].n_unique()} shared); a paired comparison needs the same ones"
-        )
-    if set(one["human_filter"]) != set(other["human_filter"]):
-        raise DataError("one table was scored with the human filter, the other without; score both alike")
-    values, others = both[column].to_numpy(), both[f"{column}_other"].to_numpy()
+    one, other = same_scenes((first, second), name)
+    both = one.with_columns(other[column].alias("other")).drop_nulls([column, "other"])
+    if not both.height:
+        raise DataError(f"{column} is defined in no scene of both tables")
+    values, others = both[column].to_numpy(), both["other"].to_numpy()
     logs = both["log_name"].to_numpy()
     difference = intervals.paired(values, others)
     return (
@@ -152,6 +146,7 @@ def to_json(table: ScoreTable, summaries: dict[str, ProtocolSummary], provenance
             "doubts": meta["doubts"],
         },
         "agent": meta["agent"],
+        "labels": meta["labels"],
         "fingerprints": {name: meta[name] for name in ("checkpoint", "cache", "trajectories")},
         "human_filter": meta["human_filter"],
         "traffic": meta["traffic"],

@@ -24,6 +24,7 @@ from navforge.core.files import atomic_path, fingerprint
 from navforge.core.outside.files import but_is, open_regular
 from navforge.core.outside.records import record
 from navforge.core.outside.text import parse_json
+from navforge.data.label_subsets import LabelFacts
 from navforge.evaluation.trajectories import listing
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import LOG_REPLAY
@@ -67,6 +68,8 @@ class TableMeta:
     agent: str | None = None
     checkpoint: str | None = None
     """Fingerprint of the planner's checkpoint file."""
+    labels: LabelFacts | None = None
+    """The label subset the planner learned from; None: no subset."""
     navforge: str
     """Version of the code."""
     format: int = FORMAT

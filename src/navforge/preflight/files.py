@@ -22,7 +22,7 @@ from navforge.training.pretraining.config import PretrainConfig
 from navforge.training.pretraining.setup import open_frames
 from navforge.training.run_base import RunBase
 from navforge.training.run_config import RunConfig
-from navforge.training.run_inputs import open_aligned_to, open_features
+from navforge.training.run_inputs import choose_labels, open_aligned_to, open_features
 from navforge.vocabulary.vocabulary import Vocabulary
 
 PATHS, VOCABULARY, SPLIT, CACHE, TEACHER = "paths", "vocabulary", "split", "cache", "teacher"
@@ -113,6 +113,9 @@ def open_files(config: RunBase) -> Files:
         name = config.val_split
         val_split = _try(SPLIT, lambda: load_split(name, config.data, allow_missing=config.allow_missing), findings)
     findings += _splits(split, val_split)
+    if split is not None:
+        whole = split
+        split = _try(SPLIT, lambda: _trained_on(config, whole, val_split), findings)
     cache = _try(CACHE, lambda: MetricCache.open(config.cache), findings)
     if cache is not None and split is not None:
         findings += _covered(cache, split, config.cache)
@@ -146,6 +149,12 @@ def open_files(config: RunBase) -> Files:
         features=features,
         findings=tuple(findings),
     )
+
+
+def _trained_on(config: RunConfig, split: Split, val_split: Split | None) -> Split:
+    """The part of the split whose labels are used."""
+    labels = choose_labels(config, split, val_split)
+    return split if labels is None else labels.split
 
 
 def _open_frames(config: PretrainConfig, findings: list[Finding]) -> Files:

@@ -12,13 +12,13 @@ import jinja2
 
 from navforge.core.errors import DataError
 from navforge.core.files import write_text
-from navforge.evaluation.intervals import Interval
 from navforge.evaluation.summary import ProtocolSummary, compare, summarise
 from navforge.evaluation.tables import ScoreTable, one_traffic
 from navforge.reports.figures.curves import score_intervals
 from navforge.reports.figures.style import legend
 from navforge.scoring.metrics import EXTENDED_COMFORT, METRICS_V1, METRICS_V2
 from navforge.scoring.protocols import protocol
+from navforge.statistics.intervals import Interval
 
 SHORT = {metric.name: metric.short for metric in (*METRICS_V1, *METRICS_V2, EXTENDED_COMFORT)}
 

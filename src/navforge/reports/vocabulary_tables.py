@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from navforge.reports.page import SHORT
+from navforge.reports.sections import Section
 from navforge.reports.vocabulary_report import THRESHOLDS, TURN_FROM_RAD, VocabularyReport
 from navforge.scoring.protocols import protocol
-
-
-@dataclass(frozen=True)
-class Section:
-    """One table; its first column is words, the others numbers."""
-
-    title: str
-    note: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def sections(report: VocabularyReport) -> tuple[Section, ...]:

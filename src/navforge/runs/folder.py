@@ -18,6 +18,7 @@ RUN/
   history.csv               throughput and memory of rank 0 over time
   steps.csv, epochs.csv     loss curve by step and by epoch
   checkpoints/              last.ckpt, best.ckpt, ...
+  labels.json               the label subset that is trained on, scene by scene (labels.fraction below 1)
   finished.json             written once, when training ended as planned
 """
 
@@ -140,6 +141,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def labels(self) -> Path:
+        """Manifest of the label subset; absent where the whole split is trained on."""
+        return self.path / "labels.json"
 
     @property
     def finished(self) -> Path:

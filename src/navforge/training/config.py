@@ -24,6 +24,21 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelConfig:
+    """The part of the training split that is learned from (`data.label_subsets`)."""
+
+    fraction: float = key(
+        1.0, "share of the split's scenes to train on; smaller ones are part of larger ones", high=1.0
+    )
+    by: str = key("log", "what is taken whole", choices=("log", "scene"))
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for no share at all."""
+        if not self.fraction > 0:
+            raise ConfigError(f"labels.fraction: expected a share above 0 and up to 1, got {self.fraction}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """Optimiser, schedule, loader and machine of a run, whatever it trains."""
 

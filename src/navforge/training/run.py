@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from navforge.core import provenance
 from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
+from navforge.core.outside.text import read_json
 from navforge.inputs.dataset import ExampleSet, SceneDataset
 from navforge.models import checkpoints
 from navforge.models.checkpoints import planner_part, read_values, write_values
@@ -32,6 +33,7 @@ from navforge.training.environment import describe_environment
 from navforge.training.frozen import FrozenState
 from navforge.training.loop.alignment import AlignedModule, AlignedScenes
 from navforge.training.loop.checkpointing import CheckpointManager
+from navforge.training.loop.drawn import Drawn
 from navforge.training.loop.loaders import dataset_of
 from navforge.training.loop.loggers import Loggers, make_loggers, require_loggers
 from navforge.training.loop.module import PlannerModule
@@ -49,6 +51,8 @@ from navforge.training.setup import Setup
 from navforge.training.smoke import PROTOCOL, TRAINED, UNTRAINED, Smoke
 
 TRIAL = ".untrained.ckpt"
+LABELS = "labels"
+"""In `finished.json`, where a label subset was trained on: what was drawn of it."""
 
 
 def train(config: RunBase, *, signals: StopSignals | None = None) -> Path:
@@ -108,6 +112,7 @@ def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: He
         setup = replace(setup, resumed=checkpoint["training"]["position"]["total"])
     if ranks.first:
         _describe(config, folder, setup.facts)
+        setup.describe()
         append_line(
             folder.attempts,
             Attempt(
@@ -133,13 +138,14 @@ def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: He
         success = True
     finally:
         loggers.close(success=success)
+    drawn = trainer.parts.drawn
+    labels = {} if drawn is None else {LABELS: drawn.facts(ranks)}
     ranks.first_does(lambda: setup.finish(trainer))
     if ranks.first:
         best, mode = trainer.ranking[0], setup.monitor[0]
-        finished = {"time": time.time(), "epochs": config.train.epochs, "steps": trainer.at.total}
-        write_json(
-            folder.finished, {**finished, "best": {"epoch": best[1], mode: best[0]}, KEY: asdict(trainer.record())}
-        )
+        finished: dict[str, Any] = {"time": time.time(), "epochs": config.train.epochs, "steps": trainer.at.total}
+        finished |= {"best": {"epoch": best[1], mode: best[0]}, **labels, KEY: asdict(trainer.record())}
+        write_json(folder.finished, finished)
     beat.tell(phase="finished", eta_s=0.0)
 
 
@@ -210,6 +216,18 @@ class PlannerSetup(Setup):
             assert isinstance(train, SceneDataset), "a feature store of its own is refused"
             return AlignedScenes(train, material.aligned_to), val
         return train, val
+
+    def drawn(self) -> Drawn | None:
+        """What may be drawn is read back from the manifest, which the loader knows nothing of."""
+        if self.material.labels is None:
+            return None
+        manifest = self.ranks.first_does(lambda: read_json(self.folder.labels, "label manifest"))
+        return Drawn([token for tokens in manifest["tokens"].values() for token in tokens])
+
+    def describe(self) -> None:
+        """The manifest of the label subset."""
+        if self.material.labels is not None:
+            write_json(self.folder.labels, self.material.labels.manifest())
 
     def _smoke(self, fabric: Fabric) -> Smoke:
         return Smoke(

@@ -16,7 +16,7 @@ from navforge.core.files import write_text
 from navforge.core.outside.text import read_yaml
 from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
 from navforge.runs.folder import BEST, RunFolder
-from navforge.training.config import AlignConfig, TrainConfig
+from navforge.training.config import AlignConfig, LabelConfig, TrainConfig
 from navforge.training.pretraining.config import PretrainConfig
 from navforge.training.run_base import RunBase
 
@@ -34,6 +34,7 @@ class RunConfig(RunBase):
     features: Path | None = key(
         None, "feature store of the splits (navforge encode), for planners with a frozen encoder; none: encode images"
     )
+    labels: LabelConfig = key(LabelConfig)
     planner: PlannerConfig = key(help="the planner")
     train: TrainConfig = key(TrainConfig)
     align: AlignConfig = key(AlignConfig)

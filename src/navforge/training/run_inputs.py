@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from navforge.core import config as configs
 from navforge.core import provenance
 from navforge.core.config import differences
 from navforge.core.errors import ConfigError, DataError
+from navforge.data.label_subsets import LabelSubset, label_subset, read_strata
 from navforge.data.splits import Split, load_split
 from navforge.features.store import FeatureStore
 from navforge.inputs.store import InputStore
@@ -52,6 +53,8 @@ class RunInputs:
     features: FeatureStore | None
     aligned_to: FeatureStore | None
     fingerprints: dict[str, str | None]
+    labels: LabelSubset | None = None
+    """What `train_split` is a part of, where it is one."""
 
 
 def open_run_inputs(config: RunConfig) -> RunInputs:
@@ -74,8 +77,11 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
             f"split and val_split share {len(shared)} scenes, {min(shared)} for one; "
             "validation scores would be meaningless"
         )
+    labels = choose_labels(config, train_split, val_split)
+    if labels is not None:
+        train_split = labels.split
     teachers = _teachers(config, vocabulary, train_split, val_split, cache)
-    features = open_features(config, [split for split in splits if split is not None])
+    features = open_features(config, [split for split in (train_split, val_split) if split is not None])
     aligned_to = open_aligned_to(config, train_split)
     fingerprints = {
         "vocabulary": vocabulary.fingerprint if vocabulary else None,
@@ -88,7 +94,7 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
         **({"align.features": aligned_to.fingerprint} if aligned_to else {}),
     }
     store = None if config.store is None else InputStore.open(config.store)
-    return RunInputs(vocabulary, train_split, val_split, *teachers, store, features, aligned_to, fingerprints)
+    return RunInputs(vocabulary, train_split, val_split, *teachers, store, features, aligned_to, fingerprints, labels)
 
 
 def open_aligned_to(config: RunConfig, split: Split) -> FeatureStore | None:
@@ -98,6 +104,27 @@ def open_aligned_to(config: RunConfig, split: Split) -> FeatureStore | None:
     store = FeatureStore.open(config.align.features)
     store.rows(split.tokens)
     return store
+
+
+def choose_labels(config: RunConfig, split: Split, val_split: Split | None) -> LabelSubset | None:
+    """The part of the training split whose labels are used; None for all of it.
+
+    Raises:
+        DataError: a log of it is validated on, scenes of the split are not on disk, or no such part can be made.
+    """
+    if config.labels.fraction == 1:
+        return None
+    if not split.complete:
+        raise DataError(
+            f"labels.fraction={config.labels.fraction:g}: {split.describe_missing()}; a part of what is on disk would "
+            "differ from machine to machine, so the whole split has to be there"
+        )
+    if val_split is not None and (shared := split.logs.keys() & val_split.logs.keys()):
+        raise DataError(
+            f"split and val_split share {len(shared)} logs, {min(shared)} for one; label subsets are taken from logs "
+            "that nothing is validated on"
+        )
+    return label_subset(split, read_strata(split, config.data), config.labels.fraction, config.labels.by)
 
 
 def open_features(config: RunConfig, splits: Sequence[Split]) -> FeatureStore | None:
@@ -133,6 +160,7 @@ def facts(config: RunConfig, material: RunInputs, world_size: int) -> dict[str, 
         "split": material.train_split.name,
         "scenes": len(material.train_split),
         "missing_scenes": len(material.train_split.missing),
+        "labels": None if material.labels is None else asdict(material.labels.facts),
         "fingerprints": material.fingerprints,
         "provenance": plain_provenance(config),
         **({"align": {"weight": config.align.weight, "target": config.align.target}} if material.aligned_to else {}),
@@ -153,6 +181,7 @@ def check_same_run(checkpoint: Checkpoint, facts: dict[str, Any], config: RunBas
     pairs = {
         "planner": (checkpoint.planner, config.subject),
         "train": (binding(checkpoint.facts["train"]), binding(facts["train"])),
+        "labels": (checkpoint.facts.get("labels"), facts.get("labels")),
         "fingerprints": (checkpoint.facts["fingerprints"], facts["fingerprints"]),
         "ranks": (checkpoint.facts.get("ranks", 1), facts["ranks"]),
         "align": (checkpoint.facts.get("align", {}), facts.get("align", {})),

@@ -12,6 +12,7 @@ from navforge.inputs.dataset import ExampleSet
 from navforge.models import checkpoints
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import StopSignals
+from navforge.training.loop.drawn import Drawn
 from navforge.training.loop.learner import Learner
 from navforge.training.loop.loaders import plan_of, train_loader, val_loader
 from navforge.training.loop.loggers import Loggers
@@ -50,6 +51,13 @@ class Setup(ABC):
     def examples(self) -> tuple[ExampleSet, ExampleSet | None]:
         """What is trained on and, where there is a validation split, validated on."""
 
+    def drawn(self) -> Drawn | None:
+        """Where a label subset is trained on: what may be drawn, nothing of it drawn yet."""
+        return None
+
+    def describe(self) -> None:  # noqa: B027 (not every run has that)
+        """Write what is trained on into the run folder; called on the first rank."""
+
     def try_trained(self, fabric: Fabric, beat: Heartbeat) -> None:  # noqa: B027 (not every run has that)
         """Try out the newest checkpoint after an epoch, where that is due; called by all ranks."""
 
@@ -85,6 +93,7 @@ class Setup(ABC):
             beat=beat,
             signals=signals,
             loggers=loggers,
+            drawn=self.drawn(),
             smoke=lambda: self.try_trained(fabric, beat),
         )
         return Trainer(parts)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navforge.core.errors import DataError
-from navforge.evaluation.intervals import Interval, over_clusters, paired
 from navforge.models.heads.configs import HydraMdpConfig
 from navforge.models.heads.weight_sets import SearchConfig, weight_sets
+from navforge.statistics.intervals import Interval, over_clusters, paired
 from navforge.tuning.confidences import Confidences
 from navforge.tuning.search import chosen, score_sums
 

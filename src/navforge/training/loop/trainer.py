@@ -26,6 +26,7 @@ from navforge.runs.training_record import TrainingRecord, training_record
 from navforge.training.config import LoopConfig
 from navforge.training.loop.checkpointing import CheckpointManager, Ranking, ranked
 from navforge.training.loop.curves import FILE, EpochCurve, StepCurve
+from navforge.training.loop.drawn import Drawn
 from navforge.training.loop.learner import Learner
 from navforge.training.loop.loaders import Fetched, fetch
 from navforge.training.loop.loggers import Loggers
@@ -73,6 +74,8 @@ class Parts:
     beat: Heartbeat
     signals: StopSignals
     loggers: Loggers
+    drawn: Drawn | None
+    """Where a label subset is trained on: what was drawn of it."""
     smoke: Callable[[], None]
     """Tries out the newest checkpoint as an evaluation would, where that has not been done yet; called by all ranks."""
 
@@ -123,6 +126,8 @@ class Trainer:
         self.ranking = [(value, epoch) for value, epoch in state["ranking"]]
         self.corrupt = CorruptLog(parts.config.tolerate_corrupt, state["corrupt"])
         self.seconds = state["seconds"]
+        if parts.drawn is not None:
+            parts.drawn.mask |= state["drawn"]
         if self.ranks.first and self.at.step == 0 and self.at.epoch:
             self.checkpoints.keep_best(self.ranking, self.at.epoch - 1)
 
@@ -174,6 +179,7 @@ class Trainer:
                 "corrupt": self.corrupt.known,
                 "seconds": self.seconds + time.monotonic() - self._began,
                 "skipped": parts.stepper.skipped,
+                "drawn": None if parts.drawn is None else parts.drawn.of_all(self.ranks),
             },
             checkpoints.KEY: parts.about,
         }
@@ -199,6 +205,8 @@ class Trainer:
         parts, scenes = self.parts, 0
         for number in range(parts.config.accumulate):
             fetched = fetch(batches)
+            if parts.drawn is not None and fetched.error is None:
+                fetched.error = parts.drawn.add(fetched.batch["token"])
             self._agree(fetched, boundary=number == 0)
             terms = parts.stepper.round(fetched.batch, number=number, step=self.at.total)
             size = len(fetched.batch["token"])

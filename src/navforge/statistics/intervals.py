@@ -55,14 +55,22 @@ def over_clusters(values: ArrayLike, clusters: ArrayLike, *, level: float = LEVE
     if labels.shape != data.shape:
         raise DataError(f"clusters have shape {labels.shape}, values {data.shape}; one label per value is needed")
     codes = np.unique(labels, return_inverse=True)[1]
-    sums, sizes = np.bincount(codes, weights=data), np.bincount(codes)
+    sums, sizes = np.bincount(codes, weights=data).astype(np.float64), np.bincount(codes)
     mean, count = float(data.mean()), sums.size
     if count < 2:
         return Interval(mean=mean, low=None, high=None, scenes=data.size, clusters=count, level=level)
-    without = (data.sum() - sums) / (data.size - sizes)
-    error = float(np.sqrt((count - 1) / count * ((without - mean) ** 2).sum()))
-    reach = float(stdtrit(count - 1, 0.5 + level / 2)) * error
+    reach = float(stdtrit(count - 1, 0.5 + level / 2)) * float(jackknife_error(sums, sizes))
     return Interval(mean=mean, low=mean - reach, high=mean + reach, scenes=data.size, clusters=count, level=level)
+
+
+def jackknife_error(sums: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(...) standard error of sum / size over clusters from (..., cluster) sums and (cluster,) sizes, two or more.
+
+    The root of (G - 1) / G sum_g (m_g - m)^2, with m_g the mean without cluster g; see `over_clusters`.
+    """
+    total, count = sums.sum(axis=-1, keepdims=True), len(sizes)
+    without = (total - sums) / (sizes.sum() - sizes)
+    return np.sqrt((count - 1) / count * ((without - total / sizes.sum()) ** 2).sum(axis=-1))
 
 
 def bootstrap(

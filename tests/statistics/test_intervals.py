@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import t
 
 from navforge.core.errors import DataError
-from navforge.evaluation import intervals
+from navforge.statistics import intervals
 
 
 def generator(seed: int = 0) -> np.random.Generator:

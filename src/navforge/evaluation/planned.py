@@ -1,0 +1,227 @@
+"""Comparisons planned together: every planner's means, paired differences with intervals, one verdict each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from navforge.core.errors import ConfigError, DataError
+from navforge.evaluation.groups import Aligned, Planner, align
+from navforge.evaluation.tables import TableMeta, subscores
+from navforge.statistics.contrasts import Estimate, Runs, estimate, log_sums
+from navforge.statistics.families import Verdict, holm, sign_flip, verdict
+from navforge.statistics.intervals import LEVEL
+from navforge.statistics.power import detectable
+
+SCORE = "score"
+AT_ZERO = "score_at_zero"
+"""Share of scenes whose score is 0, named as a column."""
+POINTS = 100.0
+"""Scores and shares are given in points: 0 to 100."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerMeans:
+    """One planner's means in points."""
+
+    name: str
+    seeds: int
+    trained: bool
+    labels: str
+    """Which labels it learned from, in words."""
+    seed_sd: float | None
+    """Standard deviation of the score over seeds; None with one."""
+    columns: dict[str, Estimate]
+    """By column: the score, share of scenes at zero, sub-scores; only columns that are defined somewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """First - second on the same scenes, in points."""
+
+    first: str
+    second: str
+    columns: dict[str, Estimate]
+    """As in `PlannerMeans`; the score decides, the others explain and are not corrected for their number."""
+    p_corrected: float | None
+    """Of the score, by Holm over the family; None with one seed or one log."""
+    p_signs: float
+    """Of the score, by the exact test over logs, the runs taken as given (`families.sign_flip`)."""
+    detectable: float | None
+    """Difference of the score that such a comparison finds in 80 % of cases, from the measured errors."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """All comparisons of one protocol."""
+
+    protocol: str
+    meta: TableMeta
+    """Of the first table: split, its hash and the traffic, which all tables share."""
+    human_filter: bool
+    scenes: int
+    logs: int
+    planners: tuple[PlannerMeans, ...]
+    differences: tuple[Difference, ...]
+
+
+def pairs_against(names: Sequence[str], against: str | None) -> list[tuple[str, str]]:
+    """The pairs to compare: each other planner with `against`, the first one for None, or all pairs for `all`.
+
+    Raises:
+        ConfigError: no planner has that name.
+    """
+    if against == "all":
+        return [(second, first) for i, first in enumerate(names) for second in names[i + 1 :]]
+    base = names[0] if against is None else against
+    if base not in names:
+        raise ConfigError(f"against: expected all or one of {', '.join(names)}, got {base!r}")
+    return [(name, base) for name in names if name != base]
+
+
+def compare_planners(
+    planners: Sequence[Planner], name: str, pairs: Sequence[tuple[str, str]], *, level: float = LEVEL
+) -> Family:
+    """Compare pairs of planners, which are one family, under one protocol.
+
+    Args:
+        planners: with distinct names.
+        name: the protocol.
+        pairs: names of first and second; positive differences say that the first is better.
+        level: of intervals; a family errs with probability 1 - level at most.
+
+    Raises:
+        DataError: planners that cannot be compared (`groups.align`), or a pair of unknown names.
+    """
+    aligned = align(planners, name)
+    places = {planner.name: place for place, planner in enumerate(planners)}
+    strangers = {one for pair in pairs for one in pair} - places.keys()
+    if strangers or len(places) < len(planners):
+        raise DataError(f"planners are called {', '.join(p.name for p in planners)}; compared are {list(pairs)}")
+    runs = {column: of_column for column in _columns(name) if len((of_column := _runs(aligned, column))[1])}
+    contrasts = [
+        {
+            column: estimate([found[places[first]], found[places[second]]], logs, level=level)
+            for column, (found, logs) in runs.items()
+        }
+        for first, second in pairs
+    ]
+    scores = [found[SCORE] for found in contrasts]
+    tested = [i for i, one in enumerate(scores) if one.p is not None and not one.one_seed]
+    corrected: list[float | None] = [None] * len(scores)
+    for i, p in zip(tested, holm([scores[i].p or 0.0 for i in tested]), strict=True):
+        corrected[i] = float(p)
+    found, logs = runs[SCORE]
+    differences = []
+    for (first, second), columns, p in zip(pairs, contrasts, corrected, strict=True):
+        one, other, errors = found[places[first]], found[places[second]], columns[SCORE].errors
+        differences.append(
+            Difference(
+                first=first,
+                second=second,
+                columns=columns,
+                p_corrected=p,
+                p_signs=sign_flip(log_sums(one.values.mean(axis=0) - other.values.mean(axis=0), logs)[0]),
+                detectable=None
+                if p is None or errors is None
+                else detectable(errors, level=1 - (1 - level) / len(tested)),
+                verdict=verdict(columns[SCORE], p, alpha=1 - level),
+            )
+        )
+    rows = aligned.any_frame
+    return Family(
+        protocol=name,
+        meta=aligned.planners[0].tables[0].meta,
+        human_filter=bool(rows["human_filter"].any()),
+        scenes=rows.height,
+        logs=rows["log_name"].n_unique(),
+        planners=tuple(_means(place, planner, runs, level) for place, planner in enumerate(planners)),
+        differences=tuple(differences),
+    )
+
+
+def _columns(name: str) -> tuple[str, ...]:
+    return (SCORE, AT_ZERO, *subscores(name))
+
+
+def _runs(aligned: Aligned, column: str) -> tuple[list[Runs], Any]:
+    """Values of a column in points."""
+    runs, logs = aligned.runs(SCORE if column == AT_ZERO else column)
+    as_points = (lambda values: POINTS * (values == 0)) if column == AT_ZERO else (lambda values: POINTS * values)
+    return [dataclasses.replace(one, values=as_points(one.values)) for one in runs], logs
+
+
+def _means(place: int, planner: Planner, runs: dict[str, tuple[list[Runs], Any]], level: float) -> PlannerMeans:
+    means = runs[SCORE][0][place].values.mean(axis=1)
+    return PlannerMeans(
+        name=planner.name,
+        seeds=len(planner.tables),
+        trained=planner.trained,
+        labels=planner.labels,
+        seed_sd=float(means.std(ddof=1)) if len(means) > 1 else None,
+        columns={column: estimate([found[place]], logs, (1.0,), level=level) for column, (found, logs) in runs.items()},
+    )
+
+
+def to_frame(families: Sequence[Family]) -> pl.DataFrame:
+    """One row per protocol, planner or difference, and column; every row says what it was computed from."""
+    rows = []
+    for family in families:
+        facts = {
+            "protocol": family.protocol,
+            "split": family.meta.split,
+            "split_hash": family.meta.split_hash,
+            "missing_scenes": family.meta.missing,
+            "traffic": family.meta.traffic,
+            "human_filter": family.human_filter,
+        }
+        labels = {planner.name: planner.labels for planner in family.planners}
+        for planner in family.planners:
+            rows += [
+                facts | _names(labels, planner.name) | {"column": column} | _numbers(one)
+                for column, one in planner.columns.items()
+            ]
+        for difference in family.differences:
+            for column, one in difference.columns.items():
+                names = _names(labels, difference.first, difference.second)
+                row = facts | names | {"column": column} | _numbers(one)
+                if column == SCORE:
+                    row |= {
+                        "p_corrected": difference.p_corrected,
+                        "p_signs": difference.p_signs,
+                        "detectable": difference.detectable,
+                        "verdict": difference.verdict.value,
+                    }
+                rows.append(row)
+    text = ("protocol", "split", "split_hash", "traffic", "first", "second", "column", "verdict")
+    text += ("labels_first", "labels_second")
+    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=dict.fromkeys(text, pl.String))
+
+
+def _names(labels: dict[str, str], first: str, second: str | None = None) -> dict[str, Any]:
+    of_second = None if second is None else labels[second]
+    return {"first": first, "second": second, "labels_first": labels[first], "labels_second": of_second}
+
+
+def _numbers(one: Estimate) -> dict[str, Any]:
+    return {
+        "scenes": one.scenes,
+        "logs": one.logs,
+        "seeds_first": one.seeds[0],
+        "seeds_second": one.seeds[1] if len(one.seeds) > 1 else None,
+        "value": one.value,
+        "low": one.low,
+        "high": one.high,
+        "p": one.p if len(one.seeds) > 1 else None,
+        "error_logs": None if one.errors is None else float(one.errors.log_variance) ** 0.5,
+        "error_seeds": None if one.errors is None or one.one_seed else float(one.errors.seed_variance) ** 0.5,
+        "p_corrected": None,
+        "p_signs": None,
+        "detectable": None,
+        "verdict": None,
+    }

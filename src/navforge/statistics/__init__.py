@@ -1,0 +1,1 @@
+"""Intervals, tests and detectable differences of mean scores: pure functions of arrays (docs/statistics.md)."""
