@@ -122,7 +122,7 @@ def test_a_program_that_may_start_its_ranks_itself_is_not_refused(
     text = SOUND.replace("--ntasks-per-node=8", "--ntasks=1").replace(LIGHTNING, "python train_net.py --num-gpus 8")
     status, found = levels(tmp_path, capsys, text)
     assert status == 0 and found["tasks"].startswith(WARNING)
-    assert "unless python train_net.py starts the ranks of its node by itself" in found["tasks"]
+    assert "unless python train_net.py itself starts the ranks of its node" in found["tasks"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import yaml
 
 from navforge.core.errors import ConfigError
+from navforge.core.outside.files import shown
 from navforge.core.outside.text import parse_yaml
 
 ConfigT = TypeVar("ConfigT")
@@ -293,7 +294,7 @@ def _bad_value(leaf: Leaf, given: Any) -> str:
             high = "inf" if leaf.high is None else f"{leaf.high:g}"
             expected += f" in [{low}, {high}]"
     unit = f" {leaf.unit}" if leaf.unit else ""
-    return f"{leaf.name}: expected {expected}{unit}, got {given!r}"
+    return f"{leaf.name}: expected {expected}{unit}, got {shown(given, 200)}"
 
 
 def _unknown_key(name: str, known: dict[str, Leaf]) -> str:

@@ -21,7 +21,13 @@ def trainer(folder: Path, initial_scale: float, monkeypatch: pytest.MonkeyPatch)
     scaler = torch.amp.GradScaler("cpu", init_scale=initial_scale)
     scaled.fabric.strategy.precision = MixedPrecision("16-mixed", "cpu", scaler)
     parts: Any = SimpleNamespace(
-        folder=SimpleNamespace(checkpoints=folder), ranks=Ranks(), config=CONFIG, module=model, stepper=scaled, about={}
+        folder=SimpleNamespace(checkpoints=folder),
+        ranks=Ranks(),
+        config=CONFIG,
+        module=model,
+        stepper=scaled,
+        about={},
+        drawn=None,
     )
     saved: dict[str, Any] = {}
     made = Trainer(parts)
