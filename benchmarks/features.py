@@ -219,6 +219,7 @@ def train_epochs(dataset: object, batch: int, out: Path, epochs: int = 2) -> Sec
                 val=None,
                 monitor=("train/loss", "min"),
                 about={},
+                drawn=None,
                 beat=beat,
                 signals=StopSignals(),
                 loggers=Loggers(),

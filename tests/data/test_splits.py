@@ -187,6 +187,21 @@ def test_dropped_windows_are_counted(root):
     assert split.dropped == {"too short": 4, "not among the tokens": 2, "beyond max_scenes": 1}
 
 
+def test_a_split_is_cut_to_the_logs_of_some_locations(root):
+    for log, (folder, place) in enumerate([("one", "sg-one-north"), ("one", "us-ma-boston"), ("two", "las_vegas")]):
+        write_log(root, folder, [{**one, "map_location": place} for one in frames(7, log)], log)
+    path = write_yaml(root / "mine.yaml", FRAMES + "frame_interval: 1\n")
+    whole = load_split(path, config(root))
+    boston = load_split(f"{path}@us-ma-boston", config(root))
+    assert (boston.name, tokens_of(boston)) == ("mine@us-ma-boston", {"log1": tokens_of(whole)["log1"]})
+    assert boston.hash != whole.hash
+    assert boston.dropped["at other locations"] == len(whole) - len(boston)
+    two = load_split(f"{path}@las_vegas+us-ma-boston", config(root))
+    assert list(two.logs) == ["log1", "log2"] and two.name == "mine@us-nv-las-vegas-strip+us-ma-boston"
+    with pytest.raises(DataError, match=r"split mine: no log at sg-two; its 3 logs are at sg-one-north \(1\), us-ma-"):
+        load_split(f"{path}@sg-two", config(root))
+
+
 def test_a_filter_is_found_by_its_name(root, monkeypatch, tmp_path):
     text = FRAMES + "frame_interval: 1\nlog_names: [log2]\n"
     monkeypatch.chdir(tmp_path)
