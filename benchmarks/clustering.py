@@ -84,9 +84,10 @@ def centres_of(method: str, flat: np.ndarray, size: int, threads: int) -> np.nda
     with threadpool_limits(threads):
         if method == "minibatch":
             fitted = MiniBatchKMeans(size, random_state=0, batch_size=max(4096, 2 * size)).fit(flat)
-            return fitted.cluster_centers_
+            return np.asarray(fitted.cluster_centers_)
         if method == "lloyd":
-            return KMeans(size, n_init=1, random_state=0, max_iter=ROUNDS).fit(flat).cluster_centers_
+            lloyd = KMeans(size, n_init=1, random_state=0, max_iter=ROUNDS)  # pyright: ignore[reportArgumentType]
+            return np.asarray(lloyd.fit(flat).cluster_centers_)
         import faiss  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
         faiss.omp_set_num_threads(threads)
