@@ -97,6 +97,7 @@ def test_only_the_demonstration_fails_and_last(
 ) -> None:
     monkeypatch.setattr(demo, "run_stages", lambda *_: [])
     monkeypatch.setattr(demo.tables, "read", lambda _: None)
+    monkeypatch.setattr(demo.summary, "summarise", lambda _: {})
     for name in ("distribution_table", "scores_table"):
         monkeypatch.setattr(demo.comparison, name, lambda *_: "")
     monkeypatch.setattr(demo.comparison, "to_json", lambda *_: {})

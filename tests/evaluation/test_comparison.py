@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from navforge.evaluation import comparison
+from navforge.evaluation.summary import summarise
 from navforge.evaluation.tables import ScoreTable
 
 MakeTable = Callable[..., ScoreTable]
@@ -44,8 +45,12 @@ def test_a_claim_does_not_hold_by_its_mean_alone(make_table: MakeTable) -> None:
     assert found.by_scene.mean > 0 and not found.holds
 
 
+def summaries_of(tables: dict[str, ScoreTable]) -> comparison.Summaries:
+    return {label: summarise(table) for label, table in tables.items()}
+
+
 def test_score_table_has_a_row_per_agent(tables: dict[str, ScoreTable]) -> None:
-    table = comparison.scores_table(tables, "epdms_v2")
+    table = comparison.scores_table(tables, summaries_of(tables), "epdms_v2")
     assert [column.header for column in table.columns][4:] == ["NC", "DAC", "DDC", "TLC", "EP", "TTC", "LK", "HC", "EC"]
     assert list(table.columns[0].cells) == ["good", "poor"]
     assert list(table.columns[1].cells) == ["75.0", "25.0"]
@@ -60,7 +65,7 @@ def test_shares_by_hand() -> None:
 
 def test_plain_values(tables: dict[str, ScoreTable]) -> None:
     claims = [comparison.claim(tables, "good", "poor", "epdms_v2", "good beats poor")]
-    values = json.loads(json.dumps(comparison.to_json(tables, claims), allow_nan=False))
+    values = json.loads(json.dumps(comparison.to_json(tables, summaries_of(tables), claims), allow_nan=False))
     assert values["agents"]["good"]["pdms_v1"]["score"] == pytest.approx(0.75)
     assert sum(values["agents"]["poor"]["epdms_v2"]["shares"].values()) == pytest.approx(1.0)
     assert values["claims"][0]["holds"] is True

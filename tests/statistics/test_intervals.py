@@ -135,3 +135,11 @@ def test_the_error_leaves_out_each_cluster_whole() -> None:
     without = [(sum(values) - 0.9) / 5, (sum(values) - 0.5) / 4, (sum(values) - 1.9) / 3]
     error = math.sqrt(2 / 3 * sum((one - mean) ** 2 for one in without))
     assert interval.high == pytest.approx(mean + t.ppf(0.975, 2) * error, rel=1e-12)
+
+
+def test_columns_drawn_together_have_the_intervals_of_each_alone() -> None:
+    columns = generator(5).normal(size=(3, 200))
+    together = intervals.bootstrap_each(list(columns), generator(6), resamples=500)
+    assert together == [intervals.bootstrap(column, generator(6), resamples=500) for column in columns]
+    with pytest.raises(DataError, match="200, 199 values; give one length"):
+        intervals.bootstrap_each([columns[0], columns[1, 1:]], generator())

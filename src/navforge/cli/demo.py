@@ -39,12 +39,13 @@ def run(config: Config) -> None:
     timings = run_stages(stages(config), config.out / "stages", console)
     score_tables = {label: tables.read(config.out / "evaluation" / folder(label) / SCORES) for label in AGENTS}
     claims = check_claims(score_tables)
-    write_json(config.out / "comparison.json", comparison.to_json(score_tables, claims))
+    summaries = {label: summary.summarise(table) for label, table in score_tables.items()}
+    write_json(config.out / "comparison.json", comparison.to_json(score_tables, summaries, claims))
     console.print(
         comparison.distribution_table({name: score_tables[name] for name in ("constant_velocity", "human")}, HEADLINE)
     )
     for name in PROTOCOLS:
-        console.print(comparison.scores_table(score_tables, name))
+        console.print(comparison.scores_table(score_tables, summaries, name))
     console.print(comparison.claims_table(claims))
     _print_camera_check(claims, console)
     console.print(timing_table(timings))

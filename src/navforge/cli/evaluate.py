@@ -19,7 +19,7 @@ from navforge.evaluation import summary, tables, trajectories
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.folder import FAILURES, METRICS, PLANS, RESULT, SCORES
-from navforge.evaluation.further_metrics import load_metrics, summarise
+from navforge.evaluation.further_metrics import load_metrics
 from navforge.evaluation.latency import Latency, measure_latency, render_latency
 from navforge.evaluation.official import OfficialTable, disagreements, matching_protocol, read_official
 from navforge.evaluation.oracle_gap import add_oracle_gap
@@ -145,12 +145,12 @@ def publish(found: Evaluation, config: Config, classes: tuple[type, ...] = ()) -
         (config.out / RESULT).unlink(missing_ok=True)
     (config.out / METRICS).unlink(missing_ok=True)
     provenance.record(config.out, config, name="evaluate", classes=classes)
-    result = summary.to_json(found.table, summary.summarise(found.table), provenance.collect(classes=classes))
+    result = summary.to_json(found.table, found.summaries, provenance.collect(classes=classes))
     result["files"] = {SCORES: tables.checksum(config.out / SCORES), PLANS: file_fingerprint(config.out / PLANS)}
     with atomic_path(config.out / METRICS) as partial:
         found.metrics.write_parquet(partial)
     result["files"][METRICS] = file_fingerprint(config.out / METRICS)
-    result["metrics"] = summary.columns_to_json(summarise(found.metrics))
+    result["metrics"] = summary.columns_to_json(found.metric_summaries)
     if found.latency is not None:
         result["latency"] = asdict(found.latency)
     write_json(config.out / RESULT, result)
@@ -159,7 +159,7 @@ def publish(found: Evaluation, config: Config, classes: tuple[type, ...] = ()) -
 def _print(found: Evaluation, official: tuple[str, OfficialTable] | None) -> None:
     console = summary.console()
     console.print(found.table.meta.coverage(), soft_wrap=True)
-    for name, one in summary.summarise(found.table).items():
+    for name, one in found.summaries.items():
         theirs = official[1] if official is not None and official[0] == name else None
         title = found.table.meta.agent or ""
         for printed in summary.render({name: one}, title, None if theirs is None else theirs.means):
@@ -172,7 +172,7 @@ def _print(found: Evaluation, official: tuple[str, OfficialTable] | None) -> Non
     if found.latency is not None:
         console.print(render_latency(found.latency), soft_wrap=True)
     heading = f"{found.table.meta.agent}: beside the score"
-    console.print(summary.render_columns(summarise(found.metrics), heading))
+    console.print(summary.render_columns(found.metric_summaries, heading))
 
 
 def _official(config: Config) -> tuple[str, OfficialTable] | None:

@@ -10,13 +10,15 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from navforge.evaluation.summary import ProtocolSummary, compare, summarise
+from navforge.evaluation.summary import ProtocolSummary, compare
 from navforge.evaluation.tables import ScoreTable, one_traffic, subscores
 from navforge.scoring.protocols import protocol
 from navforge.statistics.intervals import Interval
 
 EDGES = (0.0, 1e-9, 0.25, 0.5, 0.75, 0.9, 1.0 + 1e-9)
 """Bins of a score: exactly 0, then up to each edge."""
+Summaries = dict[str, dict[str, ProtocolSummary]]
+"""Means by agent and protocol."""
 BINS = ("0", "to 0.25", "to 0.5", "to 0.75", "to 0.9", "to 1")
 
 
@@ -43,7 +45,7 @@ def claim(tables: dict[str, ScoreTable], first: str, second: str, name: str, wor
     return Claim(first=first, second=second, protocol=name, words=words, by_log=by_log, by_scene=by_scene)
 
 
-def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
+def scores_table(tables: dict[str, ScoreTable], summaries: Summaries, name: str) -> Table:
     """Mean score with both intervals and mean sub-scores in points (0 to 100), one row per agent."""
     one_traffic(tables.values())
     rules = protocol(name)
@@ -53,8 +55,8 @@ def scores_table(tables: dict[str, ScoreTable], name: str) -> Table:
     )
     for head in ("agent", "score", "95% scenes", "95% logs", *shorts.values()):
         table.add_column(head, justify="left" if head == "agent" else "right", no_wrap=True)
-    for label, scores in tables.items():
-        found = summarise(scores)[name]
+    for label in tables:
+        found = summaries[label][name]
         means = [_mean(found, column) for column in subscores(name)]
         table.add_row(
             label, f"{100 * found.score.mean:.1f}", _points(found.score.by_scene), _points(found.score.by_log), *means
@@ -107,7 +109,7 @@ def shares(values: np.ndarray) -> list[float]:
     return (np.histogram(values, bins=EDGES)[0] / len(values)).tolist()
 
 
-def to_json(tables: dict[str, ScoreTable], claims: Sequence[Claim]) -> dict[str, Any]:
+def to_json(tables: dict[str, ScoreTable], summaries: Summaries, claims: Sequence[Claim]) -> dict[str, Any]:
     """Plain values of all of the above."""
     return {
         "agents": {
@@ -118,7 +120,7 @@ def to_json(tables: dict[str, ScoreTable], claims: Sequence[Claim]) -> dict[str,
                     "interval_over_logs": [summary.score.by_log.low, summary.score.by_log.high],
                     "shares": dict(zip(BINS, shares(table.of(name)["score"].to_numpy()), strict=True)),
                 }
-                for name, summary in summarise(table).items()
+                for name, summary in summaries[label].items()
             }
             for label, table in tables.items()
         },

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
 from navforge.agents.contract import Agent
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
+from navforge.evaluation import further_metrics
 from navforge.evaluation.further_metrics import KEYS, FurtherMetric, measure
 from navforge.evaluation.inference import plan_split
 from navforge.evaluation.latency import Latency
 from navforge.evaluation.score import score_split
+from navforge.evaluation.summary import ColumnSummary, ProtocolSummary, summarise
 from navforge.evaluation.tables import ScoreTable
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.store import MetricCache
@@ -30,6 +33,16 @@ class Evaluation:
     """Those of `plan_metrics`, and of other packages where asked for (rows as `ScoreTable.metrics`)."""
     latency: Latency | None = None
     """Of the agent, if it was measured."""
+
+    @cached_property
+    def summaries(self) -> dict[str, ProtocolSummary]:
+        """Means of the scores by protocol; their bootstraps take seconds on a large split."""
+        return summarise(self.table)
+
+    @cached_property
+    def metric_summaries(self) -> list[ColumnSummary]:
+        """Means of what was measured beside the score."""
+        return further_metrics.summarise(self.metrics)
 
 
 def evaluate_agent(

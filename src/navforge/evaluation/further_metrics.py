@@ -15,7 +15,7 @@ from navforge.core.extensions import Group, name_of, users_traceback
 from navforge.core.failures import failure_of
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.plan_metrics import ORACLE_GAP, PLAN_METRICS
-from navforge.evaluation.summary import ColumnSummary, summarise_column
+from navforge.evaluation.summary import ColumnSummary, summarise_columns
 from navforge.evaluation.tables import schema
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.scene import CachedScene
@@ -122,8 +122,7 @@ def measure(
 
 def summarise(frame: pl.DataFrame) -> list[ColumnSummary]:
     """Mean and intervals of every metric that applies to some scene of rows such as `measure`'s."""
-    columns = [column for column in frame.columns if column not in KEYS]
-    return [summarise_column(frame, column) for column in columns if frame[column].null_count() < frame.height]
+    return summarise_columns(frame, [column for column in frame.columns if column not in KEYS])
 
 
 def _values(metric: FurtherMetric, scene: CachedScene, states: NDArray[np.float64]) -> NDArray[np.float64]:

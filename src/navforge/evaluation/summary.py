@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,10 +87,7 @@ def summarise(table: ScoreTable, *, resamples: int = intervals.RESAMPLES) -> dic
 
 def _protocol_summary(table: ScoreTable, name: str, resamples: int) -> ProtocolSummary:
     rows = table.of(name)
-    columns = []
-    for column in (*subscores(name), "progress_m", "score"):
-        if rows[column].null_count() < rows.height:
-            columns.append(summarise_column(rows.sort(ORDER), column, resamples))
+    columns = summarise_columns(rows.sort(ORDER), (*subscores(name), "progress_m", "score"), resamples)
     filtered = bool(rows["human_filter"][0])
     return ProtocolSummary(
         protocol=name,
@@ -101,15 +98,28 @@ def _protocol_summary(table: ScoreTable, name: str, resamples: int) -> ProtocolS
     )
 
 
-def summarise_column(rows: pl.DataFrame, column: str, resamples: int = intervals.RESAMPLES) -> ColumnSummary:
-    """Mean of a column over the rows where it is defined; there must be one. A bootstrap depends on their order."""
-    defined = rows.filter(pl.col(column).is_not_null())
-    values, logs = defined[column].to_numpy(), defined["log_name"].to_numpy()
-    return ColumnSummary(
-        column=column,
-        by_log=intervals.over_clusters(values, logs),
-        by_scene=intervals.bootstrap(values, np.random.default_rng(SEED), resamples=resamples),
-    )
+def summarise_columns(
+    rows: pl.DataFrame, columns: Sequence[str], resamples: int = intervals.RESAMPLES
+) -> list[ColumnSummary]:
+    """Mean of each column over the rows where it is defined, without columns that are defined in none.
+
+    A bootstrap depends on the order of rows.
+    """
+    defined = {column: rows.drop_nulls(column) for column in columns if rows[column].null_count() < rows.height}
+    by_scene: dict[str, Interval] = {}
+    for height in {part.height for part in defined.values()}:
+        names = [column for column, part in defined.items() if part.height == height]
+        values = [defined[column][column].to_numpy() for column in names]
+        drawn = intervals.bootstrap_each(values, np.random.default_rng(SEED), resamples=resamples)
+        by_scene |= dict(zip(names, drawn, strict=True))
+    return [
+        ColumnSummary(
+            column=column,
+            by_log=intervals.over_clusters(part[column].to_numpy(), part["log_name"].to_numpy()),
+            by_scene=by_scene[column],
+        )
+        for column, part in defined.items()
+    ]
 
 
 def compare(first: ScoreTable, second: ScoreTable, name: str, column: str = "score") -> tuple[Interval, Interval]:

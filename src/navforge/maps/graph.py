@@ -6,6 +6,7 @@ map: then its graph neighbours are empty and its geometry raises `DataError`, as
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -75,7 +76,7 @@ def lane_graph(road_map: Map) -> LaneGraph:
 
 
 @dataclass(frozen=True, eq=False)
-class _Element:
+class _Element(ABC):
     """A feature of the graph, or a connector of such features."""
 
     graph: LaneGraph = field(repr=False)
@@ -88,8 +89,9 @@ class _Element:
         return str(self.fid)
 
     @property
+    @abstractmethod
     def _table(self) -> LayerTable:
-        raise NotImplementedError
+        """The layer that holds the feature."""
 
     @cached_property
     def _row(self) -> int:
