@@ -45,7 +45,7 @@ def test_a_run_draws_its_subset_and_says_so(half: RunConfig) -> None:
     assert facts["labels"]["hash"] == facts["fingerprints"]["split"] == manifest["hash"] == subset.split.hash
     assert facts["scenes"] == 20
     finished = json.loads((half.out / "finished.json").read_text())
-    assert finished["labels"] == {"scenes": 20, "drawn": 20, "outside": 0}
+    assert finished["labels"] == {"scenes": 20, "drawn": 20}
     assert finished["steps"] == 4 * (20 // 3)
     whole = train(replace(half, out=half.out.with_name("whole"), labels=LabelConfig()))
     assert read_checkpoint(whole).facts["labels"] is None
@@ -81,7 +81,7 @@ def test_what_was_drawn_survives_a_checkpoint() -> None:
     again = Drawn(["a", "b", "c"])
     again.mask |= first.of_all(Ranks())
     assert again.add(["a"]) is None
-    assert again.facts(Ranks()) == {"scenes": 3, "drawn": 2, "outside": 0}
+    assert again.facts(Ranks()) == {"scenes": 3, "drawn": 2}
     error = again.add(["b", "x"])
     assert error is not None and error.tokens == ("x",)
 

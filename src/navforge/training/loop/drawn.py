@@ -43,5 +43,5 @@ class Drawn:
         return torch.stack(ranks.gather(self.mask)).any(dim=0)
 
     def facts(self, ranks: Ranks) -> dict[str, Any]:
-        """What was drawn, counted; called by all ranks. Nothing outside was, or `add` would have ended the run."""
-        return {"scenes": len(self._places), "drawn": int(self.of_all(ranks).sum()), "outside": 0}
+        """Scenes that may be drawn and that were; called by all ranks. `add` ends a run that draws any other."""
+        return {"scenes": len(self._places), "drawn": int(self.of_all(ranks).sum())}
