@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +28,43 @@ def test_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
     assert raised.value.filename == str(target)
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_an_end_at_any_moment_leaves_no_litter(tmp_path: Path) -> None:
+    """A signal handler may raise between any two instructions: before the file is there, after, before the block."""
+
+    def end_at(number: int) -> bool:
+        """Write with SystemExit raised at the given instruction; whether there was one."""
+        count = 0
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal count
+            if frame.f_code not in codes:
+                return None
+            frame.f_trace_opcodes = True
+            count += event == "opcode"
+            if event == "opcode" and count == number:
+                sys.settrace(None)
+                raise SystemExit(143)
+            return trace
+
+        try:
+            sys.settrace(trace)
+            with atomic_path(tmp_path / "a.txt") as path:
+                path.write_text("x")
+        except SystemExit as ended:
+            traceback.clear_frames(ended.__traceback__)  # as `parallel.call` does before it ends a worker
+        finally:
+            sys.settrace(None)
+        return count >= number
+
+    codes = {inspect.unwrap(atomic_path).__code__, type(atomic_path("")).__enter__.__code__}
+    number = 1
+    while end_at(number):
+        assert {file.name for file in tmp_path.iterdir()} <= {"a.txt"}, f"instruction {number}"
+        (tmp_path / "a.txt").unlink(missing_ok=True)
+        number += 1
+    assert number > 50
 
 
 def test_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:

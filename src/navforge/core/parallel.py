@@ -230,6 +230,7 @@ def call(function: Callable[[ItemT], ResultT], item: ItemT) -> Outcome[ItemT, Re
         return Outcome(item, function(item))
     except SystemExit as ended:
         if multiprocessing.parent_process() is not None:
+            traceback.clear_frames(ended.__traceback__)  # ends context managers whose `with` block had not begun
             os._exit(ended.code if isinstance(ended.code, int) else 1)  # else the pool's loop takes the next item
         raise
     except Exception as error:
