@@ -157,3 +157,24 @@ def test_a_signal_to_the_group_ends_all_with_one_line(
     psutil.wait_procs(children, timeout=10)
     assert not any(child.is_running() for child in children)
     assert list(out.iterdir()) == []
+
+
+def test_a_second_sigterm_does_not_interrupt_the_clean_up(tmp_path: Path) -> None:
+    """A pool sends SIGTERM to all of its workers when one of them ends, so one that is ending gets two."""
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "from navforge.core.interrupts import end_worker_on_sigterm\n"
+        "end_worker_on_sigterm()\n"
+        "file = pathlib.Path(sys.argv[1])\n"
+        "try:\n"
+        "    file.touch()\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+        "finally:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(0.1)\n"
+        "    file.unlink()\n"
+    )
+    ended = subprocess.run([sys.executable, str(script), str(tmp_path / "partial")], timeout=120, check=False)
+    assert ended.returncode == 143 and not (tmp_path / "partial").exists()

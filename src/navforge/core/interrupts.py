@@ -44,9 +44,13 @@ def interruptible() -> Iterator[None]:
 
 
 def end_worker_on_sigterm() -> None:
-    """In a worker process: SIGTERM raises SystemExit, so that a file being written is removed."""
+    """In a worker process: the first SIGTERM raises SystemExit, so that a file being written is removed.
+
+    Later ones would interrupt the clean-up: a pool sends SIGTERM to all of its workers as soon as one of them ends.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)

@@ -191,6 +191,17 @@ def _how_workers_ended(statuses: Sequence[int | None]) -> str:
     )
 
 
+def _exit_statuses(workers: Sequence[BaseProcess]) -> list[int | None]:
+    """Exit statuses of the workers of a broken pool, which ends those that are left; None of one that goes on.
+
+    A thread of the pool waits for the same processes: `join` returns early where that thread is first.
+    """
+    deadline = time.monotonic() + _END_GRACE_S
+    while any(worker.exitcode is None for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return [worker.exitcode for worker in workers]
+
+
 @contextmanager
 def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes with one thread each; at its end what has not begun is dropped.
@@ -204,9 +215,7 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BrokenProcessPool as error:
-            for worker in context.workers:
-                worker.join(timeout=5.0)  # the pool ends those that are left
-            raise NavforgeError(_how_workers_ended([worker.exitcode for worker in context.workers])) from error
+            raise NavforgeError(_how_workers_ended(_exit_statuses(context.workers))) from error
         except (KeyboardInterrupt, Terminated, GeneratorExit):
             _end(context.workers)
             raise
