@@ -7,10 +7,8 @@ import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from navforge.maps.schema import INDEX_FILE
 from navforge.metric_cache.store import MANIFEST, MetricCache
 from tests.cache_builder.tiny_scene import FRAMES, frame, write_world
 from tests.data import tiny_log
+from tests.killed import run_and_kill
 from tests.maps.tiny_map import LOCATION
 
 LOGS = 24
@@ -68,14 +67,9 @@ def test_config_and_provenance_lie_beside_the_cache(whole: Path):
 
 def test_killed_run_resumes_to_the_same_bytes(world: Path, whole: Path, tmp_path: Path, capsys):
     out = tmp_path / "cache"
-    process = subprocess.Popen(program(world, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while len(list((out / "logs").glob("*.nfc"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    run_and_kill(command(world, out), ".nfc", 2)
     finished = {path: path.stat().st_mtime_ns for path in (out / "logs").glob("*.nfc")}
-    assert 2 <= len(finished) < LOGS
+    assert len(finished) == 2 and len(list((out / "logs").glob(".*.partial"))) == 1
     assert not (out / MANIFEST).exists()
     assert main(command(world, out)) == 0
     assert f"{3 * len(finished)} kept" in capsys.readouterr().out

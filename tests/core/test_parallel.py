@@ -99,10 +99,10 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "pool.py").write_text(POOL)
     (tmp_path / "begun").mkdir()
     parent = subprocess.Popen([sys.executable, str(tmp_path / "pool.py"), str(tmp_path / "begun")])
-    begun = wait_for(lambda: len(found := list((tmp_path / "begun").iterdir())) == 2 and found, "two workers", 60)
+    begun = wait_for(lambda: len(found := list((tmp_path / "begun").iterdir())) == 2 and found, "two workers")
     parent.kill()
     parent.wait()
-    wait_for(lambda: not any(psutil.pid_exists(int(path.name)) for path in begun), "the workers' end", 30)
+    wait_for(lambda: not any(psutil.pid_exists(int(path.name)) for path in begun), "the workers' end")
 
 
 SLEEPERS = """

@@ -7,11 +7,11 @@ each import torch keep two CPUs busy for a minute.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from pathlib import Path
 
 import navforge.training.run  # noqa: F401 (so that the ranks have it)
+from navforge.launch.local import free_ports
 from navforge.runs.folder import RunFolder
 from navforge.training.ranks.rank import leave, run_rank
 
@@ -19,9 +19,7 @@ from navforge.training.ranks.rank import leave, run_rank
 def main() -> int:
     folder = RunFolder(Path(sys.argv[1]))
     record = folder.read_record()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     ranks = []
     for rank in range(record.world_size):
         environ = {

@@ -83,7 +83,7 @@ def beats(folder: RunFolder, steps: int = 3) -> None:
         found = [status.read(folder.status_file(r), RankStatus) for r in range(folder.read_record().world_size)]
         return all(one is not None and one.step >= steps for one in found)
 
-    wait_for(going, f"ranks of {folder.path.name}", 60)
+    wait_for(going, f"ranks of {folder.path.name}")
 
 
 def job_of(folder: RunFolder) -> str:
@@ -134,7 +134,7 @@ def harmed(slurm_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
         runs["rendezvous"] = one_rank_missing(root / "rendezvous")
         for name, folder in runs.items():
             if name not in ("never", "time_limit"):
-                slurm_cluster.wait(job_of(folder), *ENDED, timeout_s=120)
+                slurm_cluster.wait(job_of(folder), *ENDED)
         yield runs
         slurm_cluster.tidy()
 
@@ -142,7 +142,7 @@ def harmed(slurm_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
 def one_rank_missing(path: Path) -> RunFolder:
     """Four real ranks, of which the last one never gets so far as to meet the others."""
     folder = make_run(path, nodes=2, devices=2)
-    config = {"nodes": 2, "devices": 2, "train": {"rendezvous_timeout_s": 30}}
+    config = {"nodes": 2, "devices": 2, "train": {"rendezvous_timeout_s": 60}}
     folder.config.write_text(yaml.safe_dump(config))
     real = f'[ "$SLURM_PROCID" = 3 ] && exec sleep 300\nexec {shlex.quote(sys.executable)} "$@"'
     write_script(folder, program=real)
@@ -176,7 +176,7 @@ def test_what_was_done_on_slurm_is_what_is_diagnosed(
 
     folder = harmed[harm]
     try:
-        wait_for(said, "the diagnosis", 20)
+        wait_for(said, "the diagnosis")
     except TimeoutError:
         found = diagnosis(folder)
         pytest.fail(f"{found.cause}: {found.summary}\n{shown(found)}")
@@ -195,8 +195,8 @@ def test_the_time_limit(harmed: dict[str, RunFolder], slurm_cluster: Cluster, ca
     folder = harmed["time_limit"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(slurm_cluster.conf))
-        slurm_cluster.wait(job_of(folder), *ENDED, timeout_s=150)
-        wait_for(lambda: diagnosis(folder).cause == "time_limit", "the diagnosis", 20)
+        slurm_cluster.wait(job_of(folder), *ENDED)
+        wait_for(lambda: diagnosis(folder).cause == "time_limit", "the diagnosis")
         assert main(["diagnose", str(folder.path)]) == 0
     out = capsys.readouterr().out
     assert "time limit" in out and "DUE TO TIME LIMIT" in out and "sbatch --time=" in out
@@ -228,13 +228,13 @@ def test_a_run_that_is_over_is_submitted_anew(harmed: dict[str, RunFolder], slur
         patch.setenv("SLURM_CONF", str(slurm_cluster.conf))
         assert main(["jobs", "requeue", str(folder.path)]) == 0
         assert job_of(folder) != old
-        wait_for(lambda: diagnosis(folder).cause == "running", "the ranks of the second job", 60)
+        wait_for(lambda: diagnosis(folder).cause == "running", "the ranks of the second job")
         assert main(["jobs", "requeue", str(folder.path), "--wait-s", "0.5"]) == 0  # toy ranks do not heed SIGUSR1
-        wait_for(lambda: diagnosis(folder).cause == "queued", "the queue", 30)
+        wait_for(lambda: diagnosis(folder).cause == "queued", "the queue")
         assert "REQUEUED" in diagnosis(folder).summary
         assert main(["jobs", "requeue", str(folder.path)]) == 2, "it waits already"
         assert main(["jobs", "cancel", str(folder.path)]) == 0
-        wait_for(lambda: diagnosis(folder).cause == "cancelled", "the end", 30)
+        wait_for(lambda: diagnosis(folder).cause == "cancelled", "the end")
 
 
 @pytest.mark.parametrize("harm", ["kill", "exit", "exception"])
@@ -271,7 +271,7 @@ def test_an_end_without_any_trace_is_unknown(tmp_path: Path) -> None:
     for pid in (process.pid, *pids):
         os.kill(pid, signal.SIGKILL)
     process.wait(20)
-    wait_for(lambda: diagnosis(folder).cause != "running", "the end", 20)
+    wait_for(lambda: diagnosis(folder).cause != "running", "the end")
     found = diagnosis(folder)
     assert found.cause == "unknown" and "its processes are gone" in found.summary
 

@@ -86,7 +86,7 @@ def test_a_scene_that_cannot_be_read(training_run: Make) -> None:  # noqa: F811
 
 def test_a_rank_that_never_comes(training_run: Make) -> None:  # noqa: F811
     config = recorded(make(training_run, "run", rendezvous_timeout_s=2))
-    wait(start(config, world=2, ranks=[0]), 60)
+    wait(start(config, world=2, ranks=[0]))
     found = diagnosis(config)
     assert found.cause == "rendezvous" and "did not come: 1" in found.summary
     assert "Nothing was ever heard of rank 1" in found.summary

@@ -15,9 +15,7 @@ from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import RankStatus, read_attempts
 from tests.e2e.world import World
-from tests.slurm_cluster.cluster import wait_for
-
-WAIT_S = 200.0
+from tests.slurm_cluster.cluster import WAIT_S, wait_for
 
 
 def begin(command: list[str]) -> subprocess.Popen[str]:
@@ -27,9 +25,17 @@ def begin(command: list[str]) -> subprocess.Popen[str]:
 
 
 def wait_for_step(folder: RunFolder, step: int) -> None:
-    wait_for(
-        lambda: folder.steps.is_file() and len(folder.steps.read_text().splitlines()) > step, f"step {step}", WAIT_S
-    )
+    wait_for(lambda: folder.steps.is_file() and len(folder.steps.read_text().splitlines()) > step, f"step {step}")
+
+
+def pid_of(folder: RunFolder, *, rank: int, attempt: int) -> int:
+    """Of a rank, once it has told of itself."""
+
+    def told() -> int | None:
+        beat = status.read(folder.status_file(rank), RankStatus)
+        return beat.pid if beat is not None and beat.attempt == attempt else None
+
+    return wait_for(told, f"rank {rank} of attempt {attempt}")
 
 
 @pytest.mark.slow
@@ -42,17 +48,18 @@ def test_stopped_and_killed_runs_go_on_by_the_same_command(
 
     first = begin(command)
     wait_for_step(folder, 20)
+    pid = pid_of(folder, rank=1, attempt=0)
+    os.kill(pid, signal.SIGSTOP)  # and thereby the run stays at its step, however fast the machine
     assert main(command) == exits.USER_ERROR, "two supervisors of one run"
     assert f"is training as job {folder.read_record().jobs[0]}" in capfd.readouterr().err
     first.send_signal(signal.SIGINT)
+    os.kill(pid, signal.SIGCONT)
     assert first.wait(WAIT_S) == exits.STOPPED
     assert first.stdout is not None and "run the same command again to resume" in first.stdout.read()
 
     second = begin(command)
-    wait_for(lambda: len(read_attempts(folder.attempts)) == 2, "the second attempt", WAIT_S)
-    beat = status.read(folder.status_file(1), RankStatus)
-    assert beat is not None and beat.attempt == 1
-    os.kill(beat.pid, signal.SIGKILL)
+    wait_for(lambda: len(read_attempts(folder.attempts)) == 2, "the second attempt")
+    os.kill(pid_of(folder, rank=1, attempt=1), signal.SIGKILL)
     # Its peer fails a moment later; the supervisor may see both ends at once.
     assert second.wait(WAIT_S) in (128 + signal.SIGKILL, exits.FAILED)
     assert second.stdout is not None and f"navforge diagnose {folder.path}" in second.stdout.read()

@@ -27,10 +27,9 @@ from navforge.runs import status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import RankStatus, read_attempts
 from tests.e2e.world import ROOT, World
-from tests.slurm_cluster.cluster import Cluster, wait_for
+from tests.slurm_cluster.cluster import WAIT_S, Cluster, wait_for
 
 ON_SLURM = {"launch": "slurm", "cluster": "l40s_4x4"}
-WAIT_S = 300.0
 
 
 @dataclass
@@ -53,13 +52,14 @@ class Watched:
 
     def wait_for_step(self, step: int, attempt: int) -> None:
         """Until an attempt has begun and made a step."""
-        limit, look = time.monotonic() + WAIT_S, 0.0
-        while len(read_attempts(self.folder.attempts)) <= attempt or self.steps() < step:
-            if time.monotonic() > look:
-                look = time.monotonic() + 1.0
-                state = self.cluster.job_state(self.job)
-                assert state in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"), self.said(state)
-                assert time.monotonic() < limit, self.said(f"step {step} of attempt {attempt} does not come")
+        limit = time.monotonic() + WAIT_S
+        while len(read_attempts(self.folder.attempts)) <= attempt:  # before it Slurm is asked, which takes a while
+            state = self.cluster.job_state(self.job)
+            assert state in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING"), self.said(state)
+            assert time.monotonic() < limit, self.said(f"attempt {attempt} does not begin")
+            time.sleep(0.1)
+        while self.steps() < step:
+            assert time.monotonic() < limit, self.said(f"step {step} of attempt {attempt} does not come")
             time.sleep(0.005)
 
     def pids(self) -> list[int]:
@@ -80,7 +80,7 @@ class Watched:
 
     def wait_until_requeued(self) -> None:
         """Until the job is back in the queue."""
-        wait_for(lambda: self.cluster.job_state(self.job) == "PENDING", "the job to go back into the queue", WAIT_S)
+        wait_for(lambda: self.cluster.job_state(self.job) == "PENDING", "the job to go back into the queue")
 
     @property
     def world_size(self) -> int:
@@ -88,7 +88,7 @@ class Watched:
 
     def finish(self) -> None:
         """Until the job has completed."""
-        state = self.cluster.wait(self.job, "COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", timeout_s=WAIT_S)
+        state = self.cluster.wait(self.job, "COMPLETED", "FAILED", "TIMEOUT", "CANCELLED")
         assert state == "COMPLETED" and self.folder.finished.is_file(), self.said(state)
 
     def said(self, state: str) -> str:
@@ -148,11 +148,10 @@ def at_random(request: pytest.FixtureRequest) -> Iterator[random.Random]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_every_interruption_2x1(slurm: Cluster, world: World, tmp_path: Path, at_random: random.Random) -> None:
-    """One rank on each of two nodes, for seven starts of more take minutes; below are several ranks on a node."""
-    epochs, per_epoch = 30, 8
-    keys = {**ON_SLURM, "nodes": 2, "devices": 1, "train.epochs": epochs}
+@pytest.mark.timeout(1800)
+def test_every_interruption_2x2(slurm: Cluster, world: World, tmp_path: Path, at_random: random.Random) -> None:
+    epochs, per_epoch = 60, 4
+    keys = {**ON_SLURM, "nodes": 2, "devices": 2, "train.epochs": epochs}
     out = tmp_path / "interrupted"
     command = world.words(out, **keys)
     run = start(command, out, slurm)
@@ -162,7 +161,7 @@ def test_every_interruption_2x1(slurm: Cluster, world: World, tmp_path: Path, at
     print(f"interrupted at steps {dict(zip(ways, steps, strict=True))}")
 
     run.wait_for_step(steps[0], 0)
-    os.kill(run.pids()[1], signal.SIGKILL)
+    os.kill(run.pids()[3], signal.SIGKILL)
     slurm.wait(run.job, "FAILED")
 
     assert main(command) == 0  # the same command goes on
@@ -172,18 +171,18 @@ def test_every_interruption_2x1(slurm: Cluster, world: World, tmp_path: Path, at
     slurm.wait(run.job, "FAILED")
 
     job = slurm.call("sbatch", "--parsable", str(run.folder.script)).strip()  # by hand
-    wait_for(lambda: run.job == job, "the job to note itself", WAIT_S)
+    wait_for(lambda: run.job == job, "the job to note itself")
     run.wait_for_step(steps[2], 2)
     with run.held(1) as pid:  # within the 300 s of the profile; Slurm looks every half a minute
         slurm.call("scontrol", "update", f"jobid={job}", "timelimit=5")
-        wait_for(lambda: got(pid, signal.SIGUSR1), "the signal before the time limit", WAIT_S)
+        wait_for(lambda: got(pid, signal.SIGUSR1), "the signal before the time limit")
     run.wait_until_requeued()
     slurm.call("scontrol", "update", f"jobid={job}", "timelimit=60")
 
     run.wait_for_step(steps[3], 3)
-    with run.held(0) as pid:
+    with run.held(2) as pid:
         slurm.call("scancel", "--signal=USR1", job)
-        wait_for(lambda: got(pid, signal.SIGUSR1), "the signal", WAIT_S)
+        wait_for(lambda: got(pid, signal.SIGUSR1), "the signal")
     run.wait_until_requeued()
 
     run.wait_for_step(steps[4], 4)
@@ -192,28 +191,27 @@ def test_every_interruption_2x1(slurm: Cluster, world: World, tmp_path: Path, at
     run.wait_until_requeued()
 
     run.wait_for_step(steps[5], 5)
-    with run.held(1):
+    with run.held(3):
         slurm.call("scontrol", "update", "nodename=gl002", "state=down", "reason=test")
     run.wait_until_requeued()
 
-    wait_for(lambda: len(read_attempts(run.folder.attempts)) == 7, "the last attempt", WAIT_S)
+    wait_for(lambda: len(read_attempts(run.folder.attempts)) == 7, "the last attempt")
     run.finish()
     assert run.steps() == epochs * per_epoch
     assert_same(run.folder, uninterrupted(run.folder, tmp_path / "reference"))
     resumed = [entry.resumed_step for entry in read_attempts(run.folder.attempts)]
     assert resumed == sorted(resumed) and resumed[3] >= steps[2] and resumed[4] >= steps[3], (resumed, steps)
-    assert any(step % per_epoch for step in resumed), "no attempt went on in the middle of an epoch"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_killed_rank_4x4(slurm: Cluster, world: World, tmp_path: Path, at_random: random.Random) -> None:
     out = tmp_path / "interrupted"
     keys = {"nodes": 4, "devices": 4, "train.epochs": 24, "train.rendezvous_timeout_s": 600}
     command = world.words(out, **ON_SLURM, **keys)
     run = start(command, out, slurm)
-    run.wait_for_step(at_random.randrange(2, 12), 0)
-    os.kill(run.pids()[at_random.randrange(16)], signal.SIGKILL)  # twelve steps are left
+    run.wait_for_step(at_random.randrange(2, 8), 0)
+    os.kill(run.pids()[at_random.randrange(16)], signal.SIGKILL)  # sixteen steps are left
     slurm.wait(run.job, "FAILED")
     assert main(command) == 0
     run.finish()

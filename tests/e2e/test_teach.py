@@ -8,10 +8,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,8 +21,8 @@ from navforge.teacher import teach_batched
 from navforge.teacher.build import Threads
 from tests.built_once import built_once
 from tests.e2e.world import World
+from tests.killed import run_and_kill
 from tests.scoring.backends import has_gpu
-from tests.slurm_cluster.cluster import wait_for
 
 Teach = Callable[..., int]
 
@@ -58,20 +54,6 @@ def taught(world: World, vocabulary: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def run(world: World, vocabulary: Path) -> Teach:
     return lambda out, **keys: main(words(world, vocabulary, out, **keys))
-
-
-SLOWLY = """
-import sys, time
-from navforge.cli.main import main
-from navforge.teacher import teach
-at_once = teach.score_entries
-def slowly(*words, **options):
-    time.sleep(0.25)
-    return at_once(*words, **options)
-teach.score_entries = slowly
-sys.exit(main(sys.argv[1:]))
-"""
-"""The verb with a quarter of a second more per scene, so that it can be killed in the middle."""
 
 
 def files(out: Path) -> dict[str, bytes]:
@@ -170,12 +152,8 @@ def test_killed_again_and_again_it_goes_on_and_loses_only_the_shard_in_hand(
     out = tmp_path / "store"
     kept: dict[Path, int] = {}
     for shards in (1, 2):
-        command = [sys.executable, "-c", SLOWLY, *words(world, vocabulary, out)]
-        with subprocess.Popen(command) as process:
-            wait_for(lambda n=shards: len(list(out.glob("shards/*.shard"))) >= n, f"{shards} shards", 120)
-            time.sleep(0.1)  # into the next one
-            process.kill()
-        assert process.returncode == -signal.SIGKILL and not (out / "header.json").exists()
+        run_and_kill(words(world, vocabulary, out), ".shard", 1)
+        assert not (out / "header.json").exists()
         assert {path: path.stat().st_mtime_ns for path in kept} == kept
         kept = {path: path.stat().st_mtime_ns for path in out.glob("shards/*.shard")}
         assert len(kept) == shards

@@ -20,6 +20,7 @@ from navforge.runs.folder import RunFolder
 from navforge.runs.requests import Request
 from navforge.runs.status import read_lines
 from tests.jobs.made import GONE_PID, alive_beat, beat, make_run, record
+from tests.slurm_cluster.cluster import WAIT_S
 
 SUPERVISOR = """
 import pathlib, signal, sys, time
@@ -28,8 +29,7 @@ def end(*_):
     if sys.argv[1] != "hangs": sys.exit(143)
 signal.signal(signal.SIGTERM, end)
 print("ready", flush=True)
-time.sleep(60)
-time.sleep(60)
+while True: time.sleep(60)
 """
 
 
@@ -51,7 +51,7 @@ def supervised(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
 @pytest.mark.parametrize("supervised", ["writes"], indirect=True)
 def test_a_local_run_ends_and_its_checkpoint_is_told(supervised: RunFolder) -> None:
     said: list[str] = []
-    done = control.cancel(supervised, wait_s=20, say=said.append)
+    done = control.cancel(supervised, wait_s=WAIT_S, say=said.append)
     assert done == "ended. A checkpoint was written: last.ckpt." and "SIGTERM" in said[0]
     assert [wish.action for wish in read_lines(supervised.requests, Request)] == ["cancel"]
     with pytest.raises(RefusedError, match="does not run"):
@@ -60,7 +60,7 @@ def test_a_local_run_ends_and_its_checkpoint_is_told(supervised: RunFolder) -> N
 
 @pytest.mark.parametrize("supervised", ["ignores"], indirect=True)
 def test_that_no_checkpoint_was_written_is_told(supervised: RunFolder) -> None:
-    assert "No checkpoint exists" in control.cancel(supervised, wait_s=20, say=lambda _: None)
+    assert "No checkpoint exists" in control.cancel(supervised, wait_s=WAIT_S, say=lambda _: None)
 
 
 @pytest.mark.parametrize("supervised", ["hangs"], indirect=True)
@@ -108,7 +108,7 @@ def test_a_local_run_starts_again_with_its_own_words(
     noted = stopped.record_file.read_text().replace(f"{GONE_PID}.5", f"{GONE_PID}.6")
     (tmp_path / "noted.json").write_text(noted)
     python_that(tmp_path, f'echo "$PWD $*"; mv {tmp_path}/noted.json {stopped.record_file}', monkeypatch)
-    done = control.requeue(stopped, wait_s=20, say=print)
+    done = control.requeue(stopped, wait_s=WAIT_S, say=print)
     assert "started in the background" in done and "begins at step 0" in done
     log = stopped.logs / "job-background.log"
     assert log.read_text() == f"{tmp_path} -m navforge train agent=nobody out={stopped.path}\n"
@@ -122,7 +122,7 @@ def test_a_local_run_that_cannot_start_again_says_why(
     (stopped.logs / "job-background.log").write_text("of an earlier time\n")
     python_that(tmp_path, "echo navforge: error: no data >&2; exit 2", monkeypatch)
     with pytest.raises(ValueError, match=r"could not be started again: navforge: error: no data$"):
-        control.requeue(stopped, wait_s=20, say=print)
+        control.requeue(stopped, wait_s=WAIT_S, say=print)
     assert not stopped.requests.exists()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,11 +50,9 @@ def levels(report: Report) -> dict[str, str]:
 
 def test_a_sound_rank(make_config: Callable[..., RunConfig]) -> None:
     config = make_config(nodes=2, devices=2)
-    started = time.monotonic()
     report = checked(config, TWO_BY_TWO)
     report.require()
     assert set(levels(report)) >= {"tasks", "placement", "srun", "gpus", "cpus", "run_folder", "numerics", "paths"}
-    assert time.monotonic() - started < 30, "the first call may compile the numerics check"
 
 
 def test_only_the_first_rank_of_a_node_checks_what_all_share(make_config: Callable[..., RunConfig]) -> None:

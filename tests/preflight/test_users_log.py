@@ -255,7 +255,7 @@ def test_an_agent_whose_features_are_lists_on_the_real_road(
             evaluate=True,
             threads=1,
             count=False,
-            seconds=150,
+            seconds=500,
         )
     )
     refusals = [finding for finding in found.findings if finding.level == REFUSED]

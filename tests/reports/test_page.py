@@ -181,7 +181,7 @@ def test_opens_in_a_browser(tmp_path: Path) -> None:
             "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900",
             "--enable-logging=stderr", "--dump-dom", page.as_uri(),
         ],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     body = re.search(r"<body[^>]*>", done.stdout)
     assert body is not None

@@ -8,6 +8,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from navforge.launch import local
+
 KILL_WAIT_S = 5
 """From SIGTERM to SIGKILL; Slurm's own is 30."""
 REQUEUE_DELAY_S = 5
@@ -62,13 +64,7 @@ class Layout:
 def free_ports() -> dict[str, int]:
     """A free port for every daemon that listens."""
     names = ("slurmctld", "slurmdbd", "mariadbd", *NODES)
-    sockets = [socket.socket() for _ in names]
-    for held in sockets:
-        held.bind(("127.0.0.1", 0))
-    ports = {name: held.getsockname()[1] for name, held in zip(names, sockets, strict=True)}
-    for held in sockets:
-        held.close()
-    return ports
+    return dict(zip(names, local.free_ports(len(names)), strict=True))
 
 
 def write(layout: Layout) -> None:

@@ -22,7 +22,7 @@ from tests.slurm_cluster import hosts, layout, processes
 from tests.slurm_cluster.layout import Layout
 
 STATE = "state.json"
-_READY_S = 60.0
+_READY_S = 200.0
 
 
 class Supervisor:
@@ -145,7 +145,7 @@ class Supervisor:
         command = ["sinfo", "-h", "-N", "-o", "%N %T"]
         try:
             environ = self.layout.environ()
-            seen = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=20, check=False)
+            seen = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=_READY_S, check=False)
         except subprocess.TimeoutExpired:
             return False
         states = dict(line.split() for line in seen.stdout.splitlines())

@@ -37,7 +37,7 @@ def test_accounting_remembers_how_a_job_ended(slurm: Cluster, tmp_path: Path) ->
     slurm.wait(job, "FAILED")
     account = ["sacct", "-P", "-n", "-j", job, "--format=JobID,State,ExitCode"]
     expected = {f"{job}|FAILED|9:0", f"{job}.batch|FAILED|9:0", f"{job}.0|FAILED|9:0"}
-    wait_for(lambda: set(slurm.call(*account).splitlines()) == expected, "sacct", 20)
+    wait_for(lambda: set(slurm.call(*account).splitlines()) == expected, "sacct")
 
 
 def test_tests_of_the_cluster_share_one_process(slurm_cluster: Cluster, request: pytest.FixtureRequest) -> None:
@@ -63,16 +63,16 @@ def test_nothing_survives_a_kill(tmp_path: Path, killed: str) -> None:
     assert healthy(cluster)
     state = cluster.state() or {}
     cluster.call("sbatch", "--output=/dev/null", "--wrap", "srun sleep 100")
-    wait_for(lambda: len(steps := processes.members(cluster.conf, daemons=False)) >= 4 and steps, "the step", 30)
+    wait_for(lambda: len(steps := processes.members(cluster.conf, daemons=False)) >= 4 and steps, "the step")
     if killed == "owner":
         owner.kill()
     else:
         os.kill(state["supervisor"][0], signal.SIGKILL)
-        wait_for(lambda: processes.reap_child(state["supervisor"][0]) or cluster.state() is None, "the kill", 10)
+        wait_for(lambda: processes.reap_child(state["supervisor"][0]) or cluster.state() is None, "the kill")
         cluster.stop()
     owner.wait(10) if killed == "owner" else owner.kill()
-    wait_for(lambda: not processes.members(cluster.conf, daemons=True), "all processes to end", 30)
-    wait_for(lambda: tmp_path not in hosts.owners(), "the hosts file", 10)
+    wait_for(lambda: not processes.members(cluster.conf, daemons=True), "all processes to end")
+    wait_for(lambda: tmp_path not in hosts.owners(), "the hosts file")
     owner.wait(10)
 
 

@@ -148,11 +148,11 @@ def test_four_readers_of_everything_share_one_copy(tmp_path: Path) -> None:
     readers = [context.Process(target=_read_all, args=(tmp_path, ready, go, answers)) for _ in range(4)]
     for reader in readers:
         reader.start()
-    ready.wait(120)
+    ready.wait(300)
     go.set()
-    found = [answers.get(timeout=120) for _ in readers]
+    found = [answers.get(timeout=300) for _ in readers]
     for reader in readers:
-        reader.join(30)
+        reader.join(300)
     assert [reader.exitcode for reader in readers] == [0] * 4
     assert len({round(total, 2) for _, total in found}) == 1
     assert sum(added for added, _ in found) < 50e6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from multiprocessing import forkserver, resource_tracker
@@ -12,20 +11,16 @@ from pathlib import Path
 
 import torch
 
+from navforge.launch.local import free_ports
 from navforge.models.checkpoints import read_checkpoint
 from navforge.runs.folder import RunFolder
 from navforge.training.loop.curves import read_curves
 from navforge.training.ranks.rank import run_rank
 from navforge.training.run_config import RunConfig, write_run_config
+from tests.slurm_cluster.cluster import WAIT_S
 
 Fault = Callable[[int], None]
 """Called in a rank's process with its number before it starts: what is to go wrong there."""
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def start(
@@ -34,7 +29,7 @@ def start(
     """Pids of the ranks that are started, by default all of them."""
     folder = RunFolder(config.out)
     write_run_config(folder.config, config)
-    port = free_port()
+    (port,) = free_ports(1)
     pids = []
     for rank in range(world) if ranks is None else ranks:
         pid = os.fork()
@@ -63,10 +58,10 @@ def forget_servers() -> None:
     resource_tracker._resource_tracker._fd = None  # type: ignore[attr-defined]
 
 
-def wait(pids: list[int], timeout_s: float = 60) -> list[int]:
+def wait(pids: list[int]) -> list[int]:
     """Exit statuses, minus the signal for those that one killed; fails when one does not end in time."""
     ends: dict[int, int] = {}
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + WAIT_S
     while len(ends) < len(pids):
         for pid in [pid for pid in pids if pid not in ends]:
             done, raw = os.waitpid(pid, os.WNOHANG)
@@ -77,7 +72,7 @@ def wait(pids: list[int], timeout_s: float = 60) -> list[int]:
             for pid in late:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            raise AssertionError(f"{len(late)} of {len(pids)} ranks did not end within {timeout_s} s")
+            raise AssertionError(f"{len(late)} of {len(pids)} ranks did not end within {WAIT_S:g} s")
         time.sleep(0.02)
     return [ends[pid] for pid in pids]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
+from navforge.core.errors import NavforgeError
 from navforge.runs import exits
 from navforge.runs.exits import RankExit
 from navforge.runs.folder import RunFolder
@@ -25,6 +27,8 @@ GRACE_S = 20.0
 STOP_GRACE_S = 300.0
 """The same for ranks that were asked to stop by a person or their system: they write a checkpoint first."""
 _POLL_S = 0.1
+_PORTS = range(30_000, 32_768)
+"""Above those of jobs (`launch.script`), below those that Linux hands out."""
 _PLANNED = (exits.FINISHED, exits.REQUEUE_ME, exits.STOPPED)
 _LISTEN = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 Watch = Callable[[IO[bytes] | None], None]
@@ -84,7 +88,7 @@ def launch(
         plus the signal if one killed it.
     """
     command = command or [sys.executable, "-m", "navforge", "rank", str(folder.path)]
-    port = _free_port()
+    (port,) = free_ports(1)
     folder.logs.mkdir(parents=True, exist_ok=True)
     with StopSignals(_LISTEN) as signals:
         ranks: list[_Rank] = []
@@ -211,7 +215,19 @@ def _status(first: int | None, ranks: list[_Rank]) -> int:
     return max(rank.status or 0 for rank in ranks)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on, outside the range from which the kernel chooses.
+
+    A port of that range could be given to another process before the one it is meant for has opened it.
+
+    Raises:
+        NavforgeError: there are fewer.
+    """
+    free: list[int] = []
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            free.append(port)
+        if len(free) == count:
+            return free
+    raise NavforgeError(f"{count} free ports are needed, {len(free)} of {_PORTS.start} to {_PORTS.stop - 1} are free")

@@ -19,8 +19,8 @@ WORKERS = 2
 """Enough to tell what one more costs."""
 BATCHES = 4
 """Batches each worker makes before its memory is read."""
-HANG_S = 30.0
-"""A worker that has made no batch within this time never will."""
+HANG_S = 100.0
+"""A worker that has made no batch within this time never will; imports alone take a while on slow file systems."""
 RATE_S = 4.0
 """Time spent on measuring how fast one worker reads."""
 

@@ -14,6 +14,9 @@ import psutil
 
 from navforge.core.errors import DataError
 
+_KILLED_S = 10.0
+"""How long the kernel may take to end a process that got SIGKILL."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Supervisor:
@@ -89,5 +92,5 @@ def end_orphans(supervisor: Supervisor, ranks: Iterable[tuple[str, int, float]],
             killed += process.children(recursive=True)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # a rank leads a group of its own
-    psutil.wait_procs(killed, timeout=grace_s)
+    psutil.wait_procs(killed, timeout=_KILLED_S)
     return [process.pid for process in orphans]

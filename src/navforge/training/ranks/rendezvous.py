@@ -20,7 +20,7 @@ from navforge.training.ranks.rank_info import RankInfo
 COLLECTIVE_TIMEOUT = timedelta(minutes=20)
 """A collective that takes longer fails: some rank is gone or stuck."""
 POLL_S = 0.05
-FAREWELL_S = 3.0
+FAREWELL_S = 10.0
 """How long rank 0 keeps the meeting place up after a failed rendezvous, so that the others can read why."""
 
 
