@@ -19,7 +19,7 @@ from navforge.scoring.kernels.area import box_leaves_drivable
 from navforge.scoring.kernels.comfort import SERIES_ROWS, comfortable
 from navforge.scoring.kernels.motion import HALF_LENGTH, HALF_WIDTH, SPEED
 from navforge.scoring.kernels.path import driving_direction, lane_keeping
-from navforge.scoring.kernels.reach import whole_of
+from navforge.scoring.kernels.reach import fill_whole
 from navforge.scoring.kernels.traffic import OUTCOME_ROWS, traffic_one
 from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.prepare.traffic import prepare_traffic
@@ -223,7 +223,7 @@ def outcome(
         flat = np.zeros((STEPS, 1))
         motion = motion_of(speed * TIMES[:, None], flat, flat, flat + speed)
     found, whole = np.empty((OUTCOME_ROWS, 1)), np.empty((4, 1))
-    whole_of(motion, STEPS, 0, whole)
+    fill_whole(motion, STEPS, 0, whole)
     traffic_one(traffic, prepared.areas, motion, look(prepared, motion), last_step, whole, 0, found)
     return found[:, 0]
 

@@ -11,7 +11,7 @@ from navforge.metric_cache.tracks import ObjectTracks
 from navforge.scoring.arrays import TrafficArrays
 from navforge.scoring.batch.arrays import SceneArrays
 from navforge.scoring.kernels.motion import HALF_LENGTH, HALF_WIDTH
-from navforge.scoring.kernels.reach import fill_reach, reach_work, whole_of
+from navforge.scoring.kernels.reach import fill_reach, fill_whole, reach_work
 from navforge.scoring.kernels.traffic import OUTCOME_ROWS, traffic_block, traffic_one
 from navforge.scoring.prepare.scene import prepare
 from navforge.scoring.prepare.traffic import prepare_traffic
@@ -45,7 +45,7 @@ def one_by_one(prepared: SceneArrays, traffic: TrafficArrays, motion: np.ndarray
     outcome = np.empty((OUTCOME_ROWS, count))
     whole = np.empty((4, count))
     for n in range(count):
-        whole_of(motion, EGO_STEPS, n, whole)
+        fill_whole(motion, EGO_STEPS, n, whole)
         traffic_one(traffic, prepared.areas, motion, seen, last_step, whole, n, outcome)
     return outcome
 

@@ -19,12 +19,14 @@ from navforge.scoring.batch.arrays import BatchArrays, Field, Layout, arrays_in,
 from navforge.scoring.batch.scenes import SceneBatch
 from navforge.scoring.kernels import cuda as kernels_cuda
 from navforge.scoring.kernels.comfort import SERIES_ROWS
+from navforge.scoring.kernels.cuda import Chunk, Raw, Starts
 from navforge.scoring.kernels.lookup import SEEN_ROWS
 from navforge.scoring.kernels.motion import MOTION_ROWS
 from navforge.scoring.kernels.traffic import OUTCOME_ROWS
 from navforge.scoring.metrics import Column
 from navforge.scoring.protocols import TTC_LAST_STEP
 from navforge.scoring.protocols import Protocol as ScoringProtocol
+from navforge.simulation.interpolation import Sampling
 from navforge.simulation.rows import START_SIZE, STATE_ROWS, WORK_ROWS, WORK_STEPS
 from navforge.simulation.tracker import STEPS, speed_factors
 
@@ -87,10 +89,10 @@ class Resident:
 def make_resident(device: Device, arrays: BatchArrays, layout: Layout, memory: NDArray[np.uint8]) -> Resident:
     """Upload a batch, given by its arrays on the host and the memory they lie in."""
     uploaded = device.upload(memory)
-    there = arrays_in(layout, lambda field: device.view(uploaded, field))
+    on_device = arrays_in(layout, lambda field: device.view(uploaded, field))
     scenes = arrays.start.shape[1] - 1
     history = max(len(scene_of(arrays, s).comfort.history) for s in range(scenes))
-    return Resident(scenes, history, device.pack(there), device.upload(speed_factors()))
+    return Resident(scenes, history, device.pack(on_device), device.upload(speed_factors()))
 
 
 def score_batch_on_device(
@@ -118,64 +120,54 @@ def score_batch_on_device(
         (`Column`, S * N) results, (2, S * N) first step of an at-fault collision and of a TTC violation, or -1.
         Progress of a plan whose simulation overflows is NaN.
     """
-    plans = _Plans(device, resident, poses, interval_s, shared)
-    results = device.empty((len(Column), plans.proposals), np.float64)
-    events = device.empty((2, plans.proposals), np.int16)
-    for first in range(0, plans.proposals, chunk):
-        _score_chunk(plans, devkit, first, min(chunk, plans.proposals - first), results, events)
-    return results, events
-
-
-class _Plans:
-    """Plans on a device, ready to be driven in every scene of a batch."""
-
-    def __init__(self, device: Device, resident: Resident, poses: Array, interval_s: float, shared: bool) -> None:
-        self.device, self.resident, self.shared = device, resident, shared
-        count, steps, _ = poses.shape
-        scenes = resident.scenes
-        self.per_scene = count if shared else count // scenes
-        self.proposals = self.per_scene * scenes
-        self.knots = device.empty((-(-count // WIDTH), 3, steps, WIDTH), np.float64)
-        device.launch(TAKE_KNOTS, count, device.pack(poses, self.knots))
-        self.begun = (
-            device.empty((scenes, START_SIZE), np.float64),
-            device.empty((scenes, STEPS), np.int64),
-            device.empty((scenes, STEPS), np.float64),
-            device.empty((scenes, STEPS), np.float64),
+    count, steps, _ = poses.shape
+    scenes = resident.scenes
+    per_scene = count if shared else count // scenes
+    proposals = per_scene * scenes
+    knots = device.empty((-(-count // WIDTH), 3, steps, WIDTH), np.float64)
+    device.launch(TAKE_KNOTS, count, device.pack(poses, knots))
+    sampling = Sampling(*(device.empty((scenes, STEPS), kind) for kind in (np.int64, np.float64, np.float64)))
+    starts = Starts(device.empty((scenes, START_SIZE), np.float64), sampling, device.empty((scenes,), np.float64))
+    device.launch(BEGIN, scenes, resident.packed, device.pack(steps, interval_s, starts))
+    raw = Raw(
+        device.empty((len(Column), proposals), np.float64),
+        device.empty((2, proposals), np.int16),
+        device.empty((proposals,), np.bool_),
+    )
+    for first in range(0, proposals, chunk):
+        part = Chunk(
+            first=first,
+            size=min(chunk, proposals - first),
+            per_scene=per_scene,
+            shared=int(shared),
+            is_v2=int(devkit is Devkit.V2),
+            ttc_last_step=TTC_LAST_STEP[devkit],
         )
-        device.launch(BEGIN, scenes, resident.packed, device.pack(scenes, steps, interval_s, *self.begun))
-        self.along = device.empty((scenes,), np.float64)
-        self.off = device.empty((self.proposals,), np.bool_)
+        _score_chunk(device, resident, part, starts, knots, raw)
+    return raw.results, raw.events
 
 
-def _score_chunk(plans: _Plans, devkit: Devkit, first: int, chunk: int, results: Array, events: Array) -> None:
-    """Score proposals first .. first + chunk - 1; see `kernels_cuda`."""
-    device, resident, per_scene = plans.device, plans.resident, plans.per_scene
-    is_v2 = int(devkit is Devkit.V2)
+def _score_chunk(device: Device, resident: Resident, chunk: Chunk, starts: Starts, knots: Array, raw: Raw) -> None:
+    """Score the proposals of a chunk; see `kernels.cuda`."""
 
-    def numbers(rows: int, steps: int = STEPS) -> Array:
-        return device.empty((rows, steps, chunk), np.float64)
+    def numbers(*shape: int) -> Array:
+        return device.empty((*shape, chunk.size), np.float64)
 
     def each(kernel: CudaKernel, *arguments: Any) -> None:
-        device.launch(kernel, chunk, resident.packed, device.pack(*arguments))
+        device.launch(kernel, chunk.size, resident.packed, device.pack(chunk, *arguments))
 
-    states, motion = numbers(STATE_ROWS), numbers(MOTION_ROWS)
-    shape = (plans.knots, per_scene, int(plans.shared), resident.factors, first, chunk)
+    states, motion = numbers(STATE_ROWS, STEPS), numbers(MOTION_ROWS, STEPS)
     work = numbers(WORK_ROWS, WORK_STEPS)
-    device.launch(SIMULATE, chunk, device.pack(*plans.begun, *shape, work, states, plans.off))
+    device.launch(SIMULATE, chunk.size, device.pack(chunk, starts, knots, resident.factors, work, states, raw))
     del work
-    seen = device.empty((SEEN_ROWS, chunk), np.int64)
-    each(LOOK, per_scene, is_v2, first, chunk, states, motion, seen)
-    each(JUDGE_COMFORT, per_scene, first, chunk, states, numbers(SERIES_ROWS, resident.history + STEPS), results)
+    seen = device.empty((SEEN_ROWS, chunk.size), np.int64)
+    each(LOOK, states, motion, seen)
+    each(JUDGE_COMFORT, states, numbers(SERIES_ROWS, resident.history + STEPS), raw)
     del states
-    bounds, outcome = (device.empty((rows, chunk), np.float64) for rows in (BOUND_ROWS, OUTCOME_ROWS))
-    last_step = TTC_LAST_STEP[devkit]
-    each(JUDGE_TRAFFIC, per_scene, last_step, first, chunk, motion, seen, bounds, outcome, results, events)
-    each(JUDGE_LIGHTS, per_scene, is_v2, first, chunk, motion, results)
-    shape = (resident.scenes, per_scene, first, chunk, motion, plans.along)
-    device.launch(START_ALONG, resident.scenes, resident.packed, device.pack(*shape))
-    way = device.empty((STEPS, chunk), np.float64)
-    each(JUDGE_PATH, per_scene, is_v2, first, chunk, motion, seen, way, plans.along, plans.off, results)
+    each(JUDGE_TRAFFIC, motion, seen, numbers(BOUND_ROWS), numbers(OUTCOME_ROWS), raw)
+    each(JUDGE_LIGHTS, motion, raw)
+    device.launch(START_ALONG, resident.scenes, resident.packed, device.pack(chunk, motion, starts))
+    each(JUDGE_PATH, starts, motion, seen, numbers(STEPS), raw)
 
 
 def score_batch_on_gpu(

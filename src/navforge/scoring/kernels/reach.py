@@ -160,7 +160,7 @@ def fill_reach(motion, steps, work):
 
 
 @kernel
-def whole_of(motion, steps, n, whole):
+def fill_whole(motion, steps, n, whole):
     """Bounds of all boxes of proposal n, those looked ahead included: `whole` (4, N)."""
     low_x = math.inf
     low_y = math.inf

@@ -54,7 +54,7 @@ AHEAD_COS = math.cos(AHEAD_RAD)
 BEHIND_COS = math.cos(BEHIND_RAD)
 NEVER = -1
 STATIC_COLLISION_SCORE = 0.5
-"""Score of a collision at fault with an object that is no agent; `PDMScorer._calculate_no_at_fault_collision`."""
+"""Score of a collision at fault with an object that is not an agent; `PDMScorer._calculate_no_at_fault_collision`."""
 
 # Rows of `outcome` (rows, N): collision score, first step of a collision at fault, first step that violates time to
 # collision; steps are NEVER at the end, infinite while objects are looked at.
@@ -253,7 +253,7 @@ def traffic_block(traffic, areas, motion, seen, last_step, count, work, outcome)
 
 @kernel
 def traffic_one(traffic, areas, motion, seen, last_step, whole, n, outcome):
-    """As `traffic_block`, for proposal n alone; `whole` (4, N) as filled by `kernels_reach.whole_of`."""
+    """As `traffic_block`, for proposal n alone; `whole` (4, N) as filled by `kernels_reach.fill_whole`."""
     begin(n, outcome)
     for o in range(traffic.present.shape[0]):
         group = o // 8
