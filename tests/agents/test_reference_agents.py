@@ -37,3 +37,8 @@ def test_constant_velocity_drives_the_norm_of_the_velocity_straight_ahead() -> N
     assert interval_s == 0.5
     np.testing.assert_array_equal(poses[0, :, 0], 2.5 * np.arange(1, 9))
     np.testing.assert_array_equal(poses[0, :, 1:], 0.0)
+
+
+def test_stop_stays_where_it_is() -> None:
+    poses, interval_s = agents.build("stop").plan([SimpleNamespace(), SimpleNamespace()])  # type: ignore[list-item]
+    assert interval_s == 0.5 and poses.shape == (2, 8, 3) and not poses.any()

@@ -43,6 +43,26 @@ def test_prints_and_writes_verdicts(runs: Path, capsys: pytest.CaptureFixture[st
     numbers = pl.read_csv(runs / "out" / "comparison.csv")
     assert set(numbers["verdict"].drop_nulls()) == {"better", "one seed"}
     assert (runs / "out" / "compare.config.yaml").exists()
+    parquet = pl.read_parquet(runs / "out" / "comparison.parquet")
+    assert parquet.columns == numbers.columns
+    assert parquet["value"].to_list() == numbers["value"].to_list()
+
+
+def test_floors_stand_below_a_rule(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stop = small_table(logs=20, scenes_per_log=6, score=lambda log, scene: 0.0, agent="stop")
+    tables.write(runs / "stop.parquet", stop)
+    words = [group(runs, "base"), group(runs, "good")]
+    assert main(["compare", *words]) == 0
+    alone = capsys.readouterr().out
+    lone = f'"lone=[{runs / "lone.parquet"}]"'
+    assert main(["compare", *words, f"floors=[stop={runs / 'stop.parquet'},{lone}]", "published=true"]) == 0
+    printed = capsys.readouterr().out
+    means = printed[: printed.index("Comparisons under")].splitlines()
+    rule = next(number for number, line in enumerate(means) if line.startswith("floors:"))
+    assert [line.split()[0] for line in means[rule + 1 : rule + 3]] == ["stop", "lone"]
+    assert means[rule - 1].split()[:4] == ["good", "all", "base", means[rule - 1].split()[3]]
+    assert printed[printed.index("Comparisons under") :].startswith(alone[alone.index("Comparisons under") :].rstrip())
+    assert "published: no row of a paper is of epdms_v2 on these scenes" in printed
 
 
 def test_the_same_comparison_by_keys(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,14 +94,18 @@ def test_protocols_never_share_a_table(tmp_path: Path, capsys: pytest.CaptureFix
         (["a={0}/base-0", "a={0}/good-0"], "a name that was given before"),
         (
             ["a={0}/base-0", "protocl=pdms_v1"],
-            "names a planner and its evaluations; keys: planners, against, protocol, out",
+            "names a planner and its evaluations; keys: planners, against, protocol, floors, published, out",
         ),
         (["a={0}/base-0", "b=[]"], "b: expected FOLDER or [FOLDER,...]"),
         (["a={0}/base-0", "b={0}/good-0", "against=c"], "against: expected all or one of a, b"),
         (["a={0}/base-0", "planners=[b={0}/good-0]"], "give all planners in one way"),
         (["a=[{0}/base-0,{0}/base-0]", "b={0}/good-0"], "is among them more than once"),
+        (["a={0}/base-0", "b={0}/good-0", "floors=[a={0}/base-1]"], "floors: 'a={0}/base-1' has a name that was given"),
+        (["a={0}/base-0", "b={0}/good-0", "floors=[c={0}/base-0]"], "a and c have a run in common"),
+        (["a={0}/base-0", "b={0}/good-0", "published=[LAW]"], "its score is of pdms_v1, the tables are of epdms_v2"),
+        (["a={0}/base-0", "b={0}/good-0", "published=[]"], "published: expected METHOD or [METHOD,...]"),
     ],
 )
 def test_what_cannot_be_compared(runs: Path, words: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *(word.format(runs) for word in words)]) == 2
-    assert error in " ".join(capsys.readouterr().err.split())
+    assert error.format(runs) in " ".join(capsys.readouterr().err.split())

@@ -18,11 +18,11 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import further_metrics
 from navforge.evaluation.evaluate import Evaluation, evaluate_agent
-from navforge.evaluation.further_metrics import KEYS, FurtherMetric, load_metrics, summarise
+from navforge.evaluation.further_metrics import FurtherMetric, load_metrics, summarise
 from navforge.evaluation.oracle_gap import add_oracle_gap
 from navforge.evaluation.plan_metrics import ORACLE_GAP, PLAN_METRICS, human_errors, measure_plans
 from navforge.evaluation.score import open_cache, score_split
-from navforge.evaluation.tables import schema
+from navforge.evaluation.tables import METRIC_KEYS, schema
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.store import MetricCache
 from navforge.simulation.plans import prepare_plans
@@ -96,7 +96,7 @@ def test_a_scene_without_a_human_has_no_errors() -> None:
 
 def test_every_evaluation_measures_every_scene(evaluations: dict[str, Evaluation]) -> None:
     for found in evaluations.values():
-        assert found.metrics.columns == [*KEYS, *NAMES]
+        assert found.metrics.columns == [*METRIC_KEYS, *NAMES]
         assert found.metrics["token"].to_list() == found.table.of("epdms_v2")["token"].to_list()
         assert sum(found.metrics.null_count().row(0)) == 0
         assert found.metrics["clearance_m"].min() >= 0

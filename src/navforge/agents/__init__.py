@@ -1,4 +1,4 @@
-"""Agents by name: the two reference agents, every planner with its checkpoint, and classes of other packages."""
+"""Agents by name: the reference agents, every planner with its checkpoint, and classes of other packages."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from navforge.agents.constant_velocity import ConstantVelocity
 from navforge.agents.contract import Agent
 from navforge.agents.human import Human
+from navforge.agents.stop import Stop
 from navforge.core import extensions
 from navforge.core.config import did_you_mean
 from navforge.core.device import pick_device
@@ -18,7 +19,7 @@ from navforge.data.paths import DataConfig
 from navforge.training.recipes.catalog import RECIPES, recipe
 from navforge.training.recipes.recipe_file import SUFFIXES
 
-REFERENCE_AGENTS: tuple[type[Agent], ...] = (ConstantVelocity, Human)
+REFERENCE_AGENTS: tuple[type[Agent], ...] = (ConstantVelocity, Human, Stop)
 """Agents without weights."""
 
 

@@ -12,12 +12,12 @@ from navforge.agents.contract import Agent
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
 from navforge.evaluation import further_metrics
-from navforge.evaluation.further_metrics import KEYS, FurtherMetric, measure
+from navforge.evaluation.further_metrics import FurtherMetric, measure
 from navforge.evaluation.inference import plan_split
 from navforge.evaluation.latency import Latency
 from navforge.evaluation.score import score_split
 from navforge.evaluation.summary import ColumnSummary, ProtocolSummary, summarise
-from navforge.evaluation.tables import ScoreTable
+from navforge.evaluation.tables import METRIC_KEYS, ScoreTable
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.traffic import LOG_REPLAY
@@ -94,4 +94,6 @@ def evaluate_agent(
     logs = {token: log for log, tokens in split.logs.items() for token in tokens}
     scored = trajectories.only(set(table.frame["token"]))
     further = measure(metrics, scored, logs, cache)
-    return Evaluation(table, trajectories, table.metrics.join(further, on=KEYS, how="left", maintain_order="left"))
+    return Evaluation(
+        table, trajectories, table.metrics.join(further, on=METRIC_KEYS, how="left", maintain_order="left")
+    )

@@ -16,7 +16,7 @@ from navforge.core.failures import failure_of
 from navforge.evaluation.failures import ScenesFailedError
 from navforge.evaluation.plan_metrics import ORACLE_GAP, PLAN_METRICS
 from navforge.evaluation.summary import ColumnSummary, summarise_columns
-from navforge.evaluation.tables import schema
+from navforge.evaluation.tables import METRIC_KEYS, schema
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.scene import CachedScene
 from navforge.metric_cache.store import MetricCache
@@ -24,7 +24,6 @@ from navforge.scoring.protocols import PROTOCOLS
 from navforge.simulation.plans import prepare_plans
 from navforge.simulation.rollout import drive
 
-KEYS = ("token", "index", "log_name")
 _NAME = re.compile(r"[a-z]\w*")
 
 
@@ -122,7 +121,7 @@ def measure(
 
 def summarise(frame: pl.DataFrame) -> list[ColumnSummary]:
     """Mean and intervals of every metric that applies to some scene of rows such as `measure`'s."""
-    return summarise_columns(frame, [column for column in frame.columns if column not in KEYS])
+    return summarise_columns(frame, [column for column in frame.columns if column not in METRIC_KEYS])
 
 
 def _values(metric: FurtherMetric, scene: CachedScene, states: NDArray[np.float64]) -> NDArray[np.float64]:

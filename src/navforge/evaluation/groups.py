@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from navforge.agents import REFERENCE_AGENTS
 from navforge.core.errors import DataError
-from navforge.evaluation.tables import ORDER, ScoreTable, one_traffic
+from navforge.evaluation.tables import METRIC_KEYS, ORDER, ScoreTable, one_traffic
 from navforge.evaluation.trajectories import listing
 from navforge.scoring.protocols import protocol
 from navforge.statistics.contrasts import Runs
@@ -42,12 +42,20 @@ class Aligned:
 
     planners: tuple[Planner, ...]
     frames: tuple[tuple[pl.DataFrame, ...], ...]
-    """Per planner and seed."""
+    """Per planner and seed: the protocol's columns, then those that were measured beside every score."""
 
     @property
     def any_frame(self) -> pl.DataFrame:
         """Rows of some table, for what all share."""
         return self.frames[0][0]
+
+    def only(self, places: Iterable[int]) -> Aligned:
+        """Some of the planners."""
+        chosen = list(places)
+        return Aligned(
+            planners=tuple(self.planners[place] for place in chosen),
+            frames=tuple(self.frames[place] for place in chosen),
+        )
 
     def runs(self, column: str) -> tuple[list[Runs], NDArray[np.str_]]:
         """Every planner's values of a column where all define it, and the log of each such scene; none if nowhere."""
@@ -109,8 +117,20 @@ def align(planners: Sequence[Planner], name: str) -> Aligned:
         rows = iter(same_scenes([table for planner in planners for table in planner.tables], name))
     except DataError as error:
         raise DataError(f"{', '.join(planner.name for planner in planners)}: {error}") from error
-    frames = tuple(tuple(next(rows) for _ in planner.tables) for planner in planners)
+    frames = tuple(tuple(_with_metrics(next(rows), table) for table in planner.tables) for planner in planners)
     return Aligned(planners=tuple(planners), frames=frames)
+
+
+def measured_columns(planners: Sequence[Planner]) -> list[str]:
+    """Columns that were measured beside the score of every table, in the order of the first; none if one has none."""
+    each = [[] if table.metrics is None else table.metrics.columns for one in planners for table in one.tables]
+    return [column for column in each[0] if column not in METRIC_KEYS and all(column in others for others in each)]
+
+
+def _with_metrics(rows: pl.DataFrame, table: ScoreTable) -> pl.DataFrame:
+    if table.metrics is None:
+        return rows
+    return rows.join(table.metrics.drop("log_name"), on=["token", "index"], how="left", maintain_order="left")
 
 
 def _check_runs(planner: Planner) -> None:

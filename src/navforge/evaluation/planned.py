@@ -10,8 +10,11 @@ from typing import Any
 import polars as pl
 
 from navforge.core.errors import ConfigError, DataError
-from navforge.evaluation.groups import Aligned, Planner, align
+from navforge.evaluation.groups import Aligned, Planner, align, measured_columns
+from navforge.evaluation.plan_metrics import ORACLE_GAP, PLAN_METRICS
+from navforge.evaluation.published import Published
 from navforge.evaluation.tables import TableMeta, subscores
+from navforge.scoring.protocols import PROTOCOLS
 from navforge.statistics.contrasts import Estimate, Runs, estimate, log_sums
 from navforge.statistics.families import Verdict, holm, sign_flip, verdict
 from navforge.statistics.intervals import LEVEL
@@ -22,11 +25,14 @@ AT_ZERO = "score_at_zero"
 """Share of scenes whose score is 0, named as a column."""
 POINTS = 100.0
 """Scores and shares are given in points: 0 to 100."""
+POINTS_UNIT = "points"
+UNITS = {metric.name: metric.unit for metric in (*PLAN_METRICS, ORACLE_GAP)}
+"""Of what is measured beside the score; metrics of other packages do not tell theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannerMeans:
-    """One planner's means in points."""
+    """One planner's means: in points, but for what is measured beside the score."""
 
     name: str
     seeds: int
@@ -36,12 +42,13 @@ class PlannerMeans:
     seed_sd: float | None
     """Standard deviation of the score over seeds; None with one."""
     columns: dict[str, Estimate]
-    """By column: the score, share of scenes at zero, sub-scores; only columns that are defined somewhere."""
+    """By column: the score, share of scenes at zero, sub-scores, then what is measured beside the score of every
+    planner (`plan_metrics`), in its own unit; only columns that are defined somewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """First - second on the same scenes, in points."""
+    """First - second on the same scenes, units as in `PlannerMeans`."""
 
     first: str
     second: str
@@ -68,6 +75,28 @@ class Family:
     logs: int
     planners: tuple[PlannerMeans, ...]
     differences: tuple[Difference, ...]
+    floors: tuple[PlannerMeans, ...] = ()
+    """What a score is read against, such as a plan of zeros: the same scenes, in no comparison."""
+    published: tuple[Published, ...] = ()
+    """Numbers of papers on the same scenes."""
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """Columns in points, the score first."""
+        known = _columns(self.protocol)
+        return tuple(column for column in self.planners[0].columns if column in known)
+
+    @property
+    def metric_columns(self) -> tuple[str, ...]:
+        """Columns that are measured beside the score."""
+        known = _columns(self.protocol)
+        return tuple(column for column in self.planners[0].columns if column not in known)
+
+    def better_than(self, name: str) -> tuple[str, ...]:
+        """Planners that a verdict calls this one better than."""
+        won = {Verdict.BETTER: lambda one: (one.first, one.second), Verdict.WORSE: lambda one: (one.second, one.first)}
+        pairs = [won[one.verdict](one) for one in self.differences if one.verdict in won]
+        return tuple(other for winner, other in pairs if winner == name)
 
 
 def pairs_against(names: Sequence[str], against: str | None) -> list[tuple[str, str]]:
@@ -85,7 +114,13 @@ def pairs_against(names: Sequence[str], against: str | None) -> list[tuple[str, 
 
 
 def compare_planners(
-    planners: Sequence[Planner], name: str, pairs: Sequence[tuple[str, str]], *, level: float = LEVEL
+    planners: Sequence[Planner],
+    name: str,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    floors: Sequence[Planner] = (),
+    published: Sequence[Published] = (),
+    level: float = LEVEL,
 ) -> Family:
     """Compare pairs of planners, which are one family, under one protocol.
 
@@ -93,17 +128,20 @@ def compare_planners(
         planners: with distinct names.
         name: the protocol.
         pairs: names of first and second; positive differences say that the first is better.
+        floors: planners whose means are given too; they change no other number.
+        published: rows of papers to carry along (`published.choose_published`).
         level: of intervals; a family errs with probability 1 - level at most.
 
     Raises:
         DataError: planners that cannot be compared (`groups.align`), or a pair of unknown names.
     """
-    aligned = align(planners, name)
+    every = align([*planners, *floors], name)
     places = {planner.name: place for place, planner in enumerate(planners)}
     strangers = {one for pair in pairs for one in pair} - places.keys()
-    if strangers or len(places) < len(planners):
-        raise DataError(f"planners are called {', '.join(p.name for p in planners)}; compared are {list(pairs)}")
-    runs = {column: of_column for column in _columns(name) if len((of_column := _runs(aligned, column))[1])}
+    if strangers or len({one.name for one in every.planners}) < len(every.planners):
+        raise DataError(f"planners are called {', '.join(p.name for p in every.planners)}; compared are {list(pairs)}")
+    aligned = every.only(range(len(planners)))
+    runs = _defined_runs(aligned, name)
     contrasts = [
         {
             column: estimate([found[places[first]], found[places[second]]], logs, level=level)
@@ -142,7 +180,18 @@ def compare_planners(
         logs=rows["log_name"].n_unique(),
         planners=tuple(_means(place, planner, runs, level) for place, planner in enumerate(planners)),
         differences=tuple(differences),
+        floors=tuple(
+            _means(0, floor, _defined_runs(every.only([len(planners) + place]), name), level)
+            for place, floor in enumerate(floors)
+        ),
+        published=tuple(published),
     )
+
+
+def _defined_runs(aligned: Aligned, name: str) -> dict[str, tuple[list[Runs], Any]]:
+    """By column that is defined somewhere: the planners' runs, and the log of each scene."""
+    columns = (*_columns(name), *measured_columns(aligned.planners))
+    return {column: found for column in columns if len((found := _runs(aligned, column))[1])}
 
 
 def _columns(name: str) -> tuple[str, ...]:
@@ -150,10 +199,17 @@ def _columns(name: str) -> tuple[str, ...]:
 
 
 def _runs(aligned: Aligned, column: str) -> tuple[list[Runs], Any]:
-    """Values of a column in points."""
+    """Values of a column in its unit."""
     runs, logs = aligned.runs(SCORE if column == AT_ZERO else column)
-    as_points = (lambda values: POINTS * (values == 0)) if column == AT_ZERO else (lambda values: POINTS * values)
-    return [dataclasses.replace(one, values=as_points(one.values)) for one in runs], logs
+    scale = POINTS if unit_of(column) == POINTS_UNIT else 1.0
+    in_unit = (lambda values: scale * (values == 0)) if column == AT_ZERO else (lambda values: scale * values)
+    return [dataclasses.replace(one, values=in_unit(one.values)) for one in runs], logs
+
+
+def unit_of(column: str) -> str:
+    """Unit of a column of `PlannerMeans`; empty for ratios and where it is not known."""
+    in_points = {SCORE, AT_ZERO, *(name for known in PROTOCOLS for name in subscores(known.name))}
+    return POINTS_UNIT if column in in_points else UNITS.get(column, "")
 
 
 def _means(place: int, planner: Planner, runs: dict[str, tuple[list[Runs], Any]], level: float) -> PlannerMeans:
@@ -169,7 +225,10 @@ def _means(place: int, planner: Planner, runs: dict[str, tuple[list[Runs], Any]]
 
 
 def to_frame(families: Sequence[Family]) -> pl.DataFrame:
-    """One row per protocol, planner or difference, and column; every row says what it was computed from."""
+    """One row per protocol, planner, floor, difference or published method, and column; each says what it is of.
+
+    `kind` tells them apart; values and bounds are in `unit`.
+    """
     rows = []
     for family in families:
         facts = {
@@ -181,15 +240,19 @@ def to_frame(families: Sequence[Family]) -> pl.DataFrame:
             "human_filter": family.human_filter,
         }
         labels = {planner.name: planner.labels for planner in family.planners}
-        for planner in family.planners:
+        labels |= {floor.name: floor.labels for floor in family.floors}
+        for kind, planner in [
+            *(("planner", one) for one in family.planners),
+            *(("floor", one) for one in family.floors),
+        ]:
             rows += [
-                facts | _names(labels, planner.name) | {"column": column} | _numbers(one)
+                {"kind": kind} | facts | _names(labels, planner.name) | _column(column) | _numbers(one)
                 for column, one in planner.columns.items()
             ]
         for difference in family.differences:
             for column, one in difference.columns.items():
                 names = _names(labels, difference.first, difference.second)
-                row = facts | names | {"column": column} | _numbers(one)
+                row = {"kind": "difference"} | facts | names | _column(column) | _numbers(one)
                 if column == SCORE:
                     row |= {
                         "p_corrected": difference.p_corrected,
@@ -198,9 +261,21 @@ def to_frame(families: Sequence[Family]) -> pl.DataFrame:
                         "verdict": difference.verdict.value,
                     }
                 rows.append(row)
-    text = ("protocol", "split", "split_hash", "traffic", "first", "second", "column", "verdict")
-    text += ("labels_first", "labels_second")
-    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=dict.fromkeys(text, pl.String))
+        for found in family.published:
+            of_paper = {"kind": "published"} | facts | {"first": found.title, "source": found.source}
+            rows += [of_paper | _column(column) | {"value": value} for column, value in found.values.items()]
+    text = ("kind", "protocol", "split", "split_hash", "traffic", "first", "second", "column", "verdict")
+    text += ("labels_first", "labels_second", "unit", "source")
+    whole = dict.fromkeys(("scenes", "logs", "seeds_first", "seeds_second"), pl.Int64)
+    real = dict.fromkeys(
+        ("low", "high", "p", "error_logs", "error_seeds", "p_corrected", "p_signs", "detectable"), pl.Float64
+    )
+    types = {**dict.fromkeys(text, pl.String), **whole, **real}
+    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=types)
+
+
+def _column(column: str) -> dict[str, str]:
+    return {"column": column, "unit": unit_of(column)}
 
 
 def _names(labels: dict[str, str], first: str, second: str | None = None) -> dict[str, Any]:
@@ -224,4 +299,5 @@ def _numbers(one: Estimate) -> dict[str, Any]:
         "p_signs": None,
         "detectable": None,
         "verdict": None,
+        "source": None,
     }

@@ -25,12 +25,15 @@ from navforge.core.outside.files import but_is, open_regular
 from navforge.core.outside.records import record
 from navforge.core.outside.text import parse_json
 from navforge.data.label_subsets import LabelFacts
+from navforge.evaluation.folder import METRICS, SCORES
 from navforge.evaluation.trajectories import listing
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import LOG_REPLAY
 
 FORMAT = 2
 KEYS = ("token", "index", "protocol")
+METRIC_KEYS = ("token", "index", "log_name")
+"""Columns of `metrics.parquet` that are no metrics."""
 ORDER = ("protocol", "log_name", "token", "index")
 """Rows are sorted by these, in memory as on disk: a bootstrap depends on the order of the rows."""
 FOOTER_KEY = "navforge"
@@ -114,8 +117,8 @@ class ScoreTable:
     frame: pl.DataFrame
     meta: TableMeta
     metrics: pl.DataFrame | None = None
-    """Of a freshly scored table with one trajectory per scene (`plan_metrics`): `token`, `index`, `log_name`, a column
-    per metric, null where it does not apply. No part of the table's file."""
+    """With one trajectory per scene (`plan_metrics`): `token`, `index`, `log_name`, a column per metric, null where it
+    does not apply. Of a freshly scored table, or of an evaluation's folder; no part of the table's file."""
 
     def of(self, name: str) -> pl.DataFrame:
         """The rows of one protocol, with that protocol's columns only."""
@@ -204,6 +207,32 @@ def read(path: Path | str) -> ScoreTable:
     if _checksum(frame, footer) != metadata.get(CHECKSUM_KEY):
         raise DataError(f"{path} is damaged: its rows do not have the checksum they were written with; score again")
     return table
+
+
+def read_evaluation(path: Path | str) -> ScoreTable:
+    """The table of an evaluation with what was measured beside it, if it lies in the evaluation's folder.
+
+    Args:
+        path: the folder, or a score table.
+
+    Raises:
+        DataError: as `read`, or `metrics.parquet` is not the one that belongs to the table.
+    """
+    path = Path(path)
+    scores = path / SCORES if path.is_dir() else path
+    table, measured = read(scores), scores.with_name(METRICS)
+    if scores.name != SCORES or not measured.is_file():
+        return table
+    try:
+        metrics = pl.read_parquet(measured)
+    except (PolarsError, PanicException, OSError) as error:
+        raise DataError(f"{measured} is not a readable Parquet file; evaluate again") from error
+    scenes = table.frame.select("token", "index").unique()
+    if not set(METRIC_KEYS) <= set(metrics.columns) or not scenes.sort("token", "index").equals(
+        metrics.select("token", "index").sort("token", "index")
+    ):
+        raise DataError(f"{measured} does not have the scenes of {scores}; evaluate again")
+    return dataclasses.replace(table, metrics=metrics)
 
 
 def _meta(footer: str, path: Path) -> TableMeta:

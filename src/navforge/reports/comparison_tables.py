@@ -2,41 +2,73 @@
 
 from __future__ import annotations
 
-from navforge.evaluation.planned import AT_ZERO, SCORE, Difference, Family
+import math
+from collections.abc import Sequence
+
+from navforge.evaluation.planned import AT_ZERO, SCORE, Difference, Family, PlannerMeans, unit_of
+from navforge.evaluation.published import Published
 from navforge.reports.page import SHORT
-from navforge.reports.sections import Section
+from navforge.reports.sections import Group, Section
 from navforge.scoring.protocols import protocol
 from navforge.statistics.contrasts import Estimate
 
 NONE = "-"
 
 
-def comparison_sections(family: Family) -> tuple[Section, Section, Section]:
-    """Means of the planners, the verdicts, and the differences of every column."""
-    return _means(family), _verdicts(family), _columns(family)
+def comparison_sections(families: Sequence[Family]) -> tuple[Section, ...]:
+    """Per protocol: means of the planners, the verdicts, the differences of every column; then, once, the metrics.
+
+    What is measured beside the score has no protocol.
+    """
+    scores = (table(family) for family in families for table in (_means, _verdicts, _columns))
+    return (*scores, *map(_beside, [family for family in families if family.metric_columns][:1]))
 
 
 def stamp(family: Family) -> str:
     """What the numbers were computed from, in words."""
     seeds = ", ".join(f"{one.name} {one.seeds if one.trained else 'none'}" for one in family.planners)
     filtered = "on" if family.human_filter else "off"
-    return (
-        f"{protocol(family.protocol).title}; {family.meta.coverage()}, {family.logs} logs, human filter {filtered}; "
-        f"seeds: {seeds}"
-    )
+    return f"{protocol(family.protocol).title}; {scenes_of(family)}, human filter {filtered}; seeds: {seeds}"
+
+
+def scenes_of(family: Family) -> str:
+    """The scenes behind the numbers, in words."""
+    return f"{family.meta.coverage()}, {family.logs} logs"
 
 
 def _means(family: Family) -> Section:
-    columns = [column for column in family.planners[0].columns if column != SCORE]
-    rows = []
-    for planner in family.planners:
-        score = planner.columns[SCORE]
-        spread = NONE if planner.seed_sd is None else f"{planner.seed_sd:.2f}"
-        seeds = str(planner.seeds) if planner.trained else "none"
-        cells = [planner.name, planner.labels, f"{score.value:.1f}", _span(score), seeds, spread]
-        rows.append((*cells, *(f"{planner.columns[column].value:.1f}" for column in columns)))
-    heads = ("planner", "labels", "score", "95 %", "seeds", "sd over seeds", *map(_short, columns))
-    return Section(f"Scores under {family.protocol}, points", stamp(family), heads, tuple(rows), words=2)
+    columns = [column for column in family.score_columns if column != SCORE]
+    heads = ("planner", "labels", "better than", "score", "95 %", "seeds", "sd over seeds", *map(_short, columns))
+    rows = [_mean(one, ", ".join(family.better_than(one.name)), columns) for one in family.planners]
+    below = []
+    if family.floors:
+        below.append(Group("floors", tuple(_mean(one, "", columns) for one in family.floors)))
+    sources = list(dict.fromkeys(one.source for one in family.published))
+    if family.published:
+        papers = tuple(_of_paper(one, sources.index(one.source) + 1, columns) for one in family.published)
+        below.append(Group("published", papers))
+    papers = "; ".join(f"[{number}] {source}" for number, source in enumerate(sources, 1))
+    notes = [stamp(family), "Better than: by verdict"]
+    notes += ["Floors are in no comparison"] if family.floors else []
+    notes += [f"Published, not run here: {papers}"] if papers else []
+    title = f"Scores under {family.protocol}, points"
+    return Section(title, ". ".join(notes), heads, tuple(rows), words=3, below=tuple(below))
+
+
+def _mean(planner: PlannerMeans, better_than: str, columns: Sequence[str]) -> tuple[str, ...]:
+    score = planner.columns[SCORE]
+    spread = NONE if planner.seed_sd is None else f"{planner.seed_sd:.2f}"
+    seeds = str(planner.seeds) if planner.trained else "none"
+    cells = (planner.name, planner.labels if planner.trained else NONE, better_than or NONE)
+    numbers = (f"{score.value:.1f}", _span(score), seeds, spread)
+    found = (planner.columns.get(column) for column in columns)
+    return (*cells, *numbers, *(NONE if one is None else f"{one.value:.1f}" for one in found))
+
+
+def _of_paper(row: Published, number: int, columns: Sequence[str]) -> tuple[str, ...]:
+    found = (row.values.get(column) for column in columns)
+    cells = (f"{row.title} [{number}]", NONE, NONE, f"{row.values[SCORE]:.1f}", NONE, NONE, NONE)
+    return (*cells, *(NONE if value is None else f"{value:.1f}" for value in found))
 
 
 def _verdicts(family: Family) -> Section:
@@ -64,12 +96,45 @@ def _verdict(one: Difference) -> tuple[str, ...]:
 def _columns(family: Family) -> Section:
     rows = []
     for one in family.differences:
-        for column, found in one.columns.items():
+        for column in family.score_columns:
+            found = one.columns[column]
             cells = (one.first, one.second, _short(column), f"{found.value:+.2f}", _span(found, signed=True))
             rows.append((*cells, str(found.scenes)))
     heads = ("first", "second", "column", "difference", "95 %", "scenes")
     note = f"{stamp(family)}. Intervals are not corrected for the number of columns"
     return Section(f"Differences by sub-score under {family.protocol}, points", note, heads, tuple(rows), words=3)
+
+
+def _beside(family: Family) -> Section:
+    """A row per metric, a column per planner: the mean and half of its interval, which is symmetric."""
+    everyone = (*family.planners, *family.floors)
+    rows = []
+    for column in family.metric_columns:
+        found = [one.columns.get(column) for one in everyone]
+        digits = _digits(max(abs(one.value) for one in found if one is not None))
+        rows.append((metric_title(column), *(_metric(one, digits) for one in found)))
+    note = f"{scenes_of(family)}. Mean and half-width of the 95 % interval; no part of any score and of no verdict"
+    heads = ("metric", *(one.name for one in everyone))
+    return Section("Beside the score", note, heads, tuple(rows))
+
+
+def metric_title(column: str) -> str:
+    """Name and unit of a metric; the unit is the last word of the column's name."""
+    unit = unit_of(column)
+    words = column.rpartition("_")[0] if unit else column
+    return words.replace("_", " ") + (f", {unit}" if unit else "")
+
+
+def _digits(largest: float) -> int:
+    """Decimals that give the largest value of a row three digits."""
+    return 2 if largest == 0 else min(max(2 - math.floor(math.log10(largest)), 0), 6)
+
+
+def _metric(one: Estimate | None, digits: int) -> str:
+    if one is None:
+        return NONE
+    reach = "n/a" if one.high is None else f"{one.high - one.value:.{digits}f}"
+    return f"{one.value:.{digits}f} ± {reach}"
 
 
 def _short(column: str) -> str:

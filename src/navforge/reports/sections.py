@@ -24,8 +24,17 @@ _LATEX = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
+        "±": r"$\pm$",
     }
 )
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows below a rule, such as what the rows above are read against."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,13 @@ class Section:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: int = 1
+    below: tuple[Group, ...] = ()
+
+    @property
+    def lines(self) -> tuple[tuple[str, ...], ...]:
+        """All rows, the title of each group as a row of its own."""
+        groups = (((f"{group.title}:", *[""] * (len(self.heads) - 1)), *group.rows) for group in self.below)
+        return (*self.rows, *(row for group in groups for row in group))
 
 
 def print_section(console: Screen, section: Section) -> None:
@@ -47,8 +63,8 @@ def print_section(console: Screen, section: Section) -> None:
     table = Table(box=None, pad_edge=False, header_style="bright_black")
     for place, head in enumerate(section.heads):
         table.add_column(head, justify="left" if place < section.words else "right", overflow="fold")
-    for row in section.rows:
-        table.add_row(*row)
+    for row in section.lines:
+        table.add_row(*map(Text, row))
     console.print(table)
 
 
@@ -69,7 +85,7 @@ def _markdown(section: Section) -> str:
 
     rules = ["---" if place < section.words else "---:" for place in range(len(section.heads))]
     lines = [f"## {section.title}", "", section.note, "", line(section.heads), f"|{'|'.join(rules)}|"]
-    return "\n".join([*lines, *map(line, section.rows), ""])
+    return "\n".join([*lines, *map(line, section.lines), ""])
 
 
 def _latex(section: Section) -> str:
@@ -87,6 +103,15 @@ def _latex(section: Section) -> str:
             f"    {line(section.heads)}",
             r"    \midrule",
             *(f"    {line(row)}" for row in section.rows),
+            *(
+                text
+                for group in section.below
+                for text in (
+                    r"    \midrule",
+                    rf"    \multicolumn{{{len(section.heads)}}}{{l}}{{\emph{{{group.title.translate(_LATEX)}}}}} \\",
+                    *(f"    {line(row)}" for row in group.rows),
+                )
+            ),
             r"    \bottomrule",
             r"  \end{tabular}",
             r"\end{table}",

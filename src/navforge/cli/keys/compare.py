@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from navforge.core.config import key
 from navforge.core.errors import ConfigError
 from navforge.scoring.protocols import parse_protocols
 
-MARKDOWN, LATEX, NUMBERS = "comparison.md", "comparison.tex", "comparison.csv"
+MARKDOWN, LATEX, NUMBERS, PARQUET = (f"comparison.{end}" for end in ("md", "tex", "csv", "parquet"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,29 +31,45 @@ class Config:
     protocol: str | None = key(
         None, "protocols to compare under, separated by commas; shared: those that all tables hold", none="shared"
     )
+    floors: tuple[str, ...] = key(
+        (), 'NAME=FOLDER, "NAME=[FOLDER,...]": what scores are read against; listed below a rule, in no comparison'
+    )
+    published: str | None = key(
+        None,
+        "numbers of papers below the table, of the same protocol and scenes only: true, or [METHOD,...]",
+        none="false",
+    )
     out: Path | None = key(
-        None, f"folder for {MARKDOWN}, {LATEX} (booktabs) and {NUMBERS}; none: print only", none="none"
+        None, f"folder for {MARKDOWN}, {LATEX} (booktabs), {NUMBERS} and {PARQUET}; none: print only", none="none"
     )
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for fewer than two planners, a name twice or unknown protocols."""
+        """Raise ConfigError for fewer than two planners, a name twice, unknown protocols or published methods."""
         if self.protocol is not None:
             parse_protocols(self.protocol)
         if len(self.evaluations) < 2:
             raise ConfigError("planners: two or more are needed: navforge compare a=[FOLDER,FOLDER] b=[FOLDER,FOLDER]")
         if self.against not in (None, "all", *self.evaluations):
             raise ConfigError(f"against: expected all or one of {', '.join(self.evaluations)}, got {self.against!r}")
+        _named("floors", self.floors, taken=self.evaluations)
+        _ = self.methods
 
     @property
     def evaluations(self) -> dict[str, tuple[Path, ...]]:
         """Score tables of each planner, in the order given."""
-        found: dict[str, tuple[Path, ...]] = {}
-        for word in self.planners:
-            name, _, value = word.partition("=")
-            if not name or name in found:
-                raise ConfigError(f"planners: {word!r} has {'a name that was given before' if name else 'no name'}")
-            found[name] = _paths(name, value)
-        return found
+        return _named("planners", self.planners)
+
+    @property
+    def floor_evaluations(self) -> dict[str, tuple[Path, ...]]:
+        """Score tables of each floor, in the order given."""
+        return _named("floors", self.floors)
+
+    @property
+    def methods(self) -> tuple[str, ...] | None:
+        """Published methods asked for; None: all that fit."""
+        if self.published is None:
+            return ()
+        return None if self.published == "true" else _texts("published", self.published, "METHOD")
 
 
 def configure(words: Sequence[str]) -> Config:
@@ -71,19 +87,30 @@ def configure(words: Sequence[str]) -> Config:
     return configs.merge(Config, [*keys, f"planners={json.dumps(planners)}"])
 
 
-def _paths(name: str, value: str) -> tuple[Path, ...]:
+def _named(key_name: str, words: Sequence[str], taken: Iterable[str] = ()) -> dict[str, tuple[Path, ...]]:
+    """Score tables by name, from words `NAME=FOLDER` and `NAME=[FOLDER,...]`."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if not name or name in found or name in taken:
+            raise ConfigError(f"{key_name}: {word!r} has {'a name that was given before' if name else 'no name'}")
+        found[name] = tuple(_table(name, Path(text).expanduser()) for text in _texts(name, value, "FOLDER"))
+    return found
+
+
+def _texts(name: str, value: str, what: str) -> tuple[str, ...]:
     """`FOLDER` or `[FOLDER,FOLDER]`."""
     listed: object = value
     if value.startswith("["):
         try:
             listed = yaml.load(value, Loader=yaml.BaseLoader)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{name}: expected FOLDER or [FOLDER,...], got {value!r}") from error
+            raise ConfigError(f"{name}: expected {what} or [{what},...], got {value!r}") from error
     given = listed if isinstance(listed, list) else [listed]
     texts = [text for text in given if isinstance(text, str) and text]
     if not texts or len(texts) < len(given):
-        raise ConfigError(f"{name}: expected FOLDER or [FOLDER,...], got {value!r}")
-    return tuple(_table(name, Path(text).expanduser()) for text in texts)
+        raise ConfigError(f"{name}: expected {what} or [{what},...], got {value!r}")
+    return tuple(texts)
 
 
 def _table(name: str, path: Path) -> Path:
