@@ -1,4 +1,4 @@
-"""A metric cache, an input store and a teacher store by every executor: the same bytes, failures named."""
+"""Metric cache, input store, feature store and teacher store by every executor: the same bytes, failures named."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from navforge.cli import town
 from navforge.cli.main import main
@@ -22,7 +23,8 @@ from tests.e2e.world import World
 from tests.slurm_cluster.cluster import Cluster
 
 Run = Callable[..., int]
-VERBS = ("cache", "pack", "teach")
+VERBS = ("cache", "pack", "encode", "teach")
+FROZEN = "name: frozen\nencoder: {kind: tests.features.parts:StatusTrunkConfig}\nhead: {kind: mlp}\n"
 ON_SLURM: dict[str, Any] = {"executor": "slurm", "cluster": "l40s_4x4", "tasks": 2}
 
 
@@ -32,10 +34,13 @@ def verb(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def run(world: World, vocabulary: Path) -> Run:
+def run(world: World, vocabulary: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    recipe = tmp_path_factory.mktemp("recipe") / "frozen.yaml"
+    recipe.write_text(FROZEN)
     own = {
         "cache": {},
         "pack": {"agent": "ego_mlp"},
+        "encode": {"agent": recipe, "dtype": "float32", "device": "cpu"},
         "teach": {"vocabulary": vocabulary, "cache": world.path / "cache"},
     }
 
@@ -137,6 +142,24 @@ def test_slurm_a_job_that_waits_is_not_submitted_twice_and_cancelled_tasks_are_n
     assert str(folder_of(out) / "logs" / f"task-{job}_1.log") in error
     assert list(out.rglob("*.nfc")) and not (out / "cache.json").exists()
     assert run("cache", out, **ON_SLURM) == 0
+
+
+def test_slurm_encodes_on_gpus_of_the_tasks(
+    run: Run, slurm: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "features"
+    later = tmp_path / "later.yaml"
+    later.write_text(SHIPPED["l40s_4x4"].read_text() + 'sbatch_options: ["--begin=now+1hour"]\n')
+    assert run("encode", out, **{**ON_SLURM, "cluster": later, "wait": "off", "device": "cuda"}) == 0
+    job = (folder_of(out) / "job").read_text().strip()
+    asked = slurm.call("scontrol", "show", "job", job)
+    assert "gres/gpu=1" in asked or "gres/gpu:1" in asked or "gres:gpu" in asked, asked
+    slurm.call("scontrol", "update", f"job={job}", "StartTime=now")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU, which the nodes of the test cluster do not count")
+    assert run("encode", out, **ON_SLURM, device="cuda") == 2
+    assert "torch sees no GPU here" in capfd.readouterr().err, "a task without one says so and makes nothing"
+    assert not (out / "features.json").exists()
 
 
 def test_a_town_on_slurm(slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ class PatchConfig(EncoderConfig):
     channels: int = key(16, "width of the tokens that the head sees", low=1)
     scale: float = key(1.0, "factor of the tokens")
     frozen: bool = key(True, "whether the trunk never learns")
+    drawn: int | None = key(None, "seed of the trunk's weights; null: that of the run")
 
     @property
     def cameras(self) -> PanoramaConfig:
@@ -33,6 +34,33 @@ class PatchConfig(EncoderConfig):
         return Patches(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class StatusTrunkConfig(EncoderConfig):
+    """A frozen trunk that reads no sensor: for towns without any."""
+
+    @property
+    def is_frozen(self) -> bool:
+        return True
+
+    def build(self, *, pretrained: bool = True) -> StatusTrunk:
+        return StatusTrunk()
+
+
+class StatusTrunk(TrunkEncoder):
+    """The ego status as one token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channels = 16
+        self.trunk = nn.Linear(8, 16).requires_grad_(False)
+
+    def trunk_tokens(self, inputs: Inputs) -> Tensor:
+        return self.trunk(inputs["status"])[:, None]
+
+    def adapt(self, tokens: Tensor) -> Features:
+        return Features(tokens)
+
+
 class Patches(TrunkEncoder):
     """A convolution with statistics of its own, then a layer that learns."""
 
@@ -40,7 +68,10 @@ class Patches(TrunkEncoder):
         super().__init__()
         self.channels = config.channels
         self.scale = config.scale
-        self.trunk = nn.Sequential(nn.Conv2d(3, config.width, 8, stride=8), nn.BatchNorm2d(config.width), nn.GELU())
+        with torch.random.fork_rng(enabled=config.drawn is not None):
+            if config.drawn is not None:
+                torch.manual_seed(config.drawn)
+            self.trunk = nn.Sequential(nn.Conv2d(3, config.width, 8, stride=8), nn.BatchNorm2d(config.width), nn.GELU())
         self.trunk.requires_grad_(not config.frozen)
         self.frozen = config.frozen
         self.adapter = nn.Linear(config.width, config.channels)

@@ -38,6 +38,12 @@ def facts(**other: object) -> ArrayFacts:
     return ArrayFacts(**{**values, **other})  # type: ignore[arg-type]
 
 
+def test_a_task_may_have_a_gpu() -> None:
+    text = array_script(facts(gpus=1), PROFILE)
+    assert "#SBATCH --gres=gpu:1" in text and "16 task(s) of 32 CPU(s) and 1 GPU(s)" in text
+    assert "--gres" not in array_script(facts(), PROFILE)
+
+
 def test_directives() -> None:
     text = array_script(facts(), PROFILE)
     found = dict(line.partition("=")[::2] for line in re.findall(r"^#SBATCH (.*)$", text, re.MULTILINE))

@@ -7,6 +7,7 @@ import shutil
 from navforge.cli.keys.encode import Config
 from navforge.cli.notices import load_splits, print_report
 from navforge.core import provenance
+from navforge.core.build import Processes
 from navforge.core.device import pick_device
 from navforge.core.errors import DataError
 from navforge.core.products import FEATURES, claim
@@ -20,7 +21,13 @@ def run(config: Config) -> None:
     """Write or finish the store and say what it holds."""
     names = [config.split] if config.val_split is None else [config.split, config.val_split]
     splits = load_splits(names, config.data, allow_missing=config.allow_missing, workers=config.workers)
-    device = "cpu" if config.device == "auto" and config.executor != "local" else pick_device(config.device)
+    device = (
+        pick_device(config.device)
+        if config.executor == "local"
+        else "cpu"
+        if config.device == "auto"
+        else config.device
+    )
     with claim(config.out, FEATURES):
         planned = plan(
             splits,
@@ -34,7 +41,8 @@ def run(config: Config) -> None:
             store=None if config.store is None else InputStore.open(config.store),
         )
         _require_room(planned, config)
-        report = planned.build(config.pick_executor(), config.workers)
+        executor = config.pick_executor(Processes(1), gpus=1) if device == "cuda" else config.pick_executor()
+        report = planned.build(executor, config.workers)
         if report.complete:
             provenance.record(config.out, config, name="encode", classes=config.planner.classes)
     print_report(report)

@@ -134,10 +134,13 @@ class RayCluster:
 
     address: str | None = None
     workers: int = 0
+    gpus: int = 0
+    """For each piece."""
 
     def __call__(self, pieces: Sequence[Piece[Any]], label: str) -> Iterator[Outcome[Piece[Any], Result[Any]]]:
         """See `Executor`."""
-        return ray_pool.run(make_elsewhere, pieces, address=self.address, workers=self.workers, label=label)
+        settings = {"address": self.address, "workers": self.workers, "gpus": self.gpus}
+        return ray_pool.run(make_elsewhere, pieces, label=label, **settings)
 
 
 @dataclass(frozen=True)

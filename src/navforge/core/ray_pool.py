@@ -28,6 +28,7 @@ def run(
     *,
     address: str | None = None,
     workers: int = 0,
+    gpus: int = 0,
     label: str = "",
 ) -> Iterator[Outcome[ItemT, ResultT]]:
     """Apply `function` to every item; yield outcomes as they finish.
@@ -37,9 +38,10 @@ def run(
 
     Args:
         function: picklable; called as `function(item)`.
-        items: what to do; each takes one CPU of the cluster.
+        items: what to do; each takes one CPU of the cluster and `gpus` GPUs.
         address: of a running cluster (`auto`, HOST:PORT); None: one of this machine alone, for the time of the call.
         workers: most items at once; 0: as many as the cluster has CPUs.
+        gpus: GPUs that each item has for itself.
         label: text before the progress bar.
 
     Raises:
@@ -60,7 +62,7 @@ def run(
         raise NavforgeError(f"Ray at {address or 'this machine'}: {error}; see ray status") from error
     try:
         most = workers or max(int(ray.cluster_resources().get("CPU", 0)), 1)
-        yield from _outcomes(ray, function, items, most, label)
+        yield from _outcomes(ray, function, items, most, gpus, label)
     except (ConnectionError, ray.exceptions.RaySystemError) as error:
         raise NavforgeError(f"the Ray cluster was lost: {error}; run the same command again") from error
     finally:
@@ -68,9 +70,9 @@ def run(
 
 
 def _outcomes(
-    ray: Any, function: Callable[[ItemT], ResultT], items: Sequence[ItemT], most: int, label: str
+    ray: Any, function: Callable[[ItemT], ResultT], items: Sequence[ItemT], most: int, gpus: int, label: str
 ) -> Iterator[Outcome[ItemT, ResultT]]:
-    remote = ray.remote(max_retries=0, num_cpus=1)(_work)
+    remote = ray.remote(max_retries=0, num_cpus=1, num_gpus=gpus)(_work)
     work = ray.put(pickle.dumps(function))
     waiting: dict[Any, ItemT] = {}
     todo = iter(items)

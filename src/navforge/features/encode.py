@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from navforge.core.build import Executor, Piece, Processes, Report, Result, build
+from navforge.core.build import Executor, Piece, Report, Result, build
 from navforge.core.code import describe_changes
 from navforge.core.config import differences
+from navforge.core.device import pick_device
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.failures import SceneFailures
 from navforge.core.files import file_fingerprint, fingerprint
@@ -94,7 +95,7 @@ class EncodedLog(Piece[ShardFacts]):
                 dataset = SceneDataset(split, self.planner, self.data, keep_inputs=False, store=self.store)
                 for examples in _read(dataset, self.origin.batch_size, failures, threads):
                     with failures.of(examples[0]["token"]):
-                        for name, tensor in self._rows(trunk, examples).items():
+                        for name, tensor in self._rows(trunk, examples, self.origin.batch_size).items():
                             columns.setdefault(name, []).append(tensor)
         failures.require_none()
         arrays = {name: torch.cat(parts) for name, parts in columns.items()}
@@ -102,23 +103,23 @@ class EncodedLog(Piece[ShardFacts]):
             write_shard(path, self._made(), self.tokens, arrays)
         return self._result()
 
-    def first_row(self) -> dict[str, Tensor]:
-        """The row of the first scene; raises DataError or ConfigError where it cannot be had."""
+    def first_row(self, trunk: TrunkEncoder) -> dict[str, Tensor]:
+        """The row of the first scene, about; raises DataError or ConfigError where it cannot be had."""
         dataset = SceneDataset(self.splits[0], self.planner, self.data, keep_inputs=False, store=self.store)
         with _threads(self.origin.device):
-            return self._rows(self._trunk(), [dataset[0]])
+            return self._rows(trunk, [dataset[0]], batch_size=1)
 
-    def _rows(self, trunk: TrunkEncoder, examples: Sequence[Example]) -> dict[str, Tensor]:
+    def _rows(self, trunk: TrunkEncoder, examples: Sequence[Example], batch_size: int) -> dict[str, Tensor]:
         """(B, ...) rows of scenes."""
         inputs = {name: _stack([one["inputs"][name] for one in examples]) for name in examples[0]["inputs"]}
         targets = [name for name in examples[0] if name not in ("token", "inputs", "teacher")]
-        tokens = tokens_of(trunk, inputs, self.origin.batch_size, getattr(torch, self.origin.dtype))
+        tokens = tokens_of(trunk, inputs, batch_size, getattr(torch, self.origin.dtype))
         learned = {name: _stack([one[name] for one in examples]) for name in targets}
         read = {name: inputs[name] for name in InputSpec.of(self.planner).without_sensors.inputs}
         return {FEATURES: tokens, **read, **learned}
 
     def _trunk(self) -> TrunkEncoder:
-        trunk, weights = _trunk_here(self.planner.encoder, self.seed, self.origin.device)
+        trunk, weights = _trunk_here(self.planner.encoder, self.seed, pick_device(self.origin.device))
         if weights != self.origin.key["weights"]:
             raise DataError(
                 f"the encoder's weights are {weights} in this process and {self.origin.key['weights']} in the one that "
@@ -161,8 +162,7 @@ class Plan:
         def publish(entries: Mapping[str, ShardFacts]) -> None:
             write_store(first.out, self.split, first.origin, logs, entries)
 
-        within = Processes(1) if first.origin.device == "cuda" else executor
-        return build(self.pieces, publish, executor=within, workers=workers)
+        return build(self.pieces, publish, executor=executor, workers=workers)
 
 
 def plan(
@@ -186,7 +186,7 @@ def plan(
         out: folder of the store.
         dtype: float32, float16 or bfloat16.
         batch_size: scenes that the trunk takes at once, always.
-        device: cpu or cuda.
+        device: cpu or cuda, where shards are made; this process needs no GPU.
         seed: `train.seed`, for weights that are drawn and not read from a file.
         store: input store to read in place of logs and sensor files.
 
@@ -197,7 +197,7 @@ def plan(
     """
     spec, logs = InputSpec.of(planner), tokens_by_log(splits)
     _trunk_here.cache_clear()  # the file of its weights may have changed
-    trunk, _ = _trunk_here(planner.encoder, seed, device)
+    trunk, _ = _trunk_here(planner.encoder, seed, device if pick_device("auto") == device else "cpu")
     origin = Origin(
         key=key_of(planner.encoder, trunk, spec),
         modules=modules_of(type(trunk), spec),
@@ -228,7 +228,7 @@ def plan(
         "scenes": sum(map(len, logs.values())),
         "missing": sum(len(split.missing) for split in splits),
     }
-    row = pieces[0].first_row()
+    row = pieces[0].first_row(trunk)
     length, width = row[FEATURES].shape[1:]
     return Plan(pieces, about, (length, width), about["scenes"] * sum(tensor.nbytes for tensor in row.values()))
 

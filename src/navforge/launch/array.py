@@ -38,6 +38,8 @@ class ArrayFacts:
     tasks: int
     cpus: int
     """CPUs of one task."""
+    gpus: int = 0
+    """GPUs of one task."""
     directory: Path
     """Where relative paths start."""
     python: str
@@ -62,11 +64,12 @@ def array_script(facts: ArrayFacts, profile: ClusterProfile) -> str:
     name = re.sub(r"[^\w.-]", "-", facts.name)
     python = shlex.quote(profile.python or facts.python)
     options = [f"--cpus-per-task={facts.cpus}", "--label", *profile.srun_options]
+    share = f"{facts.cpus} CPU(s)" + (f" and {facts.gpus} GPU(s)" if facts.gpus else "")
     words = " ".join(shlex.quote(word) for word in facts.command)
     return "\n".join(
         [
             "#!/bin/bash",
-            f"# {facts.name}: {facts.tasks} task(s) of {facts.cpus} CPU(s), on {profile.name}. Written by navforge.",
+            f"# {facts.name}: {facts.tasks} task(s) of {share}, on {profile.name}. Written by navforge.",
             "",
             directive_block("", [f"--job-name={name}", *where(profile), f'--chdir="{facts.directory}"']),
             directive_block(
@@ -76,6 +79,7 @@ def array_script(facts: ArrayFacts, profile: ClusterProfile) -> str:
                     "--nodes=1",
                     "--ntasks=1",
                     f"--cpus-per-task={facts.cpus}",
+                    *([f"--gres={profile.gres(facts.gpus)}"] if facts.gpus else []),
                     f"--mem={memory}G",
                 ],
             ),

@@ -47,6 +47,8 @@ class SlurmArray:
     """Most tasks of the array."""
     cpus: int
     """CPUs of a task."""
+    gpus: int = 0
+    """GPUs of a task."""
     wait: bool = True
     """Wait for the array; else raise `Deferred`."""
     within: Executor = field(default_factory=Processes)
@@ -87,6 +89,7 @@ class SlurmArray:
             command=("build-task", str(out.absolute())),
             tasks=len(shares),
             cpus=self.cpus,
+            gpus=self.gpus,
             directory=Path.cwd(),
             python=sys.executable,
         )

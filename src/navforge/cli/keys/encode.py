@@ -9,7 +9,6 @@ from pathlib import Path
 from navforge.cli.keys import by_agent
 from navforge.cli.keys.executors import ExecutorKeys
 from navforge.core.config import key
-from navforge.core.errors import ConfigError
 from navforge.data.paths import SPLIT_HELP, DataConfig
 from navforge.models.planner_config import PlannerConfig
 
@@ -29,23 +28,16 @@ class Config(ExecutorKeys):
     batch_size: int = key(32, "scenes that the encoder takes at once", unit="scenes", low=1)
     device: str = key(
         "auto",
-        "where the encoder runs; auto: on a GPU if there is one and executor=local",
+        "where the encoder runs; auto: on a GPU if there is one and executor=local; cuda: one GPU per task or worker",
         choices=("auto", "cpu", "cuda"),
     )
     seed: int = key(0, "of weights that are drawn and not read from a file: the train.seed of the planner", low=0)
-    workers: int = key(0, "processes at once on CPUs, each with the encoder in memory; 0: one per CPU", low=0)
+    workers: int = key(
+        0, "processes at once on CPUs, each with the encoder in memory, with Slurm per task; 0: one per CPU", low=0
+    )
     allow_missing: bool = key(False, "go on when scenes of the split are not on disk")
     planner: PlannerConfig = key(help="the planner")
     data: DataConfig = key(DataConfig)
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError if a key of another executor is given, or a GPU to all but `local`."""
-        super().__post_init__()
-        if self.device == "cuda" and self.executor != "local":
-            raise ConfigError(
-                f"device=cuda: workers of executor={self.executor} encode on CPUs; use executor=local on a machine "
-                "with a GPU, or drop device=cuda"
-            )
 
 
 def configure(words: Sequence[str]) -> Config:

@@ -43,18 +43,20 @@ class ExecutorKeys:
         if self.executor == "slurm" and self.cluster is None:
             raise ConfigError("cluster: executor=slurm needs a profile: cluster=NAME or FILE (see docs/clusters.md)")
 
-    def pick_executor(self, local: Executor | None = None) -> Executor:
+    def pick_executor(self, local: Executor | None = None, *, gpus: int = 0) -> Executor:
         """The executor.
 
         Args:
             local: what works on one machine, also in a task of an array; None: `workers` processes.
+            gpus: GPUs of a task of an array, or of a piece on Ray.
         """
         within = local or Processes(self.workers)
         if self.executor == "local":
             return within
         if self.executor == "ray":
-            return RayCluster(self.ray_address, self.workers)
+            return RayCluster(self.ray_address, self.workers, gpus)
         assert self.cluster is not None
         profile = read_profile(self.cluster)
         cpus = self.cpus or profile.cpus_per_rank
-        return SlurmArray(profile=profile, tasks=self.tasks or TASKS, cpus=cpus, wait=self.wait, within=within)
+        tasks = self.tasks or TASKS
+        return SlurmArray(profile=profile, tasks=tasks, cpus=cpus, gpus=gpus, wait=self.wait, within=within)
