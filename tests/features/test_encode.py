@@ -9,6 +9,7 @@ import sys
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -249,6 +250,26 @@ def test_an_image_network_from_files_is_encoded_too(split: Split, data: DataConf
         exact = encoder.trunk_tokens(read_inputs(scenes, planner, data))
     stored = held.inputs([scene.token for scene in scenes], planner)["features"]
     assert stored.shape == (BATCH, 64, 96) and torch.equal(stored, exact)
+
+
+@pytest.mark.parametrize(
+    ("keys", "same"),
+    [
+        ({"tokens": "attention", "queries": 2, "attention_heads": 4}, True),
+        (
+            {"rows": 2, "blocks": 2, "lora_rank": 3, "checkpoint": True, "weights": "elsewhere", "fingerprint": "f"},
+            True,
+        ),
+        ({"tokens": "grid"}, False),
+        ({"height": 96}, False),
+        ({"network": "vit_small_patch16_224"}, False),
+    ],
+)
+def test_a_store_is_bound_to_keys_that_decide_the_tokens(keys: dict[str, Any], same: bool) -> None:
+    encoder = recipe("vit_tiny_queries").planner.encoder
+    assert (trunk.encoder_key(replace(encoder, **keys)) == trunk.encoder_key(encoder)) is same
+    grids = [trunk.encoder_key(replace(encoder, tokens="grid", rows=rows)) for rows in (2, 4)]
+    assert grids[0] != grids[1]
 
 
 def test_values_that_a_type_cannot_hold_are_refused(split: Split, data: DataConfig, tmp_path: Path) -> None:

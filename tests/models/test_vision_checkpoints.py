@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from navforge import agents
+from navforge.agents.planner import PlannerAgent
 from navforge.cli.main import main
-from navforge.core.errors import DataError
+from navforge.core.errors import ConfigError, DataError
+from navforge.data.paths import DataConfig
 from navforge.models import checkpoints
 from navforge.models.encoders.configs import VisionConfig
 from navforge.models.heads.configs import MlpHeadConfig
@@ -60,7 +63,7 @@ def test_a_checkpoint_and_the_weights_file_give_the_planner(tune: str, tmp_path:
     path = written(planner, tmp_path / "seeing.ckpt")
     held = checkpoints.read_checkpoint(path).state
     learning = {name for name, parameter in planner.named_parameters() if parameter.requires_grad}
-    assert set(held) == learning | {"encoder.mean", "encoder.std"}
+    assert set(held) == (set(planner.state_dict()) if tune == "full" else learning)
     assert torch.equal(plans(load_planner(path)), plans(planner))
 
 
@@ -68,6 +71,8 @@ def test_a_planner_that_learned_whole_needs_no_other_file(tmp_path: Path) -> Non
     saved("ijepa", tmp_path / "weights")
     planner = trained(tmp_path / "weights", "full")
     path = written(planner, tmp_path / "seeing.ckpt")
+    with pytest.raises(ConfigError, match=r"seeing.ckpt needs no other file; drop weights="):
+        load_planner(path, weights=str(tmp_path / "weights"))
     shutil.rmtree(tmp_path / "weights")
     assert torch.equal(plans(load_planner(path)), plans(planner))
 
@@ -81,7 +86,12 @@ def test_weights_that_moved_are_asked_for_by_name(tmp_path: Path) -> None:
         DataError, match=rf"separate file, which is not here: planner\.encoder\.weights: {tmp_path}/weights"
     ):
         load_planner(path)
-    assert torch.equal(plans(load_planner(path, weights=str(tmp_path / "moved"))), plans(planner))
+    moved = str(tmp_path / "moved")
+    assert torch.equal(plans(load_planner(path, weights=moved)), plans(planner))
+    agent = agents.build("seeing", path, data=DataConfig(), device="cpu", weights=moved)
+    assert isinstance(agent, PlannerAgent) and torch.equal(plans(agent.planner), plans(planner))
+    with pytest.raises(ConfigError, match="weights: agent human has no encoder of navforge; drop weights=moved"):
+        agents.check_name("human", weights="moved")
 
 
 def test_other_weights_in_their_place_are_refused(tmp_path: Path) -> None:

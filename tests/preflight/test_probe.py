@@ -25,7 +25,7 @@ def test_a_probe_that_is_killed_names_the_batch_and_the_one_that_passed() -> Non
     found = interpret(UNTIL_STEP, -9, late=False, limit_s=50)
     killed = found.findings[0]
     assert killed.level == REFUSED
-    assert "killed at a batch of 32 scenes, most likely out of host memory" in killed.message
+    assert "killed at batch size 32, most likely out of host memory" in killed.message
     assert killed.remedy == "train.batch_size=8 passed"
     assert found.step is not None and found.step.failed_at == 32 and found.step.samples == (ONE,)
 

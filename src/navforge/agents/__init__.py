@@ -29,7 +29,12 @@ def names() -> tuple[str, ...]:
 
 
 def check_name(
-    name: str, checkpoint: Path | None = None, *, blank_camera: bool = False, features: Path | None = None
+    name: str,
+    checkpoint: Path | None = None,
+    *,
+    blank_camera: bool = False,
+    features: Path | None = None,
+    weights: str | None = None,
 ) -> None:
     """Raise ConfigError unless `build` can make such an agent, as far as that is known without making it.
 
@@ -39,9 +44,14 @@ def check_name(
         checkpoint: given just where the agent needs one.
         blank_camera: only planners have cameras that can be blanked.
         features: only planners have encoders, whose tokens a feature store may hold.
+        weights: and whose frozen weights may lie elsewhere.
     """
-    if features is not None and (":" in name or name in (kind.name for kind in REFERENCE_AGENTS)):
-        raise ConfigError(f"features: agent {name} has no encoder of navforge; drop features={features}")
+    of_encoder = {"features": features, "weights": weights}
+    given = [key for key, value in of_encoder.items() if value is not None]
+    if given and (":" in name or name in (kind.name for kind in REFERENCE_AGENTS)):
+        raise ConfigError(
+            f"{given[0]}: agent {name} has no encoder of navforge; drop {given[0]}={of_encoder[given[0]]}"
+        )
     if features is not None and blank_camera:
         raise ConfigError("blank_camera: with features= no image is read; drop one of the two")
     if ":" in name:
@@ -81,6 +91,7 @@ def build(
     batch_size: int = 32,
     blank_camera: bool = False,
     features: Path | None = None,
+    weights: str | None = None,
 ) -> Agent:
     """The agent of this name.
 
@@ -92,13 +103,14 @@ def build(
         batch_size: scenes per forward pass, for planners.
         blank_camera: show a planner black images.
         features: feature store to take the tokens of a planner's frozen encoder from.
+        weights: where the frozen weights of a planner's encoder lie, if not where its checkpoint says.
 
     Raises:
         ConfigError: unknown name, a checkpoint missing or too many, one of another planner, or a class that cannot be
             used or made (with its traceback).
         DataError: the checkpoint cannot be read.
     """
-    check_name(name, checkpoint, blank_camera=blank_camera, features=features)
+    check_name(name, checkpoint, blank_camera=blank_camera, features=features, weights=weights)
     data = data or DataConfig()
     for kind in REFERENCE_AGENTS:
         if kind.name == name:
@@ -110,7 +122,14 @@ def build(
 
     planner = recipe(name).name if name.endswith(SUFFIXES) else name
     return PlannerAgent(
-        planner, checkpoint, data, device=device, batch_size=batch_size, blank_camera=blank_camera, features=features
+        planner,
+        checkpoint,
+        data,
+        device=device,
+        batch_size=batch_size,
+        blank_camera=blank_camera,
+        features=features,
+        weights=weights,
     )
 
 

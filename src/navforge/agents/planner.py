@@ -41,6 +41,7 @@ class PlannerAgent(Agent):
         batch_size: int = 32,
         blank_camera: bool = False,
         features: Path | None = None,
+        weights: str | None = None,
     ) -> None:
         """Load and check the checkpoint.
 
@@ -52,6 +53,7 @@ class PlannerAgent(Agent):
             batch_size: scenes per forward pass.
             blank_camera: show the planner black images.
             features: feature store to take the encoder's tokens from, in place of images.
+            weights: where the encoder's frozen weights lie, if not where the checkpoint says.
 
         Raises:
             DataError: the checkpoint or the store cannot be read, or the store is of another encoder.
@@ -60,7 +62,7 @@ class PlannerAgent(Agent):
         self.fingerprint = None
         self.device = pick_device(device)
         read = read_checkpoint(checkpoint)
-        self.planner = load_planner(read, self.device)
+        self.planner = load_planner(read, self.device, weights=weights)
         self.labels = _labels(read)
         entries = self.planner.state_dict().get(VOCABULARY_KEY)
         self.vocabulary = None if entries is None else Vocabulary(entries.cpu().numpy())

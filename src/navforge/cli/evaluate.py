@@ -50,6 +50,7 @@ def execute(config: Config) -> Evaluation:
         batch_size=config.batch_size,
         blank_camera=config.blank_camera,
         features=config.features,
+        weights=config.weights,
     )
     with claim(config.out, EVALUATION):
         return _evaluate(config, split, cache, agent)

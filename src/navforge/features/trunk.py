@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from lightning_fabric import seed_everything
-from torch import Tensor, nn
+from torch import Tensor
 
 from navforge.core import config as configs
 from navforge.core import extensions
@@ -21,8 +20,6 @@ from navforge.models.modules import Encoder, TrunkEncoder
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers")
 """Whose versions may change tokens."""
-WEIGHTS = ("weights", "fingerprint")
-"""Keys of an encoder that say which weights are meant."""
 
 
 def build_trunk(config: EncoderConfig, *, seed: int, device: str) -> TrunkEncoder:
@@ -58,9 +55,8 @@ def key_of(config: EncoderConfig, encoder: TrunkEncoder, spec: InputSpec) -> dic
 
 
 def encoder_key(config: EncoderConfig) -> dict[str, Any]:
-    """An encoder's config without the keys that name its weights, which are looked at themselves."""
-    values = configs.to_dict(config)
-    return {"kind": config.kind, **{name: value for name, value in values.items() if name not in WEIGHTS}}
+    """What of an encoder's config decides its trunk's tokens, but for its weights, which are looked at themselves."""
+    return {"kind": config.kind, **config.trunk_key()}
 
 
 def input_key(spec: InputSpec) -> dict[str, Any]:
@@ -80,21 +76,14 @@ def modules_of(encoder: type, spec: InputSpec) -> dict[str, str]:
 
 
 def weights_fingerprint(encoder: TrunkEncoder) -> str:
-    """Fingerprint of all parameters that never learn, and of the buffers beside them."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(_frozen(encoder)):
+    """Fingerprint of all that training never changes (`Encoder.frozen_names`)."""
+    digest, state = hashlib.sha256(), encoder.state_dict()
+    for name in sorted(encoder.frozen_names()):
+        tensor = state[name]
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
         content = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(content.view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
-
-
-def _frozen(encoder: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for prefix, module in encoder.named_modules():
-        own = list(module.named_parameters(recurse=False))
-        yield from ((f"{prefix}.{name}", value) for name, value in own if not value.requires_grad)
-        if not any(value.requires_grad for _, value in own):
-            yield from ((f"{prefix}.{name}", value) for name, value in module.named_buffers(recurse=False))
 
 
 @torch.inference_mode()

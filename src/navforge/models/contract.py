@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
+from navforge.core import config as configs
 from navforge.core.extensions import is_own, name_of
 from navforge.models.histogram import HistogramConfig
 from navforge.models.panorama import PanoramaConfig
@@ -146,6 +147,10 @@ class EncoderConfig(PartConfig):
             DataError: that file is not here.
         """
         return 0
+
+    def trunk_key(self) -> dict[str, Any]:
+        """Keys that decide the tokens of its trunk, as plain values; not those that say which weights are meant."""
+        return {name: value for name, value in configs.to_dict(self).items() if name not in ("weights", "fingerprint")}
 
     def fetch(self) -> None:
         """Bring the files it needs onto this machine, where they can be downloaded and are not here."""

@@ -49,6 +49,7 @@ def load_planner(
         DataError: not a navforge checkpoint, damaged, holding anything but plain values and tensors, weights that do
             not fit its own config exactly, a class that cannot be imported, or a vocabulary that is not the one it was
             trained with.
+        ConfigError: `weights` are given and it needs none.
     """
     opened = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
     recorded = _extensions(opened)
@@ -66,6 +67,8 @@ def load_planner(
     if weights is not None:
         config = replace(config, encoder=config.encoder.with_weights(weights))
     outside = _outside(opened, config)
+    if weights is not None and not outside:
+        raise ConfigError(f"weights: {opened.path} needs no other file; drop weights={weights}")
     try:
         with parameters_at_most(outside + sum(tensor.numel() for tensor in opened.state.values())):
             planner = config.build(_vocabulary(opened), pretrained=outside > 0)
@@ -85,8 +88,8 @@ def _outside(checkpoint: Checkpoint, config: PlannerConfig) -> int:
     except DataError as error:
         raise DataError(
             f"{checkpoint.path} holds what {config.name} learned; the frozen weights of its encoder are in a separate "
-            f"file, which is not here: {error}; or, where they are, navforge export checkpoint={checkpoint.path} "
-            "weights=PATH out=FILE.ckpt writes a checkpoint that holds them"
+            f"file, which is not here: {error}; or give weights=PATH, where they are (navforge export "
+            f"checkpoint={checkpoint.path} weights=PATH out=FILE.ckpt writes a checkpoint that holds them)"
         ) from error
 
 

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from navforge.models.contract import FEATURES, Features, HeadInput, HeadOutput, Inputs, PlannerOutput, Targets
+from navforge.models.frozen import frozen_names
 
 
 class Encoder(nn.Module, ABC):
@@ -39,6 +40,10 @@ class TrunkEncoder(Encoder):
 
     A feature store holds what `trunk_tokens` returns; `forward` takes it from the inputs where it is there.
     """
+
+    def frozen_names(self) -> set[str]:
+        """All of its state but what learns and the running statistics beside it."""
+        return frozen_names(self)
 
     @abstractmethod
     def trunk_tokens(self, inputs: Inputs) -> Tensor:

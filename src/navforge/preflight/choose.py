@@ -68,7 +68,7 @@ def _batch_size(context: PreflightContext) -> tuple[int, Finding]:
         size = _cpu_batch(context, most)
         how, room = "measured on CPU", f"{write_size(machine.memory_bytes or 0)} of host memory"
     if not size:
-        return 0, refused(AUTO, f"train.batch_size=auto: not even one scene fits into {room} ({how})", give)
+        return 0, refused(AUTO, f"train.batch_size=auto: not even a batch of 1 fits into {room} ({how})", give)
     return size, ok(AUTO, f"train.batch_size={size}: fits {room} ({how}), at most {most} tried")
 
 
@@ -115,4 +115,4 @@ def _number_of_workers(context: PreflightContext) -> tuple[int | None, str]:
     wanted = math.ceil(SPARE * load_s / step_s)
     if wanted > most:
         return most, f"{wanted} would keep a step of {step_s:.2f} s fed, {limit} allow {most}"
-    return wanted, f"{wanted} x {loader.examples_per_s:.1f} scenes/s keep a step of {step_s:.2f} s fed"
+    return wanted, f"{wanted} x {loader.examples_per_s:.1f} examples/s keep a step of {step_s:.2f} s fed"

@@ -91,7 +91,7 @@ def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool,
         )
     elif exitcode == -signal.SIGKILL:
         size = values.get("size")
-        at = f" at a batch of {size} scenes" if stage == STEP and size else ""
+        at = f" at batch size {size}" if stage == STEP and size else ""
         findings.append(
             refused(check, f"the probe was killed{at}, most likely out of host memory", _less_memory(stage, samples))
         )
@@ -114,7 +114,9 @@ def interpret(received: Sequence[tuple[str, Any]], exitcode: int, *, late: bool,
 
 def _step_finding(sample: StepSample, device: str) -> Finding:
     """The largest measured step, and whether the machine was busy."""
-    words = f"{sample.batch_size} scenes: {sample.time.written(seconds)}, {write_size(sample.peak_bytes)} on {device}"
+    words = (
+        f"batch size {sample.batch_size}: {sample.time.written(seconds)}, {write_size(sample.peak_bytes)} on {device}"
+    )
     if not sample.busy:
         return ok(STEP, words)
     got = f"a thread gets {sample.share:.0%} of a CPU" if sample.share < 1 else "repeats differ"

@@ -108,7 +108,7 @@ def check_gpu_memory(cost: StepCost, batch_size: int, gpu_bytes: int | None, gpu
 
     Args:
         cost: measured steps.
-        batch_size: scenes per step and rank.
+        batch_size: per step and rank.
         gpu_bytes: memory of the GPU the run is for.
         gpu_name: its name.
     """
@@ -116,9 +116,9 @@ def check_gpu_memory(cost: StepCost, batch_size: int, gpu_bytes: int | None, gpu
     remedy = _smaller(cost, gpu_bytes)
     if cost.on_gpu and cost.samples:
         needed = cost.bytes_at(batch_size)
-        shown = f"a step of {batch_size} scenes takes {write_size(needed)} (measured on {cost.device})"
+        shown = f"a step at batch size {batch_size} takes {write_size(needed)} (measured on {cost.device})"
         if cost.failed_at is not None and batch_size >= cost.failed_at:
-            yield refused(GPU_MEMORY, f"a step of {cost.failed_at} scenes does not fit into {cost.device}", remedy)
+            yield refused(GPU_MEMORY, f"a step at batch size {cost.failed_at} does not fit into {cost.device}", remedy)
         elif gpu_bytes is None:
             yield warning(GPU_MEMORY, f"{shown}; the memory of {target} is not known", "gpu_memory_gb in the profile")
         elif needed > GPU_MARGIN * gpu_bytes:
@@ -131,7 +131,7 @@ def check_gpu_memory(cost: StepCost, batch_size: int, gpu_bytes: int | None, gpu
         return
     least = cost.bound[0] + cost.bound[1] * batch_size
     shown = (
-        f"a step of {batch_size} scenes takes at least {write_size(least)} (weights, optimiser and activations, "
+        f"a step at batch size {batch_size} takes at least {write_size(least)} (weights, optimiser and activations, "
         "counted)"
     )
     if gpu_bytes is None:

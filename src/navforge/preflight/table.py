@@ -75,12 +75,12 @@ def _time(value: float, ends: Sequence[float]) -> str:
 
 _ROWS: tuple[tuple[str, tuple[str, ...], Callable[..., str]], ...] = (
     ("ranks", ("ranks",), str),
-    ("scenes per step and rank", ("batch_size",), str),
+    ("batch size per rank", ("batch_size",), str),
     ("loader workers per rank", ("loader_workers",), str),
     ("GPU memory", ("gpu_bytes",), write_size),
     ("GPU memory", ("gpu_bytes_at_least",), lambda size: f"at least {write_size(size)} (counted, not measured)"),
     ("host memory per node", ("host_bytes",), write_size),
-    ("a loader worker", ("worker_bytes", "loader_examples_per_s"), lambda b, r: f"{write_size(b)}, {r:.1f} scenes/s"),
+    ("a loader worker", ("worker_bytes", "loader_examples_per_s"), lambda b, r: f"{write_size(b)}, {r:.1f} examples/s"),
     ("step", ("step_s", "step_range_s", "measured_on"), _on),
     ("an epoch", ("epoch_s", "epoch_range_s"), _time),
     ("whole run", ("duration_s", "duration_range_s"), _time),

@@ -17,6 +17,9 @@ class TuneConfig:
     """Keys of a search for inference weights."""
 
     checkpoint: Path = key(help="trained planner of the Hydra-MDP family")
+    weights: str | None = key(
+        None, "where the file or folder of the encoder's frozen weights is now; null: where the checkpoint says"
+    )
     split: str = key(help=f"validation split, never one of the benchmark's test sets: {SPLIT_HELP}")
     teacher: Path = key(help="teacher store of that split (navforge teach): the true scores")
     out: Path = key(help=f"folder for {TUNED}, {RESULT} and {PARTS}/")

@@ -36,7 +36,7 @@ def tune_checkpoint(config: TuneConfig, split: Split) -> Tuning:
     values = read_values(config.checkpoint)
     checkpoint = planner_part(config.checkpoint, values)
     device = pick_device(config.device)
-    planner = load_planner(checkpoint, device)
+    planner = load_planner(checkpoint, device, weights=config.weights)
     head = planner.config.head
     if not isinstance(head, HydraMdpConfig):
         raise ConfigError(f"checkpoint: {planner.config.name} does not choose by weighted confidence; nothing to tune")

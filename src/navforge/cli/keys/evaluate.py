@@ -23,6 +23,9 @@ class Config:
         help=f"a class (package.module:Class), a recipe (FILE.yaml), or one of {', '.join(agents.names())}"
     )
     checkpoint: Path | None = key(None, "trained weights of a planner (navforge train); none for reference agents")
+    weights: str | None = key(
+        None, "where the file or folder of the encoder's frozen weights is now; null: where the checkpoint says"
+    )
     split: str = key(help=SPLIT_HELP)
     cache: Path = key(help="metric cache of the split (navforge cache)")
     protocol: str = key("epdms_v2", "pdms_v1, epdms_v2 or epdms_v2_before_fix; several separated by commas")
@@ -56,7 +59,13 @@ class Config:
     def __post_init__(self) -> None:
         """Raise ConfigError for an unknown protocol or agent, or traffic the protocol does not have."""
         check_traffic(self.traffic, map(protocol, parse_protocols(self.protocol)))
-        agents.check_name(self.agent, self.checkpoint, blank_camera=self.blank_camera, features=self.features)
+        agents.check_name(
+            self.agent,
+            self.checkpoint,
+            blank_camera=self.blank_camera,
+            features=self.features,
+            weights=self.weights,
+        )
         if self.metrics:
             from navforge.evaluation.further_metrics import load_metrics  # noqa: PLC0415 (compiles)
 

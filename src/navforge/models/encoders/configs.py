@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from navforge.core.config import key
+from navforge.core.config import key, to_dict
 from navforge.core.errors import ConfigError
 from navforge.models.contract import EncoderConfig
 from navforge.models.encoders.weight_files import download, find_weights
@@ -212,6 +212,14 @@ class VisionConfig(EncoderConfig):
         if self.weights is None or self.tune == "full":
             return 0
         return find_weights(self.weights).size  # a byte or more each
+
+    def trunk_key(self) -> dict[str, Any]:
+        """Network, view, and how its tokens are reduced; an attention pool learns on top of all of them."""
+        tokens = "all" if self.tokens == "attention" else self.tokens
+        names = ("network", "architecture", "view", "names", "frames", "height", "width", "resize", "quality")
+        grid = ("rows", "columns") if tokens == "grid" else ()
+        values = to_dict(self)
+        return {**{name: values[name] for name in (*names, *grid)}, "tokens": tokens}
 
     def fetch(self) -> None:
         """Download weights that are named by the Hub's name, once."""

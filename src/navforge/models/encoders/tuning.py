@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import nn
-from torch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 
 from navforge.core.errors import ConfigError
 from navforge.models.encoders.image_networks import ImageNetwork
 
 _ATTENTION = ("attn", "attention")
 """What names of attention layers hold."""
-
-BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)
 
 
 def learn_last_blocks(network: ImageNetwork, count: int) -> None:
@@ -55,25 +52,6 @@ def learn_low_rank(network: ImageNetwork, *, rank: int, alpha: float, where: Seq
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=layers), network)  # type: ignore[arg-type]
     for name, parameter in network.named_parameters():
         parameter.requires_grad_("lora_" in name)
-
-
-def frozen_norms(network: nn.Module) -> list[nn.Module]:
-    """Batch norms that do not learn; their running statistics shall not either."""
-    return [
-        module
-        for module in network.modules()
-        if isinstance(module, BATCH_NORMS) and not any(p.requires_grad for p in module.parameters())
-    ]
-
-
-def frozen_names(network: nn.Module) -> set[str]:
-    """Names in the network's state of what never changes."""
-    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    still = frozen_norms(network)
-    for prefix, module in network.named_modules():
-        if isinstance(module, BATCH_NORMS) and not any(module is norm for norm in still):
-            learning |= {f"{prefix}.{name}" for name, _ in module.named_buffers()}
-    return set(network.state_dict()) - learning
 
 
 def _place(layer: str) -> str:

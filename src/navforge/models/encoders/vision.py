@@ -14,8 +14,9 @@ from navforge.core.errors import ConfigError, DataError
 from navforge.core.screen import say
 from navforge.models.contract import Features, Inputs
 from navforge.models.encoders.image_networks import ImageNetwork, Size, image_network
-from navforge.models.encoders.tuning import BATCH_NORMS, frozen_names, frozen_norms, learn_last_blocks, learn_low_rank
+from navforge.models.encoders.tuning import learn_last_blocks, learn_low_rank
 from navforge.models.encoders.weight_files import Weights, find_weights, read_architecture
+from navforge.models.frozen import BATCH_NORMS, frozen_norms
 from navforge.models.modules import TrunkEncoder
 
 if TYPE_CHECKING:
@@ -81,10 +82,6 @@ class VisionEncoder(TrunkEncoder):
         for norm in frozen_norms(self.trunk):
             norm.eval()
         return self
-
-    def frozen_names(self) -> set[str]:
-        """All of the trunk but what learns, running statistics included."""
-        return {f"trunk.{name}" for name in frozen_names(self.trunk)}
 
     def depths(self) -> dict[str, int]:
         """Blocks of the trunk; what learns above it is one further."""
