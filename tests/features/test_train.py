@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from navforge.agents.planner import PlannerAgent
+from navforge.cache_builder.pool import cache_split
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError, DataError
 from navforge.data.paths import DataConfig
@@ -23,12 +24,19 @@ from navforge.data.splits import Split
 from navforge.features.dataset import FeatureDataset
 from navforge.features.store import FeatureStore, shard_path
 from navforge.inputs.dataset import collate
+from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import read_checkpoint
 from navforge.models.heads.configs import TransfuserHeadConfig
+from navforge.models.loading import load_planner
 from navforge.preflight import files
+from navforge.runs.folder import RunFolder
+from navforge.runs.training_record import read_training_record
+from navforge.scoring.engine import score_plans
 from navforge.training.config import AugmentConfig, TrainConfig
+from navforge.training.inference import plan_scenes
 from navforge.training.run import train
 from navforge.training.run_config import RunConfig
+from navforge.training.smoke import PROTOCOL
 
 from .conftest import BATCH, encoded, patches, seeded
 
@@ -123,6 +131,43 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(config: RunConfig, tmp_p
     last_of_whole = read_checkpoint(config.out / "checkpoints" / "last.ckpt").state
     assert whole.state.keys() == state.keys()
     assert all(torch.equal(last_of_whole[name], state[name]) for name in state)
+
+
+def test_validation_scores_plans_of_a_head_without_teacher_by_the_engine(
+    config: RunConfig, data: DataConfig, val_split: Split, tmp_path: Path
+) -> None:
+    cache_split(val_split, data, tmp_path / "val", workers=1)
+    scored = replace(config, out=tmp_path / "scored", val_cache=tmp_path / "val")
+    train(scored)
+    planner = load_planner(scored.out / "checkpoints" / "last.ckpt")
+    scenes = [scene for log in val_split.logs for scene in read_scenes(val_split, data, log)]
+    plans, interval_s = plan_scenes(
+        planner, scenes, config.data, batch_size=BATCH, features=FeatureStore.open(store_of(config))
+    )
+    cache = MetricCache.open(tmp_path / "val")
+    exact = [
+        score_plans(cache.load(scene.token), plan[None], interval_s, (PROTOCOL,))[PROTOCOL].score[0]
+        for scene, plan in zip(scenes, plans, strict=True)
+    ]
+    epochs = pl.read_csv(scored.out / "epochs.csv")
+    assert epochs["val/score"][-1] == pytest.approx(np.mean(exact), rel=1e-5) and np.mean(exact) > 0
+    done = read_training_record(RunFolder(scored.out))
+    assert done is not None and done.val_score == epochs["val/score"][-1] and done.epochs_to_90 is not None
+    assert set(json.loads((scored.out / "finished.json").read_text())["best"]) == {"epoch", "val/score"}
+    train(config)
+    assert curves(config.out)[0] == curves(scored.out)[0], "and nothing else changes"
+
+
+def store_of(config: RunConfig) -> Path:
+    assert config.features is not None
+    return config.features
+
+
+def test_a_cache_that_cannot_score_the_validation_is_refused(config: RunConfig) -> None:
+    with pytest.raises(DataError, match=r"val_cache: metric cache .* lacks (\d+) of \1 scenes of val"):
+        train(replace(config, val_cache=config.cache))
+    with pytest.raises(ConfigError, match="val_cache: there is no validation to score plans in"):
+        train(replace(config, val_cache=config.cache, val_split=None))
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from navforge.cli.keys.launching import LaunchKeys
+from navforge.cli.keys.train import Config, Together
 from navforge.core.errors import ConfigError
 from navforge.core.files import sole_use
 from navforge.core.screen import say, screen
@@ -20,17 +23,22 @@ from navforge.preflight import submission
 from navforge.preflight.table import show
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
+from navforge.runs.signals import STATUS, StopSignals
 from navforge.runs.status import Failure
 from navforge.slurm.profile import ClusterProfile
+from navforge.training.ranks.consensus import Stopped
 from navforge.training.run_base import RunBase
 from navforge.training.run_config import run_part
+from navforge.training.together import train_together
 
 AFTER_CHECKPOINT = "after a checkpoint; run the same command again to resume from it"
 BEFORE_CHECKPOINT = "before its first checkpoint; the same command starts from the beginning"
 
 
-def run(config: LaunchKeys) -> int:
+def run(config: LaunchKeys | Together) -> int:
     """Check, make the run folder ready, start the ranks; say what to do next."""
+    if isinstance(config, Together):
+        return _run_together(config.runs)
     folder = RunFolder(config.out.absolute())
     profile = config.profile()
     requested = run_config(config)
@@ -52,6 +60,38 @@ def run(config: LaunchKeys) -> int:
             return exits.FINISHED
         attempt = start.note_here(folder)
     return _train_here(folder, requested, attempt)
+
+
+def _run_together(configs: Sequence[Config]) -> int:
+    """Check all runs, train those that are not finished in this process, say how each ended."""
+    _require_one_task(os.environ)
+    unfinished = []
+    for config in configs:
+        folder = RunFolder(config.out.absolute())
+        fitting = _fitting(folder, run_config(config))
+        if folder.finished.is_file():
+            _say_finished(fitting)
+        else:
+            unfinished.append(_checked(config, fitting, None) if config.preflight else fitting)
+    with ExitStack() as stack, StopSignals((signal.SIGINT, *STATUS)) as signals:
+        for one in unfinished:
+            stack.enter_context(sole_use(one.out))
+        ended = train_together(unfinished, signals=signals)
+    for one in unfinished:
+        _say_end(one, ended.get(one.out))
+    if any(not isinstance(error, Stopped) for error in ended.values()):
+        return exits.FAILED
+    return STATUS[signals.received] if ended else exits.FINISHED
+
+
+def _say_end(config: RunBase, error: Exception | None) -> None:
+    folder = RunFolder(config.out)
+    if error is None:
+        _say_trained(config)
+    elif isinstance(error, Stopped):
+        _say_stopped(folder)
+    else:
+        _say_failed(folder, str(error))
 
 
 def run_config(config: RunBase) -> RunBase:
@@ -105,14 +145,26 @@ def _checked(config: LaunchKeys, wanted: RunBase, profile: ClusterProfile | None
 def _train_here(folder: RunFolder, config: RunBase, attempt: int) -> int:
     ended = start.start_here(folder, attempt)
     if ended == exits.FINISHED:
-        say(f"{config.result}: {config.result_name}; learning curves in {folder.path / 'epochs.csv'}")
+        _say_trained(config)
     elif ended in (exits.REQUEUE_ME, exits.STOPPED):
-        saved = start.has_checkpoint(folder)
-        say(f"stopped {AFTER_CHECKPOINT if saved else BEFORE_CHECKPOINT}", file=sys.stderr)
+        _say_stopped(folder)
     else:
-        say(f"navforge: error: {_first_failure(folder, ended)}", file=sys.stderr)
-        say(f"  navforge diagnose {folder.path}    says why and what helps", file=sys.stderr)
+        _say_failed(folder, _first_failure(folder, ended))
     return ended
+
+
+def _say_trained(config: RunBase) -> None:
+    say(f"{config.result}: {config.result_name}; learning curves in {config.out / 'epochs.csv'}")
+
+
+def _say_stopped(folder: RunFolder) -> None:
+    saved = start.has_checkpoint(folder)
+    say(f"{folder.path}: stopped {AFTER_CHECKPOINT if saved else BEFORE_CHECKPOINT}", file=sys.stderr)
+
+
+def _say_failed(folder: RunFolder, why: str) -> None:
+    say(f"navforge: error: {why}", file=sys.stderr)
+    say(f"  navforge diagnose {folder.path}    says why and what helps", file=sys.stderr)
 
 
 def _first_failure(folder: RunFolder, ended: int) -> str:

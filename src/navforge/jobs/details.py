@@ -107,6 +107,8 @@ def _training(done: TrainingRecord) -> Iterator[tuple[str, str]]:
     if done.train_score is not None and done.val_score is not None and done.score_gap is not None:
         scores = f"score {significant(done.train_score)} in training, {significant(done.val_score)} in validation"
         yield "", f"{scores}, gap {significant(done.score_gap)}"
+    elif done.val_score is not None:
+        yield "", f"score {significant(done.val_score)} in validation"
     if done.epochs_to_90 is not None:
         reached = f"90 % after {done.epochs_to_90} epochs, 95 % after {done.epochs_to_95} epochs"
         yield "best score", f"{reached} (of the best validation score)"

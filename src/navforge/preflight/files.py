@@ -22,7 +22,7 @@ from navforge.training.pretraining.config import PretrainConfig
 from navforge.training.pretraining.setup import open_frames
 from navforge.training.run_base import RunBase
 from navforge.training.run_config import RunConfig
-from navforge.training.run_inputs import choose_labels, open_aligned_to, open_features
+from navforge.training.run_inputs import choose_labels, open_aligned_to, open_features, open_val_cache
 from navforge.vocabulary.vocabulary import Vocabulary
 
 PATHS, VOCABULARY, SPLIT, CACHE, TEACHER = "paths", "vocabulary", "split", "cache", "teacher"
@@ -128,6 +128,7 @@ def open_files(config: RunBase) -> Files:
         teacher = _teacher("teacher", config.teacher, split, made_from, config, vocabulary, findings)
         if config.val_split is not None:
             val_teacher = _teacher("val_teacher", config.val_teacher, val_split, None, config, vocabulary, findings)
+    val_cache = _try(CACHE, lambda: open_val_cache(config, val_split), findings)
     found = {
         "vocabulary": vocabulary and vocabulary.fingerprint,
         "cache": cache and cache.fingerprint,
@@ -135,6 +136,7 @@ def open_files(config: RunBase) -> Files:
         "val_split": val_split and val_split.hash,
         "teacher": teacher and teacher.fingerprint,
         "val_teacher": val_teacher and val_teacher.fingerprint,
+        "val_cache": val_cache and val_cache.fingerprint,
         "features": features and features.fingerprint,
         "align.features": aligned_to and aligned_to.fingerprint,
     }

@@ -23,8 +23,9 @@ class StopSignals:
 
     @property
     def received(self) -> int:
-        """The first one, 0 if none came."""
-        return self.numbers[0] if self.numbers else 0
+        """The first one, SIGINT as SIGTERM; 0 if none came."""
+        number = self.numbers[0] if self.numbers else 0
+        return signal.SIGTERM if number == signal.SIGINT else number
 
     def __enter__(self) -> StopSignals:
         for number in self._listen:

@@ -32,7 +32,7 @@ class TrainingRecord:
     """Of the last epoch."""
     train_score: float | None
     val_score: float | None
-    """Of the last epoch, where a teacher scores what is chosen."""
+    """Of the last epoch, where a teacher or the engine scores what is planned."""
     epochs_to_90: int | None
     """Epochs until the validation score first reached 90 % of its best."""
     epochs_to_95: int | None

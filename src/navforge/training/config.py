@@ -54,6 +54,7 @@ class LoopConfig:
     warmup: float = key(0.2, "share of the run in which one_cycle and cosine rise", low=0.0, high=0.9)
     clip_gradient: float = key(0.0, "largest gradient norm; 0 for no limit", low=0.0)
     seed: int = key(0, "of weights, order and augmentation", low=0)
+    order_seed: int | None = key(None, "of the order of scenes alone; auto: that of train.seed", low=0, none="auto")
     precision: str = key("32-true", "arithmetic", choices=("32-true", "16-mixed", "bf16-mixed"))
     accelerator: str = key("auto", "where to train", choices=("auto", "cpu", "gpu"))
     strategy: str = key(

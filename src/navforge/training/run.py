@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from navforge.core import provenance
 from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
 from navforge.core.outside.text import read_json
+from navforge.features.store import FeatureStore
 from navforge.inputs.dataset import ExampleSet, SceneDataset
 from navforge.models import checkpoints
 from navforge.models.checkpoints import planner_part, read_values, write_values
@@ -37,6 +39,8 @@ from navforge.training.loop.drawn import Drawn
 from navforge.training.loop.loaders import dataset_of
 from navforge.training.loop.loggers import Loggers, make_loggers, require_loggers
 from navforge.training.loop.module import PlannerModule
+from navforge.training.loop.trainer import Turn
+from navforge.training.plan_scores import PlanScorer
 from navforge.training.pretraining.config import PretrainConfig
 from navforge.training.pretraining.setup import PretrainSetup
 from navforge.training.ranks.consensus import Stopped
@@ -46,7 +50,7 @@ from navforge.training.ranks.messages import Ranks
 from navforge.training.ranks.rank_info import RankInfo, alone
 from navforge.training.run_base import RunBase
 from navforge.training.run_config import RunConfig, write_run_config
-from navforge.training.run_inputs import RunInputs
+from navforge.training.run_inputs import OpenFeatures, RunInputs
 from navforge.training.setup import Setup
 from navforge.training.smoke import PROTOCOL, TRAINED, UNTRAINED, Smoke
 
@@ -56,16 +60,27 @@ LABELS = "labels"
 
 
 def train(config: RunBase, *, signals: StopSignals | None = None) -> Path:
-    """Train in this process, or resume an interrupted run of the same config.
+    """Train in this process, or resume an interrupted run of the same config; see `training`.
+
+    Returns:
+        The path of what was made: of a planner the best checkpoint.
+    """
+    for _ in training(config, signals=signals or StopSignals()):
+        pass
+    return config.result
+
+
+def training(
+    config: RunBase, *, signals: StopSignals, open_features: OpenFeatures = FeatureStore.open
+) -> Iterator[Turn]:
+    """`train`, giving way before each batch.
 
     The run folder is that of any local run, so that `navforge jobs` and `navforge diagnose` read it.
 
     Args:
         config: of the run; its `nodes` and `devices` must be 1.
-        signals: what may stop the run; default: nothing.
-
-    Returns:
-        The path of what was made: of a planner the best checkpoint.
+        signals: what may stop the run.
+        open_features: opens the feature store.
 
     Raises:
         ConfigError: keys that do not fit each other, or a run folder of another config.
@@ -88,8 +103,8 @@ def train(config: RunBase, *, signals: StopSignals | None = None) -> Path:
     folder.failure_file(rank_info.rank).unlink(missing_ok=True)
     with Heartbeat(folder, rank_info, attempt=attempt) as beat:
         try:
-            execute(config, folder, rank_info, beat=beat, signals=signals or StopSignals())
-        except Stopped:
+            yield from turns(config, folder, rank_info, beat=beat, signals=signals, open_features=open_features)
+        except (Stopped, GeneratorExit):
             beat.tell(phase="stopped")
             raise
         except BaseException as error:
@@ -98,14 +113,21 @@ def train(config: RunBase, *, signals: StopSignals | None = None) -> Path:
                 status.write(folder.failure_file(rank_info.rank), record)
             beat.tell(phase="failed")
             raise
-    return config.result
 
 
-def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: Heartbeat, signals: StopSignals) -> None:
-    """The part of this rank in a run, once all ranks have met."""
+def turns(
+    config: RunBase,
+    folder: RunFolder,
+    rank_info: RankInfo,
+    *,
+    beat: Heartbeat,
+    signals: StopSignals,
+    open_features: OpenFeatures = FeatureStore.open,
+) -> Iterator[Turn]:
+    """The part of this rank in a run, once all ranks have met; gives way before each batch."""
     ranks = Ranks(rank_info.rank, rank_info.world_size)
     require_loggers(config.train.loggers)
-    setup = _setup_of(config, folder, rank_info, ranks)
+    setup = _setup_of(config, folder, rank_info, ranks, open_features)
     checkpoint = _newest(config, folder, ranks)
     if checkpoint is not None:
         materials.check_same_run(planner_part(folder.checkpoints / LAST, checkpoint), setup.facts, config)
@@ -132,7 +154,7 @@ def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: He
             checkpoint = None  # the optimiser has it now
         module = trainer.parts.module
         frozen = FrozenState(module.planner) if isinstance(module, PlannerModule) else None
-        trainer.run()
+        yield from trainer.turns()
         if frozen is not None:
             frozen.require_unchanged()
         success = True
@@ -149,12 +171,14 @@ def execute(config: RunBase, folder: RunFolder, rank_info: RankInfo, *, beat: He
     beat.tell(phase="finished", eta_s=0.0)
 
 
-def _setup_of(config: RunBase, folder: RunFolder, rank_info: RankInfo, ranks: Ranks) -> Setup:
+def _setup_of(
+    config: RunBase, folder: RunFolder, rank_info: RankInfo, ranks: Ranks, open_features: OpenFeatures
+) -> Setup:
     """What the run reads is opened."""
     if isinstance(config, PretrainConfig):
         return PretrainSetup.open(config, folder, rank_info, ranks)
     assert isinstance(config, RunConfig), "a run trains a planner or pre-trains an encoder"
-    material = materials.open_run_inputs(config)
+    material = materials.open_run_inputs(config, open_features)
     facts = materials.facts(config, material, rank_info.world_size)
     return PlannerSetup(config=config, folder=folder, rank_info=rank_info, ranks=ranks, material=material, facts=facts)
 
@@ -168,10 +192,11 @@ class PlannerSetup(Setup):
 
     @property
     def monitor(self) -> tuple[str, str]:
-        """The score where there is a teacher, else a loss."""
+        """The score where there is a teacher or a metric cache to validate on, else a loss."""
         if self.material.val_split is None:
             return "train/loss", "min"
-        return ("val/score", "max") if self.config.planner.head.teacher_columns else ("val/loss", "min")
+        scored = self.config.planner.head.teacher_columns or self.material.val_cache is not None
+        return ("val/score", "max") if scored else ("val/loss", "min")
 
     def learner(self, fabric: Fabric, beat: Heartbeat) -> PlannerModule:
         """The planner; the untrained one has been tried out."""
@@ -187,9 +212,12 @@ class PlannerSetup(Setup):
             self.ranks.first_does(lambda: self._try_out(smoke, planner, self.about))
         if config.train.compile:
             planner.compile()
+        cache = self.material.val_cache
+        scorer = None if cache is None else PlanScorer(cache, self._protocol)
         if (store := self.material.aligned_to) is not None:
-            return AlignedModule(planner, config.train.augment, align=config.align, width=store.token_shape[1])
-        return PlannerModule(planner, config.train.augment)
+            width = store.token_shape[1]
+            return AlignedModule(planner, config.train.augment, scorer, align=config.align, width=width)
+        return PlannerModule(planner, config.train.augment, scorer)
 
     def examples(self) -> tuple[ExampleSet, ExampleSet | None]:
         """Scenes with what the planner reads and learns."""
@@ -229,6 +257,11 @@ class PlannerSetup(Setup):
         if self.material.labels is not None:
             write_json(self.folder.labels, self.material.labels.manifest())
 
+    @property
+    def _protocol(self) -> str:
+        """Under which plans are scored while the run lasts."""
+        return self.config.planner.head.teacher_protocol or PROTOCOL
+
     def _smoke(self, fabric: Fabric) -> Smoke:
         return Smoke(
             self.folder.path,
@@ -236,7 +269,7 @@ class PlannerSetup(Setup):
             self.config.data,
             self.material.features,
             self.config.cache,
-            self.config.planner.head.teacher_protocol or PROTOCOL,
+            self._protocol,
             self.config.train.smoke_scenes,
             fabric.device,
         )

@@ -30,6 +30,9 @@ class RunConfig(RunBase):
     vocabulary: Path | None = key(None, "vocabulary file (.npy), for planners that choose from one")
     teacher: Path | None = key(None, "teacher store of the training split, for planners that distil")
     val_teacher: Path | None = key(None, "teacher store of the validation split")
+    val_cache: Path | None = key(
+        None, "metric cache of the validation split, on which plans of planners without a teacher are scored each epoch"
+    )
     store: Path | None = key(None, "input store of the splits (navforge pack); none: decode sensor files")
     features: Path | None = key(
         None, "feature store of the splits (navforge encode), for planners with a frozen encoder; none: encode images"
@@ -71,7 +74,7 @@ class RunConfig(RunBase):
     @property
     def files(self) -> dict[str, Path | None]:
         """Files and folders that are read, by key."""
-        names = ("cache", "vocabulary", "teacher", "val_teacher", "store", "features")
+        names = ("cache", "vocabulary", "teacher", "val_teacher", "val_cache", "store", "features")
         read = {name: getattr(self, name) for name in names}
         read |= {"align.features": self.align.features, "data.logs": self.data.logs}
         images = self.store is None and self.features is None and self.planner.panorama is not None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from navforge.core import config as configs
@@ -23,6 +24,8 @@ from navforge.vocabulary.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from navforge.training.run_base import RunBase
     from navforge.training.run_config import RunConfig
+
+OpenFeatures = Callable[[Path], FeatureStore]
 
 FREE = (
     "accelerator",
@@ -49,6 +52,7 @@ class RunInputs:
     val_split: Split | None
     train_teacher: TeacherStore | None
     val_teacher: TeacherStore | None
+    val_cache: MetricCache | None
     store: InputStore | None
     features: FeatureStore | None
     aligned_to: FeatureStore | None
@@ -57,8 +61,8 @@ class RunInputs:
     """What `train_split` is a part of, where it is one."""
 
 
-def open_run_inputs(config: RunConfig) -> RunInputs:
-    """Open everything a run needs.
+def open_run_inputs(config: RunConfig, open_store: OpenFeatures = FeatureStore.open) -> RunInputs:
+    """Open everything a run needs, the feature store by a function of the caller's.
 
     Raises:
         ConfigError: something is not given.
@@ -81,7 +85,8 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
     if labels is not None:
         train_split = labels.split
     teachers = _teachers(config, vocabulary, train_split, val_split, cache)
-    features = open_features(config, [split for split in (train_split, val_split) if split is not None])
+    val_cache = open_val_cache(config, val_split)
+    features = open_features(config, [split for split in (train_split, val_split) if split is not None], open_store)
     aligned_to = open_aligned_to(config, train_split)
     fingerprints = {
         "vocabulary": vocabulary.fingerprint if vocabulary else None,
@@ -90,11 +95,14 @@ def open_run_inputs(config: RunConfig) -> RunInputs:
         "val_split": val_split.hash if val_split else None,
         "teacher": teachers[0].fingerprint if teachers[0] else None,
         "val_teacher": teachers[1].fingerprint if teachers[1] else None,
+        "val_cache": val_cache.fingerprint if val_cache else None,
         "features": features.fingerprint if features else None,
         **({"align.features": aligned_to.fingerprint} if aligned_to else {}),
     }
     store = None if config.store is None else InputStore.open(config.store)
-    return RunInputs(vocabulary, train_split, val_split, *teachers, store, features, aligned_to, fingerprints, labels)
+    return RunInputs(
+        vocabulary, train_split, val_split, *teachers, val_cache, store, features, aligned_to, fingerprints, labels
+    )
 
 
 def open_aligned_to(config: RunConfig, split: Split) -> FeatureStore | None:
@@ -127,7 +135,34 @@ def choose_labels(config: RunConfig, split: Split, val_split: Split | None) -> L
     return label_subset(split, read_strata(split, config.data), config.labels.fraction, config.labels.by)
 
 
-def open_features(config: RunConfig, splits: Sequence[Split]) -> FeatureStore | None:
+def open_val_cache(config: RunConfig, val_split: Split | None) -> MetricCache | None:
+    """The metric cache on which validation scores plans, if there is one.
+
+    Raises:
+        ConfigError: there is nothing to validate on, or a teacher scores what is chosen.
+        DataError: it is not complete, or lacks scenes of the split.
+    """
+    if config.val_cache is None:
+        return None
+    if val_split is None:
+        raise ConfigError("val_cache: there is no validation to score plans in; give val_split= or drop val_cache=")
+    if config.planner.head.teacher_columns:
+        raise ConfigError(
+            f"val_cache: the teacher of {config.agent} scores its plans in validation (val_teacher=); drop val_cache="
+        )
+    cache = MetricCache.open(config.val_cache)
+    absent = [token for token in val_split.tokens if token not in cache]
+    if absent:
+        raise DataError(
+            f"val_cache: metric cache {config.val_cache} lacks {len(absent)} of {len(val_split)} scenes of "
+            f"{val_split.name}, {absent[0]} for one; run navforge cache on this split"
+        )
+    return cache
+
+
+def open_features(
+    config: RunConfig, splits: Sequence[Split], open_store: OpenFeatures = FeatureStore.open
+) -> FeatureStore | None:
     """The feature store of a run, if it has one, checked to hold what the planner takes from it.
 
     Raises:
@@ -145,7 +180,7 @@ def open_features(config: RunConfig, splits: Sequence[Split]) -> FeatureStore | 
             f"features: {config.features} holds tokens of images as they are, and {', '.join(changing)} changes images "
             "in every step; set it to 0, or leave features= out"
         )
-    store = FeatureStore.open(config.features)
+    store = open_store(config.features)
     for split in splits:
         store.require(config.planner, split.tokens)
     return store

@@ -58,6 +58,13 @@ def template(base: type[ConfigT], words: Sequence[str], purpose: str) -> type[Co
     return dataclasses.make_dataclass("Config", fields, bases=(base,), frozen=True, kw_only=True)
 
 
+def agents(words: Sequence[str]) -> list[str]:
+    """Names of the agents: of `agent=NAME` one, of `agent=[NAME,NAME]` several."""
+    texts = [word.partition("=")[2] for word in words if word.startswith("agent=")]
+    listed = [text[1:-1].split(",") if text.startswith("[") and text.endswith("]") else [text] for text in texts]
+    return [name.strip() for names in listed for name in names]
+
+
 def _named(words: Sequence[str]) -> str | None:
-    named = [word.partition("=")[2] for word in words if word.startswith("agent=")]
-    return named[0] if named else None
+    names = agents(words)
+    return names[0] if names else None

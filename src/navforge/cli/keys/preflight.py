@@ -39,6 +39,14 @@ class ScriptKeys(LaunchKeys):
 class Config(ScriptKeys, train.Config):
     """Keys of `navforge train`, a batch script, and where to write the report."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError for several runs."""
+        super().__post_init__()
+        if self.seeds:
+            raise ConfigError(
+                "seeds: a preflight judges one run; give train.seed= (navforge train judges each of them)"
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainConfig(ScriptKeys, pretrain.Config):

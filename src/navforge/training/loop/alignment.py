@@ -22,6 +22,7 @@ from navforge.models.planner import Planner
 from navforge.training.config import AlignConfig, AugmentConfig, LoopConfig
 from navforge.training.loop.learner import Batch
 from navforge.training.loop.module import PlannerModule
+from navforge.training.plan_scores import PlanScorer
 
 TARGET = "aligned_to"
 """In a batch: (B, L, D) tokens of the frozen encoder."""
@@ -58,9 +59,17 @@ class AlignedScenes:
 class AlignedModule(PlannerModule):
     """A planner with its loss and, in training, the alignment of its encoder's tokens."""
 
-    def __init__(self, planner: Planner, config: AugmentConfig, *, align: AlignConfig, width: int) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        config: AugmentConfig,
+        scorer: PlanScorer | None = None,
+        *,
+        align: AlignConfig,
+        width: int,
+    ) -> None:
         """With a fresh projector to tokens of `width`; raises ConfigError where nothing of the encoder learns."""
-        super().__init__(planner, config)
+        super().__init__(planner, config, scorer)
         if not any(parameter.requires_grad for parameter in planner.encoder.parameters()):
             raise ConfigError(
                 f"align.features: nothing of the encoder of {planner.config.name} learns, so nothing can be drawn "

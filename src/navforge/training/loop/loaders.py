@@ -66,7 +66,8 @@ def train_loader(
     dataset: ExampleSet, plan: EpochPlan, config: LoopConfig, ranks: Ranks
 ) -> tuple[DataLoader[Any], EpochBatches]:
     """Loader of this rank and its order, which is told where each epoch begins."""
-    order = EpochBatches(plan, seed=config.seed, rank=ranks.rank)
+    seed = config.seed if config.order_seed is None else config.order_seed
+    order = EpochBatches(plan, seed=seed, rank=ranks.rank)
     return _loader(dataset, order, config), order
 
 

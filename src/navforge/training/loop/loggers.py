@@ -138,7 +138,7 @@ class WandbLogger(Logger):
     """A run of W&B; offline in the run folder where no environment variable leads to a server."""
 
     def __init__(self, folder: Path, run: str, run_id: str) -> None:
-        import wandb  # noqa: PLC0415 (an optional package)
+        import wandb  # type: ignore[import-not-found] # noqa: PLC0415 (an optional package)
 
         self.run_id = run_id
         online = "online" if "WANDB_API_KEY" in os.environ else "offline"
@@ -148,6 +148,7 @@ class WandbLogger(Logger):
             id=run_id,
             dir=folder,
             resume="allow",
+            reinit="create_new",  # another run of this process may be going on (training.together)
             mode=os.environ.get("WANDB_MODE", online),  # type: ignore[arg-type]
         )
         self._run.define_metric(STEP)

@@ -16,27 +16,33 @@ from navforge.teacher.store import SCORE
 from navforge.training.config import AugmentConfig, LoopConfig, TrainConfig
 from navforge.training.loop.augment import augment
 from navforge.training.loop.learner import Batch, Learner
+from navforge.training.plan_scores import PlanScorer
 
 
 class PlannerModule(Learner):
     """A planner with its loss under one forward pass, so that strategies can wrap the whole."""
 
-    def __init__(self, planner: Planner, config: AugmentConfig) -> None:
+    def __init__(self, planner: Planner, config: AugmentConfig, scorer: PlanScorer | None = None) -> None:
+        """`scorer` says in validation what plans are worth."""
         super().__init__()
         self.planner = planner
         self.config = config
+        self.scorer = scorer
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of a batch.
 
         Loss terms of the batch, in training of the augmented batch, `total` being what is minimised. Where a teacher
-        is: its `score` of the chosen entries beside the best any entry reaches (`oracle`).
+        is: its `score` of the chosen entries beside the best any entry reaches (`oracle`). In validation with a scorer:
+        the `score` of the plans.
         """
         inputs = augment(batch["inputs"], self.config) if self.training else batch["inputs"]
         output = self.planner(inputs)
         values = self.planner.loss(output, targets_of(batch))
         if SCORE in batch["teacher"]:
             values |= self._scores(output, batch["teacher"][SCORE])
+        if self.scorer is not None and not self.training:
+            values["score"] = self.scorer.mean(batch["token"], self.planner.head.plan(output))
         return values
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,10 @@ LOG_EVERY = 10
 
 NON_FINITE = "non_finite.json"
 """In the run folder: ranks, losses and scenes of the step that was not finite."""
+
+
+Turn = tuple[int, int, int]
+"""How far a run is when it gives way: epoch, 0 in training and 1 in validation, batches read in that."""
 
 
 @dataclass
@@ -101,7 +105,7 @@ class Trainer:
         self.ranking: Ranking = []
         self.corrupt = CorruptLog(parts.config.tolerate_corrupt)
         self.seconds = 0.0
-        """Spent on the epoch by earlier attempts."""
+        """Spent on the epoch by earlier attempts, and before this run last gave way."""
         self.checkpoints = CheckpointManager(
             parts.folder.checkpoints, minutes=parts.config.checkpoint_minutes, keep=parts.config.keep_best
         )
@@ -132,7 +136,12 @@ class Trainer:
             self.checkpoints.keep_best(self.ranking, self.at.epoch - 1)
 
     def run(self) -> None:
-        """Train to the end.
+        """Train to the end; raises what `turns` does."""
+        for _ in self.turns():
+            pass
+
+    def turns(self) -> Iterator[Turn]:
+        """Train to the end, giving way before each batch: other runs can take theirs in the meantime.
 
         Raises:
             Stopped: on a signal, a checkpoint written.
@@ -148,8 +157,8 @@ class Trainer:
         if self.at.epoch:
             parts.smoke()
         while self.at.epoch < parts.config.epochs:
-            self._train_epoch()
-            self._end_epoch()
+            yield from self._train_epoch()
+            yield from self._end_epoch()
         if self.ranks.first:
             self.steps.close()
 
@@ -189,7 +198,13 @@ class Trainer:
         self.steps.secure()
         self.checkpoints.save(values)
 
-    def _train_epoch(self) -> None:
+    def _give_way(self, turn: Turn) -> Iterator[Turn]:
+        """What passes in the meantime is not counted as time of this run."""
+        self.seconds += time.monotonic() - self._began
+        yield turn
+        self._began = time.monotonic()
+
+    def _train_epoch(self) -> Iterator[Turn]:
         loader, order = self.parts.train
         if self.at.step >= self.plan.steps:
             return
@@ -198,12 +213,13 @@ class Trainer:
         self._tell(phase="training")
         batches = iter(loader)
         while self.at.step < self.plan.steps:
-            self._step(batches)
+            yield from self._step(batches)
         self._settle(self.ranks.sum([self._pending.loss])[0] / self.ranks.world_size)
 
-    def _step(self, batches: Any) -> None:
+    def _step(self, batches: Any) -> Iterator[Turn]:
         parts, scenes = self.parts, 0
         for number in range(parts.config.accumulate):
+            yield from self._give_way((self.at.epoch, 0, self.at.step * parts.config.accumulate + number))
             fetched = fetch(batches)
             if parts.drawn is not None and fetched.error is None:
                 fetched.error = parts.drawn.add(fetched.batch["token"])
@@ -262,12 +278,12 @@ class Trainer:
             for reason in fresh:
                 say(f"warning: corrupt sample replaced by a neighbour: {reason}", file=sys.stderr, flush=True)
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self) -> Iterator[Turn]:
         parts = self.parts
         values = means(all_sums(self.meter, self.ranks), "train")
         if parts.val is not None:
             self.save()
-            values |= self._validate(*parts.val)
+            values |= yield from self._validate(*parts.val)
         name, mode = parts.monitor
         self.ranking = ranked(self.ranking, values[name], self.at.epoch, mode=mode, keep=parts.config.keep_best)
         if self.ranks.first:
@@ -280,13 +296,14 @@ class Trainer:
             self.checkpoints.keep_best(self.ranking, self.at.epoch - 1)
         parts.smoke()
 
-    def _validate(self, loader: DataLoader[Any], order: SharedBatches) -> dict[str, float]:
+    def _validate(self, loader: DataLoader[Any], order: SharedBatches) -> Generator[Turn, None, dict[str, float]]:
         parts, meter = self.parts, Meter()
         parts.module.eval()
         parts.beat.tell(phase="validating")
         share_buffers(parts.module, self.ranks.world_size)
         batches = iter(loader)
         for number in range(len(order)):
+            yield from self._give_way((self.at.epoch, 1, number))
             fetched = fetch(batches)
             found = agree(self.ranks, fetched, stop=parts.signals.received, save=False, loss=0.0)
             if found.corrupt:

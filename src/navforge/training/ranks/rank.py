@@ -96,7 +96,7 @@ def _run(
     from navforge.training.ranks.consensus import Stopped  # noqa: PLC0415
     from navforge.training.ranks.messages import Ranks  # noqa: PLC0415
     from navforge.training.ranks.strategy import backend_of  # noqa: PLC0415
-    from navforge.training.run import execute  # noqa: PLC0415
+    from navforge.training.run import turns  # noqa: PLC0415
     from navforge.training.run_config import read_run_config  # noqa: PLC0415
 
     config = read_run_config(folder.config)
@@ -108,7 +108,8 @@ def _run(
         beat.tell(phase="preflight")
         _check(preflight, config, rank_info, Ranks(rank_info.rank, rank_info.world_size))
     try:
-        execute(config, folder, rank_info, beat=beat, signals=signals)
+        for _ in turns(config, folder, rank_info, beat=beat, signals=signals):
+            pass
     except Stopped as stopped:
         beat.tell(phase="stopped")
         say(f"{stopped}, checkpoint written", file=sys.stderr, flush=True)
@@ -182,7 +183,7 @@ def _log(folder: RunFolder, rank_info: RankInfo, attempt: int) -> Iterator[None]
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         console: TextIO | None = os.fdopen(os.dup(kept[1]), "w", buffering=1) if rank_info.rank == 0 else None
-        sys.stdout = sys.stderr = _Both(file, console)  # type: ignore[assignment]
+        sys.stdout = sys.stderr = Both(file, console)  # type: ignore[assignment]
         try:
             yield
         finally:
@@ -195,7 +196,7 @@ def _log(folder: RunFolder, rank_info: RankInfo, attempt: int) -> Iterator[None]
             faulthandler.enable(sys.__stderr__ or 2)
 
 
-class _Both(io.TextIOBase):
+class Both(io.TextIOBase):
     """Writes to the log and, if there is one, to the console, which may go away."""
 
     def __init__(self, log: TextIO, console: TextIO | None) -> None:
