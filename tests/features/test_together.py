@@ -37,6 +37,7 @@ from navforge.training.recipes.catalog import recipe
 from navforge.training.run import train
 from navforge.training.run_config import RunConfig, read_run_config
 from navforge.training.together import train_together
+from tests.training.processes import forget_servers, wait
 
 from .conftest import BATCH, encoded, patches
 from .test_train import TRAIN, curves
@@ -110,13 +111,14 @@ def test_each_is_the_run_alone_and_a_batch_is_read_once(
 
 
 def in_a_fork(work: Callable[[], object]) -> int:
-    """How a child that does this ends."""
+    """How a child that does this ends; fails where it does not end."""
     if (pid := os.fork()) == 0:
         try:
+            forget_servers()
             work()
         finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            os._exit(99)
+    return wait([pid])[0]
 
 
 def test_killed_runs_go_on_to_the_same_curves(config: RunConfig, tmp_path: Path) -> None:
