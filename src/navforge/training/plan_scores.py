@@ -13,7 +13,7 @@ from navforge.scoring.batch.scenes import SceneBatch, prepare_batch
 from navforge.scoring.library import score
 
 HELD_BYTES = 1 << 29
-"""Prepared scenes up to which they are held; others are prepared again in every epoch (docs/planners.md says how long that takes)."""
+"""Prepared scenes up to which they are held; others are prepared again in every epoch."""
 
 
 class PlanScorer:
