@@ -32,6 +32,7 @@ LAYERS = [
     ["reports"],
     ["launch"],
     ["preflight", "jobs"],
+    ["cluster_plan"],
     ["cli"],
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

@@ -150,6 +150,7 @@ def test_resumed_equals_uninterrupted_to_the_bit(
     same_result(make_run("whole").out, make_run("halves").out)
     attempts = status.read_attempts(RunFolder(make_run("halves").out).attempts)
     assert [attempt.resumed_step for attempt in attempts] == [0, saved]
+    assert [(attempt.nodes, attempt.device) for attempt in attempts] == [(1, "CPU")] * 2
 
 
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(make_run: Make, capsys: Any) -> None:

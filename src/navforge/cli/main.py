@@ -49,6 +49,7 @@ VERBS = {
     "tune": "search the inference weights of a trained Hydra-MDP on a validation split; resumes",
     "evaluate": "plan with an agent on a split and score it: per-scene table, summary with 95 % intervals",
     "compare": "planners with their seeds on the same scenes: paired differences, intervals, a verdict for each",
+    "cluster plan": "where a run would end first: recorded speeds, the queue now, the time to the result",
     "jobs": "every run under a folder, live: state, place in the queue, speed, memory, time left",
     "jobs show": "everything about one run: progress, curves, ranks, memory, starts, checkpoints, files",
     "jobs logs": "logs of a run: the ends of all, or one rank's; --follow prints until the run ends",

@@ -81,16 +81,7 @@ def prepare(
         raise ConfigError(f"train.{left[0]}: auto is chosen by the preflight; give a number or let the preflight run")
     script = None
     if profile is not None:
-        facts = JobFacts(
-            folder=folder.path,
-            agent=config.title,
-            nodes=config.nodes,
-            devices=config.devices,
-            directory=Path.cwd(),
-            python=sys.executable,
-            gpus=config.train.accelerator != "cpu",
-        )
-        script = batch_script(facts, profile)
+        script = batch_script(job_facts(folder, config), profile)
     folder.logs.mkdir(parents=True, exist_ok=True)
     if new_code or not has_checkpoint(folder) or not folder.code.is_dir():
         snapshot.take(folder.code, classes=config.classes)
@@ -105,6 +96,19 @@ def prepare(
         nodes=config.nodes,
         devices=config.devices,
         cluster=None if profile is None else profile.name,
+    )
+
+
+def job_facts(folder: RunFolder, config: RunBase) -> JobFacts:
+    """What the batch script of a run has to know, submitted by this process."""
+    return JobFacts(
+        folder=folder.path,
+        agent=config.title,
+        nodes=config.nodes,
+        devices=config.devices,
+        directory=Path.cwd(),
+        python=sys.executable,
+        gpus=config.train.accelerator != "cpu",
     )
 
 

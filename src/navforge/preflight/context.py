@@ -60,18 +60,22 @@ class PreflightContext:
     @property
     def epoch(self) -> Estimate | None:
         """Seconds of an epoch with its validation and checkpoints; None where nothing was measured."""
-        pace, batch = self.pace, self.batch
-        if pace is None or self.scenes is None or self.step is None or batch is None:
+        paces = self._paces
+        if paces is None or self.scenes is None:
             return None
         ranks = self.config.nodes * self.config.devices
-        step = self.step.seconds_at(batch)
-        rate = pace.loader_examples_per_s
-        ends = [
-            epoch_s(self._pace(step_s, rate * faster), self.scenes, self.val_scenes, ranks)
-            for step_s, faster in ((step.value, 1.0), (step.low, 1.5), (step.high, 1 / 1.5))
-        ]
+        ends = [epoch_s(pace, self.scenes, self.val_scenes, ranks) for pace in paces]
         written = (self.checkpoint_s or 0.0) * (2 if self.val_scenes else 1)  # one before a validation
         return Estimate(*ends) + Estimate(written, written / CHECKPOINT_RANGE, written * CHECKPOINT_RANGE)
+
+    @property
+    def rank_samples_per_s(self) -> Estimate | None:
+        """Scenes per second of one rank that trains alone; None where nothing was measured."""
+        paces = self._paces
+        if paces is None:
+            return None
+        value, most, least = (pace.batch_size / pace.batch_s for pace in paces)
+        return Estimate(value, least, most)
 
     @property
     def duration(self) -> Estimate | None:
@@ -91,11 +95,16 @@ class PreflightContext:
     @property
     def pace(self) -> Pace | None:
         """How fast a rank goes with the chosen batch size and workers."""
+        return None if self._paces is None else self._paces[0]
+
+    @property
+    def _paces(self) -> tuple[Pace, Pace, Pace] | None:
+        """The pace, the fastest and the slowest to expect."""
         batch, workers = self.batch, self.config.train.loader_workers
         if self.step is None or not self.step.samples or self.loader is None or batch is None or workers is None:
             return None
-        rate = self.loader.examples_per_s * max(1, workers)
-        return self._pace(self.step.seconds_at(batch).value, rate)
+        rate, step = self.loader.examples_per_s * max(1, workers), self.step.seconds_at(batch)
+        return self._pace(step.value, rate), self._pace(step.low, rate * 1.5), self._pace(step.high, rate / 1.5)
 
     @property
     def cpus_per_rank(self) -> float:

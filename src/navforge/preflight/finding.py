@@ -9,6 +9,7 @@ from typing import Any
 from navforge.core.errors import NavforgeError
 from navforge.core.os_errors import describe_os_error
 from navforge.training.run_base import RunBase
+from navforge.training.run_config import run_config_to_dict
 
 OK, WARNING, REFUSED = "ok", "warning", "refused"
 
@@ -95,6 +96,7 @@ class Report:
             "refused": bool(self.refused),
             "findings": [asdict(finding) for finding in self.findings],
             "figures": self.figures,
+            **({} if self.config is None else {"run": run_config_to_dict(self.config)}),
             **({} if self.command is None else {"command": self.command, "not_judged": list(self.not_judged)}),
         }
 

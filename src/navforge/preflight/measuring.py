@@ -12,6 +12,7 @@ import psutil
 import torch
 from lightning_fabric import seed_everything
 
+from navforge.core.device import CPU, device_name
 from navforge.core.errors import NavforgeError
 from navforge.data.scenes import read_scenes
 from navforge.data.splits import Split
@@ -179,11 +180,11 @@ def _kept_bytes(config: RunConfig, batch: Batch, scenes: int) -> int:
 
 def _cost(config: RunBase, learner: Learner) -> StepCost:
     """What is known of steps before the first one."""
-    on_gpu = config.train.accelerator != "cpu" and torch.cuda.is_available()
+    device = device_name(config.train.accelerator)
     state, outside = learner.state_dict(), learner.outside
     return StepCost(
-        device=torch.cuda.get_device_name(0) if on_gpu else "CPU",
-        on_gpu=on_gpu,
+        device=device,
+        on_gpu=device != CPU,
         samples=(),
         weight_bytes=sum(tensor.nbytes for tensor in state.values()),
         state_bytes=sum(tensor.nbytes for name, tensor in state.items() if name not in outside),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from navforge.core.device import same_kind
 from navforge.core.sizes import write_size
 from navforge.preflight.estimate import Estimate, between
 from navforge.preflight.finding import Finding, ok, refused, warning
@@ -70,7 +71,7 @@ class StepCost:
         """Whether times measured on this device hold for another one, by the words of their names."""
         if not on_gpu:
             return not self.on_gpu
-        return self.on_gpu and gpu_name is not None and gpu_name.lower() in self.device.lower()
+        return self.on_gpu and gpu_name is not None and same_kind(self.device, gpu_name)
 
     def bytes_at(self, batch_size: int) -> float:
         """Predicted peak at a batch size, by the line through the samples."""

@@ -106,6 +106,9 @@ def figures(context: PreflightContext) -> dict[str, Any]:
             values["step_s"] = step.value
             values["step_range_s"] = [step.low, step.high]
             values["measured_on"] = context.step.device
+    if (rate := context.rank_samples_per_s) is not None:
+        values["rank_samples_per_s"] = rate.value
+        values["rank_samples_per_s_range"] = [rate.low, rate.high]
     duration = context.duration
     if duration is not None and context.comparable:
         values["duration_s"] = duration.value

@@ -100,6 +100,9 @@ class Attempt:
     time: float
     resumed_step: int
     """Optimiser steps the attempt began with."""
+    nodes: int | None = None
+    device: str | None = None
+    """Name of rank 0's GPU as torch has it, or `CPU`; None, as `nodes`, where an earlier version wrote it."""
 
 
 RecordT = TypeVar("RecordT")

@@ -37,6 +37,11 @@ def call(*command: str, timeout_s: float = TIMEOUT_S) -> str:
     Raises:
         SlurmError: not installed, ended with an error, or silent for `timeout_s`.
     """
+    return _answer(*command, timeout_s=timeout_s).stdout
+
+
+def _answer(*command: str, timeout_s: float = TIMEOUT_S) -> subprocess.CompletedProcess[str]:
+    """What a command printed; see `call`."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment(), timeout=timeout_s, check=False
@@ -52,7 +57,7 @@ def call(*command: str, timeout_s: float = TIMEOUT_S) -> str:
     if done.returncode != 0:
         message = " / ".join(line for line in done.stderr.splitlines() if line.strip())
         raise SlurmError(f"{command[0]} failed: {message or f'exit status {done.returncode}'}")
-    return done.stdout
+    return done
 
 
 def environment() -> dict[str, str]:
@@ -82,6 +87,17 @@ def refusal(script: Path, *options: str) -> str | None:
     except SlurmError as error:
         return str(error)
     return None
+
+
+def expected_start(script: Path, *options: str) -> str | None:
+    """When a script would start if it were submitted now, ISO local time; None where Slurm does not say.
+
+    By `sbatch --test-only`, which submits nothing. Slurm lets the jobs that run or wait take their whole time limits.
+
+    Raises:
+        SlurmError: Slurm would refuse the job.
+    """
+    return slurm_output.parse_expected_start(_answer("sbatch", "--test-only", *options, str(script)).stderr)
 
 
 def queue(jobs: Sequence[str] = ()) -> list[QueuedJob]:

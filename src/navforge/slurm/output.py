@@ -187,6 +187,12 @@ def queue_position(queue: list[QueuedJob], job: str) -> int | None:
     return None
 
 
+def parse_expected_start(text: str) -> str | None:
+    """ISO time in what `sbatch --test-only` says of a job that it would take; None where there is none."""
+    match = re.search(r"\bto start at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\b", text)
+    return match and match[1]
+
+
 def parse_accounting(text: str) -> list[AccountedStep]:
     """Runs and steps of `sacct -P -n -D --format=ACCOUNTING_FIELDS`, in the order given: oldest run first."""
     steps = []

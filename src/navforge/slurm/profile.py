@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,11 @@ from navforge.slurm import durations
 
 SHIPPED = {path.stem: path for path in sorted(Path(__file__).with_name("profiles").glob("*.yaml"))}
 """Profiles that come with the package, by name: examples to use or to copy."""
-CLUSTER_HELP = f"cluster profile: a YAML file, or the name of one that navforge ships ({', '.join(SHIPPED)})"
+OWN = "NAVFORGE_CLUSTERS"
+"""Environment variable that names a folder of the user's own profiles."""
+CLUSTER_HELP = (
+    f"cluster profile: a YAML file, or the name of one in ${OWN} or that navforge ships ({', '.join(SHIPPED)})"
+)
 """Help of a key that names a profile."""
 _SHORTEST_LEFT_S = 30
 """A job shorter than signal lead plus this would be signalled to stop before it has started."""
@@ -81,14 +86,29 @@ class ClusterProfile:
         return ":".join(part for part in ("gpu", self.gpu_type, str(devices)) if part)
 
 
+def profiles() -> dict[str, Path]:
+    """Files of all profiles that have a name: the user's own, then those of `SHIPPED` that are not among them.
+
+    Raises:
+        ConfigError: the folder of the user's own is not there.
+    """
+    if not (folder := os.environ.get(OWN)):
+        return SHIPPED
+    if not Path(folder).is_dir():
+        raise ConfigError(f"cluster: ${OWN} names {folder}, which is not a folder; correct or unset it")
+    own = {path.stem: path for path in sorted(Path(folder).glob("*.yaml"))}
+    return {**own, **{name: path for name, path in SHIPPED.items() if name not in own}}
+
+
 def read_profile(source: Path | str) -> ClusterProfile:
-    """The profile in a YAML file, or one of `SHIPPED` by its name; every key is checked.
+    """The profile in a YAML file, or one of `profiles` by its name; every key is checked.
 
     Raises:
         ConfigError: no such file or name, no YAML mapping, an unknown key or an impossible value; names the file.
     """
-    path = SHIPPED.get(str(source)) or Path(source).expanduser()
-    missing = f"give a YAML file (docs/clusters.md says how to write one) or one of {', '.join(SHIPPED)}"
+    known = profiles()
+    path = known.get(str(source)) or Path(source).expanduser()
+    missing = f"give a YAML file (docs/clusters.md says how to write one) or one of {', '.join(known)}"
     values: Any = read_yaml(path, "cluster profile", missing=missing, error=ConfigError)
     if not isinstance(values, dict):
         raise ConfigError(f"cluster: {path} holds no keys; docs/clusters.md says how to write one")

@@ -16,6 +16,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from navforge.core import provenance
+from navforge.core.device import device_name
 from navforge.core.errors import ConfigError
 from navforge.core.files import write_json
 from navforge.core.outside.text import read_json
@@ -143,6 +144,8 @@ def turns(
                 world_size=rank_info.world_size,
                 time=time.time(),
                 resumed_step=setup.resumed or 0,
+                nodes=rank_info.nodes,
+                device=device_name(config.train.accelerator),
             ),
         )
     loggers = _loggers(setup)

@@ -102,12 +102,17 @@ def run_part(config: RunBase) -> RunBase:
     return cls(**{f.name: getattr(config, f.name) for f in dataclasses.fields(cls)})
 
 
-def write_run_config(path: Path, config: RunBase) -> None:
-    """Write a run's config with the kinds of its encoder and head, so that it is whole without its recipe."""
+def run_config_to_dict(config: RunBase) -> dict[str, Any]:
+    """A run's config as plain values with the kinds of its encoder and head, so that it is whole without its recipe."""
     plain = configs.to_dict(run_part(config))
     if isinstance(config, RunConfig):
         plain["planner"] = planner_to_dict(config.planner)
-    write_text(path, yaml.safe_dump(plain, sort_keys=False))
+    return plain
+
+
+def write_run_config(path: Path, config: RunBase) -> None:
+    """Write a run's config; see `run_config_to_dict`."""
+    write_text(path, yaml.safe_dump(run_config_to_dict(config), sort_keys=False))
 
 
 def read_run_config(path: Path) -> RunBase:
@@ -117,7 +122,22 @@ def read_run_config(path: Path) -> RunBase:
         DataError: there is no such file, or it is not a YAML mapping.
         ConfigError: an unknown key or a wrong value.
     """
-    values = read_yaml(path, "run config", missing="navforge train writes it before ranks start")
+    return run_config_from_dict(
+        read_yaml(path, "run config", missing="navforge train writes it before ranks start"), path
+    )
+
+
+def run_config_from_dict(values: Any, path: Path) -> RunBase:
+    """Inverse of `run_config_to_dict`.
+
+    Args:
+        values: what was read.
+        path: file it was read from, for errors.
+
+    Raises:
+        DataError: it is not a mapping of a run's keys.
+        ConfigError: an unknown key or a wrong value.
+    """
     if isinstance(values, dict) and "method" in values:
         try:
             return configs.from_dict(PretrainConfig, values)
@@ -126,10 +146,10 @@ def read_run_config(path: Path) -> RunBase:
     if not isinstance(values, dict) or not isinstance(values.get("planner"), dict):
         raise DataError(f"{path} is not a run config: it has no planner; navforge train writes one")
     try:
-        planner = planner_from_dict(values.pop("planner"))
+        planner = planner_from_dict(values["planner"])
         field = ("planner", PlannerConfig, key(lambda: planner))
         template = dataclasses.make_dataclass("RunConfig", [field], bases=(RunConfig,), frozen=True, kw_only=True)
-        config = configs.from_dict(template, values)
+        config = configs.from_dict(template, {name: value for name, value in values.items() if name != "planner"})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return RunConfig(**{f.name: getattr(config, f.name) for f in dataclasses.fields(RunConfig)})
