@@ -23,6 +23,10 @@ def test_holm_by_hand() -> None:
         holm([float("nan")])
 
 
+def test_one_log_alone_shows_nothing() -> None:
+    assert sign_flip([3.0]) == 1.0
+
+
 def test_sign_flips_are_counted_exactly() -> None:
     sums = np.array([1.0, 2.0, -0.5, 4.0, 3.0])
     every = [abs(np.dot(signs, sums)) for signs in itertools.product((1, -1), repeat=5)]

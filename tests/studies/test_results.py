@@ -40,10 +40,7 @@ def test_planners_and_pairs_are_of_whole_cells(tmp_path: Path) -> None:
         floors={"still": {"test": tmp_path / "still"}},
         splits=("test", "city"),
     )
-    assert [(one.name, len(one.tables)) for one in results.planners("test")] == [
-        ("mlp", 2),
-        ("queries", 2),
-        ("still", 1),
-    ]
+    assert [(one.name, len(one.tables)) for one in results.planners("test")] == [("mlp", 2), ("queries", 2)]
+    assert [(one.name, len(one.tables)) for one in results.floor_planners("test")] == [("still", 1)]
     assert results.pairs("test") == [("queries", "mlp")]
     assert (results.planners("city"), results.pairs("city")) == ([], [])

@@ -13,7 +13,7 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,7 +154,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         word = field.metadata.get("none", NULL)
-        plain[field.name] = word if value is None and word != NULL else _plain(value)
+        plain[field.name] = word if value is None and word != NULL else plain_value(value)
     return plain
 
 
@@ -168,8 +168,12 @@ def differences(old: Any, new: Any, name: str) -> list[str]:
 
 def from_dict(base: type[ConfigT] | ConfigT, values: dict[str, Any]) -> ConfigT:
     """Inverse of `to_dict` under the same strict rules as `merge`."""
-    words = list(_flatten(values, "", {leaf.name for leaf in leaves(base)}))
-    return merge(base, [f"{name}={_as_word(value)}" for name, value in words])
+    return merge(base, to_words(values, {leaf.name for leaf in leaves(base)}))
+
+
+def to_words(values: Mapping[str, Any], known: Collection[str] = ()) -> list[str]:
+    """Nested plain values as `dotted.key=value` words; a mapping under a name in `known` is a value."""
+    return [f"{name}={_as_word(value)}" for name, value in _flatten(values, "", known)]
 
 
 def to_yaml(config: Any) -> str:
@@ -181,7 +185,7 @@ def describe(config: Any) -> list[tuple[str, str, str, str]]:
     """Rows (key, type, default, meaning with unit and choices) for `--help`."""
     rows = []
     for leaf in leaves(config):
-        default = leaf.none if leaf.default is None else _as_word(_plain(leaf.default))
+        default = leaf.none if leaf.default is None else _as_word(plain_value(leaf.default))
         default = "required" if leaf.required else default
         kind = "|".join(map(str, leaf.choices)) if leaf.choices else leaf.type_name
         meaning = leaf.help + (f" [{leaf.unit}]" if leaf.unit else "")
@@ -323,19 +327,20 @@ def _type_name(kind: Any, none: str = NULL) -> str:
     return f"{name} or {none}" if optional else name
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A value of a config as YAML and JSON have it: paths become strings, tuples lists, configs mappings."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_dict(value)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
+        return [plain_value(v) for v in value]
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain_value(v) for k, v in value.items()}
     return value
 
 
-def _flatten(values: dict[str, Any], prefix: str, known: set[str]) -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, Any], prefix: str, known: Collection[str]) -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, dict) and prefix + name not in known:
             yield from _flatten(value, f"{prefix}{name}.", known)

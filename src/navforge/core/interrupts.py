@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 class Terminated(BaseException):
@@ -54,3 +60,16 @@ def end_worker_on_sigterm() -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def end_with_parent(parent: int, status: int) -> None:
+    """Between fork and exec of a child: SIGTERM once its parent has ended, however that ends (Linux).
+
+    Args:
+        parent: process number of the parent.
+        status: that the child exits with where the parent has ended already.
+    """
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(status)

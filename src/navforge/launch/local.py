@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import signal
@@ -13,9 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from navforge.core.errors import NavforgeError
+from navforge.core.interrupts import end_with_parent
 from navforge.runs import exits
 from navforge.runs.exits import RankExit
 from navforge.runs.folder import RunFolder
@@ -32,8 +33,6 @@ _PORTS = range(30_000, 32_768)
 _PLANNED = (exits.FINISHED, exits.REQUEUE_ME, exits.STOPPED)
 _LISTEN = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 Watch = Callable[[IO[bytes] | None], None]
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(kw_only=True)
@@ -126,12 +125,6 @@ def rank_environment(folder: RunFolder, *, rank: int, devices: int, port: int, a
 def _start(folder: RunFolder, rank: int, command: Sequence[str], environ: dict[str, str]) -> _Rank:
     parent = os.getpid()
 
-    def before_exec() -> None:
-        if sys.platform == "linux":
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # it died before the line above
-                os._exit(exits.STOPPED)
-
     with open(folder.rank_log(rank), "ab") as log:
         process = subprocess.Popen(
             command,
@@ -140,7 +133,7 @@ def _start(folder: RunFolder, rank: int, command: Sequence[str], environ: dict[s
             stderr=subprocess.STDOUT,
             env=environ,
             start_new_session=True,
-            preexec_fn=before_exec,  # noqa: PLW1509 (no thread of this process holds a lock the child needs)
+            preexec_fn=partial(end_with_parent, parent, exits.STOPPED),  # noqa: PLW1509 (no thread of this process holds a lock the child needs)
         )
     if process.stdout is not None:
         os.set_blocking(process.stdout.fileno(), False)

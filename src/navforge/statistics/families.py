@@ -67,7 +67,9 @@ def sign_flip(log_sums: ArrayLike, *, flips: int = FLIPS, seed: int = 0) -> floa
     sums = np.asarray(log_sums, dtype=np.float64)
     seen = abs(sums.sum()) * (1 - 1e-12)
     if sums.size <= EXACT_LOGS:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=sums.size - 1))).reshape(-1, sums.size - 1)
+        signs = np.array(list(itertools.product((1.0, -1.0), repeat=sums.size - 1))).reshape(
+            2 ** (sums.size - 1), sums.size - 1
+        )
         return float(np.mean(np.abs(sums[0] + signs @ sums[1:]) >= seen))
     rng = np.random.default_rng(seed)
     signs = 2.0 * rng.integers(0, 2, size=(flips, sums.size), dtype=np.int8) - 1.0

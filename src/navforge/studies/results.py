@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from navforge.evaluation import tables
-from navforge.evaluation.folder import SCORES
 from navforge.evaluation.groups import Planner
 
 
@@ -64,19 +63,26 @@ class StudyResults:
         return tuple(cell for cell in self.cells if split in cell.evaluations)
 
     def planners(self, split: str) -> list[Planner]:
-        """Score tables of the whole cells, then of the floors.
+        """Score tables of the whole cells.
 
         Raises:
             DataError: a table is damaged.
         """
-        folders = {cell.name: cell.evaluations[split] for cell in self.cells_of(split)}
-        folders |= {name: (by_split[split],) for name, by_split in self.floors.items() if split in by_split}
-        return [
-            Planner(name=name, tables=tuple(tables.read(path / SCORES) for path in paths))
-            for name, paths in folders.items()
-        ]
+        return [_planner(cell.name, cell.evaluations[split]) for cell in self.cells_of(split)]
+
+    def floor_planners(self, split: str) -> list[Planner]:
+        """Score tables of the floors that are there.
+
+        Raises:
+            DataError: a table is damaged.
+        """
+        return [_planner(name, (found[split],)) for name, found in self.floors.items() if split in found]
 
     def pairs(self, split: str) -> list[tuple[str, str]]:
         """First and second of the planned comparisons whose cells are whole on a split."""
         whole = {cell.name for cell in self.cells_of(split)}
         return [(one.first, one.second) for one in self.comparisons if {one.first, one.second} <= whole]
+
+
+def _planner(name: str, folders: tuple[Path, ...]) -> Planner:
+    return Planner(name=name, tables=tuple(map(tables.read_evaluation, folders)))

@@ -8,6 +8,21 @@ from pathlib import Path
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
 
+FREE = (
+    "accelerator",
+    "strategy",
+    "compile",
+    "keep_inputs",
+    "loader_workers",
+    "smoke_scenes",
+    "checkpoint_minutes",
+    "keep_best",
+    "tolerate_corrupt",
+    "rendezvous_timeout_s",
+    "loggers",
+)
+"""Keys of `train` that a resumed run may change: they do not decide what is learnt, but how and where."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:

@@ -19,6 +19,7 @@ from navforge.inputs.store import InputStore
 from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import Checkpoint
 from navforge.teacher.store import TeacherStore
+from navforge.training.config import FREE
 from navforge.vocabulary.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -26,21 +27,6 @@ if TYPE_CHECKING:
     from navforge.training.run_config import RunConfig
 
 OpenFeatures = Callable[[Path], FeatureStore]
-
-FREE = (
-    "accelerator",
-    "strategy",
-    "compile",
-    "keep_inputs",
-    "loader_workers",
-    "smoke_scenes",
-    "checkpoint_minutes",
-    "keep_best",
-    "tolerate_corrupt",
-    "rendezvous_timeout_s",
-    "loggers",
-)
-"""Keys of `train` that a resumed run may change: they do not decide what is learnt, but how and where."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,198 @@
+"""A study file unfolds into cells, nodes and comparisons; what cannot be meant is refused, with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from navforge.core.errors import ConfigError
+from navforge.studies.graph import unfold
+from navforge.studies.study_file import read_study
+from tests.studies.world import STUDY, configure, graph, study, write
+
+
+def test_cells_stages_and_what_reads_what(tmp_path: Path) -> None:
+    found = graph(tmp_path)
+    assert [cell.name for cell in found.cells] == ["narrow, 50 %", "narrow, 100 %", "wide, 50 %", "wide, 100 %"]
+    names = list(found.nodes)
+    assert set(names[:4]) == {"town", "cache test", "cache train", "constant velocity, on test"}
+    assert len(names) == 3 + 1 + 4 * 2 * 2
+    run = found.nodes["wide, 50 %, seed 1"]
+    assert set(run.needs) == {"town", "cache train"}
+    assert "planner.head.hidden=32" in run.words and "labels.fraction=0.5" in run.words and "train.seed=1" in run.words
+    assert set(found.nodes["wide, 50 %, seed 1, on test"].needs) == {"town", "cache test", "wide, 50 %, seed 1"}
+    assert all(names.index(read) < names.index(name) for name, node in found.nodes.items() for read in node.needs)
+    order = [name for name in names if name.endswith(("seed 0", "seed 1"))]
+    assert [name[-1] for name in order] == ["0"] * 4 + ["1"] * 4, "all cells have a seed before one has two"
+
+
+def test_comparisons_are_made_in_every_level_of_other_factors(tmp_path: Path) -> None:
+    assert [(one.name, one.first, one.second, one.factor) for one in graph(tmp_path).comparisons] == [
+        ("wide - narrow at 50 %", "wide, 50 %", "narrow, 50 %", "width"),
+        ("wide - narrow at 100 %", "wide, 100 %", "narrow, 100 %", "width"),
+    ]
+    pair = {**STUDY["comparisons"][0], "within": {"labels": ["100 %"]}}
+    assert [one.name for one in graph(tmp_path, comparisons=[pair]).comparisons] == ["wide - narrow at 100 %"]
+    both = {
+        "first": {"width": "wide", "labels": "50 %"},
+        "second": {"width": "narrow", "labels": "100 %"},
+        "factor": ["width", "labels"],
+    }
+    assert [one.factor for one in graph(tmp_path, comparisons=[both]).comparisons] == ["width x labels"]
+
+
+def test_left_out_cells_and_their_comparisons_are_not_there(tmp_path: Path) -> None:
+    found = graph(tmp_path, leave_out=[{"width": "narrow", "labels": "50 %"}])
+    assert len(found.cells) == 3
+    assert [one.name for one in found.comparisons] == ["wide - narrow at 100 %"]
+
+
+def test_only_what_is_new_has_another_folder(tmp_path: Path) -> None:
+    """A further level, seed and split, a renamed stage, another way to work: what was made is found again."""
+    before = {node.marker for node in graph(tmp_path).nodes.values()}
+    factors = {**STUDY["factors"], "width": {**STUDY["factors"]["width"], "huge": {"planner.head.hidden": 64}}}
+    more = graph(
+        tmp_path,
+        factors=factors,
+        seeds=[0, 1, 2],
+        evaluate={**STUDY["evaluate"], "val": {**STUDY["evaluate"]["test"], "protocol": "pdms_v1"}},
+        shared={**STUDY["shared"], "train": {**STUDY["shared"]["train"], "loader_workers": 2}},
+    )
+    assert before < {node.marker for node in more.nodes.values()}
+    other = graph(tmp_path, shared={**STUDY["shared"], "train": {**STUDY["shared"]["train"], "epochs": 3}})
+    kept = before & {node.marker for node in other.nodes.values()}
+    assert {path.parent.parent.name for path in kept} == {"stages", "test"}, (
+        "runs are new, stages and the floor are not"
+    )
+
+
+def test_what_a_stage_reads_decides_the_folders_of_all_that_reads_it(tmp_path: Path) -> None:
+    before = graph(tmp_path).nodes
+    town = {**STUDY["stages"]["town"], "seed": 1}
+    after = graph(tmp_path, stages={**STUDY["stages"], "town": town}).nodes
+    assert all(before[name].out != after[name].out for name in before)
+
+
+def test_where_the_study_and_the_data_lie_changes_no_fingerprint(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    first = graph(here, stages={**STUDY["stages"]}, data={"logs": "/a", "maps": "/b"}).nodes
+    second = graph(there, stages={**STUDY["stages"]}, data={"logs": "/c", "maps": "/d"}).nodes
+    assert [node.key for node in first.values()] == [node.key for node in second.values()]
+
+
+def test_a_stage_per_level_is_made_once_where_levels_share_it(tmp_path: Path) -> None:
+    stages = {
+        **STUDY["stages"],
+        "features": {
+            "verb": "encode",
+            "agent": "vit_tiny_mlp",
+            "split": "train",
+            "val_split": "val",
+            "per": ["encoder"],
+        },
+    }
+    factors = {
+        "encoder": {"small": {"planner.encoder.height": 32}, "large": {"planner.encoder.height": 64}},
+        "labels": STUDY["factors"]["labels"],
+    }
+    shared = {**STUDY["shared"], "agent": "vit_tiny_mlp", "features": "${features}"}
+    pairs = [{"first": {"encoder": "small"}, "second": {"encoder": "large"}}]
+    found = graph(tmp_path, stages=stages, factors=factors, shared=shared, comparisons=pairs)
+    assert [node.name for node in found.nodes.values() if node.verb == "encode"] == [
+        "features, small",
+        "features, large",
+    ]
+    assert "features, small" in found.nodes["small, 50 %, seed 0"].needs
+    assert "planner.encoder.height=32" in found.nodes["features, small"].words
+
+
+def test_a_level_may_have_its_own_seeds(tmp_path: Path) -> None:
+    """The same planner under two names, trained from other seeds: a null study."""
+    factors = {"name": {"one": {}, "another": {"seeds": [2, 3, 4]}}}
+    pairs = [{"first": {"name": "one"}, "second": {"name": "another"}}]
+    found = graph(tmp_path, factors=factors, comparisons=pairs)
+    assert [cell.seeds for cell in found.cells] == [(0, 1), (2, 3, 4)]
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a key of the file": ({"factor": {}}, "unknown key 'factor'; did you mean factors"),
+    "a key of a verb": (
+        {"factors": {"width": {"narrow": {"planner.head.hiden": 1}, "wide": {}}}},
+        r"narrow, seed 0 \(navforge train\): unknown key 'planner.head.hiden'; did you mean planner.head.hidden",
+    ),
+    "a value": ({"shared": {**STUDY["shared"], "labels.fraction": 2}}, "labels.fraction: expected"),
+    "a verb": ({"stages": {"c": {"verb": "cach"}}}, "did you mean cache"),
+    "a stage": ({"shared": {**STUDY["shared"], "cache": "${cache trian}"}}, "did you mean cache train"),
+    "a circle": (
+        {"stages": {**STUDY["stages"], "town": {"verb": "cache", "split": "${cache train}"}}},
+        "town reads town; a stage cannot read itself",
+    ),
+    "a level": (
+        {"comparisons": [{"first": {"width": "wider"}, "second": {"width": "narrow"}}]},
+        "no level 'wider'; did you mean wide",
+    ),
+    "the same run": (
+        {"factors": {"width": {"small": {}, "default": {"planner.head.hidden": 512}}}, "comparisons": []},
+        "the same run at seed 0: nothing that is trained differs between levels 'small' and 'default' of factor width",
+    ),
+    "two differences": (
+        {
+            "comparisons": [
+                {"first": {"width": "wide", "labels": "50 %"}, "second": {"width": "narrow", "labels": "100 %"}}
+            ]
+        },
+        "differ in width and labels, so the difference has several possible causes",
+    ),
+    "another factor": (
+        {"comparisons": [{"first": {"width": "wide"}, "second": {"width": "narrow"}, "factor": "labels"}]},
+        "differ in width, which is not labels",
+    ),
+    "one side only": (
+        {"comparisons": [{"first": {"width": "wide", "labels": "50 %"}, "second": {"width": "narrow"}}]},
+        "only one side has a level of labels",
+    ),
+    "a key of two factors": (
+        {"factors": {"a": {"x": {"labels.fraction": 0.5}, "y": {}}, "b": {"v": {"labels.fraction": 1.0}, "w": {}}}},
+        "a and b both set labels.fraction",
+    ),
+    "the trained split": (
+        {"evaluate": {"test": {**STUDY["evaluate"]["test"], "split": "train"}}},
+        "evaluate.test.split: train is trained on",
+    ),
+    "a key of the study": ({"shared": {**STUDY["shared"], "out": "x"}}, "shared.out: the study sets this itself"),
+    "seeds": ({"seeds": [0, 0]}, "holds a seed twice"),
+    "nothing left": (
+        {"leave_out": [{"width": "wide"}, {"width": "narrow"}], "comparisons": []},
+        "no combination of levels is left",
+    ),
+    "launch": ({"launch": {"at_onc": 2}}, "launch: unknown key 'at_onc'; did you mean at_once"),
+    "slurm without a cluster": ({"launch": {"on": "slurm"}}, "needs a cluster profile"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, name: str) -> None:
+    changes, message = WRONG[name]
+    with pytest.raises(ConfigError, match=message):
+        unfold(read_study(write(tmp_path / "study.yaml", study(**changes))), tmp_path, configure)
+
+
+def test_what_weakens_a_study_is_said(tmp_path: Path) -> None:
+    evaluate = {"val": {**STUDY["evaluate"]["test"], "split": "val"}}
+    factors = {"width": {"narrow": {"planner.head.hidden": 16, "train.epochs": 3}, "wide": {"train.epochs": 3}}}
+    stages = {**STUDY["stages"], "cache val": {"verb": "cache", "split": "val"}}
+    warnings = "\n".join(
+        graph(tmp_path, seeds=[0], evaluate=evaluate, factors=factors, stages=stages, comparisons=[]).warnings
+    )
+    for words in (
+        "one seed",
+        "chooses the best checkpoint",
+        "train.epochs is the same",
+        "nothing reads cache val",
+        "none planned",
+    ):
+        assert words in warnings
