@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 import navforge
@@ -15,6 +16,8 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
 from navforge.evaluation import score as score_module
 from navforge.evaluation import tables
+from navforge.evaluation.plan_metrics import PLAN_METRICS
+from navforge.metric_cache.store import MetricCache
 from navforge.scoring import engine
 from navforge.scoring.kernels import block
 
@@ -89,6 +92,25 @@ def test_part_of_a_split_is_scored_if_asked_for_and_with_a_warning(
     assert score(tokens[:5], "allow_missing=true") == 0
     assert "warning: not the whole split was scored: 5 of 38 scenes" in capsys.readouterr().err
     assert tables.read(tmp_path / "out" / "t.parquet").meta.missing == 33
+
+
+def test_errors_and_smoothness_are_measured_as_in_an_evaluation(
+    score: Score, tokens: list[str], real_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score(tokens) == 0
+    printed = capsys.readouterr().out
+    assert "trajectories: beside the score" in printed and "ade_m" in printed and "jerk_rms_mps3" in printed
+    assert (tmp_path / "out" / "t.metrics.parquet").is_file()
+    measured = tables.read_evaluation(tmp_path / "out" / "t.parquet").metrics
+    assert measured is not None
+    assert measured.columns == [*tables.METRIC_KEYS, *(metric.name for metric in PLAN_METRICS)]
+    assert sorted(measured["token"]) == sorted(tokens)
+    human = MetricCache.open(real_cache).load(tokens[0]).human_poses
+    assert human is not None
+    fde = measured.filter(pl.col("token") == tokens[0])["fde_m"].item()
+    assert fde == pytest.approx(np.hypot(human[-1, 0] - 20, human[-1, 1]))
+    assert score(tokens, per_scene=2) == 0
+    assert not (tmp_path / "out" / "t.metrics.parquet").exists(), "of the plans before"
 
 
 def test_refused_input_leaves_an_earlier_table(score: Score, tokens: list[str], tmp_path: Path) -> None:

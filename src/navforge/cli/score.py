@@ -10,17 +10,19 @@ import polars as pl
 from navforge.cli.keys.score import Config
 from navforge.cli.notices import warn
 from navforge.core import provenance
+from navforge.core.files import atomic_path
 from navforge.core.screen import say
 from navforge.data.splits import load_split
-from navforge.evaluation import summary, tables, trajectories
+from navforge.evaluation import further_metrics, summary, tables, trajectories
 from navforge.evaluation.failures import ScenesFailedError
+from navforge.evaluation.folder import metrics_beside
 from navforge.evaluation.score import open_cache, score_split
 from navforge.evaluation.tables import ScoreTable
 from navforge.scoring.protocols import parse_protocols
 
 
 def run(config: Config) -> None:
-    """Read, check, score and write; nothing is written if any scene fails."""
+    """Read, check, score, measure and write; nothing is written if any scene fails."""
     given = trajectories.read(config.trajectories)
     for doubt in given.doubts:
         say(f"navforge: warning: {config.trajectories}: {doubt}", file=sys.stderr)
@@ -28,7 +30,7 @@ def run(config: Config) -> None:
     split.require_annotations()
     warn(split)
     cache = open_cache(config.cache, split, allow_missing=config.allow_missing)
-    failures = config.out.with_suffix(".failures.json")
+    failures, measured = config.out.with_suffix(".failures.json"), metrics_beside(config.out)
     try:
         table = score_split(
             given,
@@ -42,11 +44,16 @@ def run(config: Config) -> None:
             workers=config.workers,
         )
     except ScenesFailedError as failed:
-        config.out.unlink(missing_ok=True)  # an earlier table must not pass for this run's
+        for earlier in (config.out, measured):  # they must not pass for this run's
+            earlier.unlink(missing_ok=True)
         failed.write(failures)
         raise
     failures.unlink(missing_ok=True)
+    measured.unlink(missing_ok=True)
     tables.write(config.out, table)
+    if table.metrics is not None:
+        with atomic_path(measured) as partial:
+            table.metrics.write_parquet(partial)
     provenance.record(config.out.parent, config, name=f"{config.out.stem}.score")
     _report(table, given.per_scene, config.out)
 
@@ -67,3 +74,6 @@ def _report(table: ScoreTable, per_scene: int, out: Path) -> None:
         return
     for printed in summary.render(summary.summarise(table), "trajectories"):
         console.print(printed)
+    if table.metrics is not None:
+        measured = further_metrics.summarise(table.metrics)
+        console.print(summary.render_columns(measured, "trajectories: beside the score"))

@@ -25,7 +25,7 @@ from navforge.core.outside.files import but_is, open_regular
 from navforge.core.outside.records import record
 from navforge.core.outside.text import parse_json
 from navforge.data.label_subsets import LabelFacts
-from navforge.evaluation.folder import METRICS, SCORES
+from navforge.evaluation.folder import SCORES, metrics_beside
 from navforge.evaluation.trajectories import listing
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import LOG_REPLAY
@@ -210,18 +210,18 @@ def read(path: Path | str) -> ScoreTable:
 
 
 def read_evaluation(path: Path | str) -> ScoreTable:
-    """The table of an evaluation with what was measured beside it, if it lies in the evaluation's folder.
+    """The table of an evaluation, or of `navforge score`, with what was measured beside it.
 
     Args:
         path: the folder, or a score table.
 
     Raises:
-        DataError: as `read`, or `metrics.parquet` is not the one that belongs to the table.
+        DataError: as `read`, or the file of metrics is not the one that belongs to the table.
     """
     path = Path(path)
     scores = path / SCORES if path.is_dir() else path
-    table, measured = read(scores), scores.with_name(METRICS)
-    if scores.name != SCORES or not measured.is_file():
+    table, measured = read(scores), metrics_beside(scores)
+    if not measured.is_file():
         return table
     try:
         metrics = pl.read_parquet(measured)

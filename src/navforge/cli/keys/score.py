@@ -35,7 +35,7 @@ class Config:
         "compare trajectory n of a scene with n of the scene before; auto: if there is one trajectory per scene",
         choices=SWITCH,
     )
-    out: Path = key(help="score table to write, .parquet")
+    out: Path = key(help="score table to write, .parquet; metrics beside the score go to NAME.metrics.parquet")
     data: DataConfig = key(DataConfig, "where logs are")
     allow_missing: bool = key(False, "continue without scenes of the split that are not on disk; the table says so")
     workers: int = key(0, "processes; 0: one per CPU", low=0)
