@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from navforge.cli.main import main
+from navforge.cli.study_plan import run_config_of
 from navforge.core.errors import ConfigError
 from navforge.studies.graph import unfold
-from navforge.studies.study_file import read_study
+from navforge.studies.plan import SplitSize, assumed
+from navforge.studies.study_file import SHIPPED, read_study
 from tests.studies.world import STUDY, configure, graph, study, write
 
 
@@ -170,7 +174,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "no combination of levels is left",
     ),
     "launch": ({"launch": {"at_onc": 2}}, "launch: unknown key 'at_onc'; did you mean at_once"),
-    "slurm without a cluster": ({"launch": {"on": "slurm"}}, "needs a cluster profile"),
 }
 
 
@@ -196,3 +199,31 @@ def test_what_weakens_a_study_is_said(tmp_path: Path) -> None:
         "none planned",
     ):
         assert words in warnings
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_studies_of_navforge_unfold_without_a_warning(tmp_path: Path, name: str) -> None:
+    found = unfold(read_study(Path(name)), tmp_path, configure)
+    assert found.warnings == ()
+    assert found.comparisons and all(len(cell.seeds) >= 3 for cell in found.cells)
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("thesis/")])
+def test_thesis_studies_are_predicted_from_the_size_of_the_benchmark(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", "plan", name, f"out={tmp_path}", "measure=false"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"predicted for (\d+) of them: [\d.]+ \([\d.]+ to [\d.]+\) hours", shown)
+    assert "136 logs), 3 against 3 seeds" in shown and "assumed spreads: 0.65 points over seeds" in shown
+
+
+def test_a_predicted_hour_is_scenes_times_epochs_over_speed(tmp_path: Path) -> None:
+    found = unfold(read_study(Path("thesis/labels")), tmp_path, configure)
+    tenth, whole = (
+        assumed(found, run_config_of(found.cells[place].runs[0]), SplitSize(scenes=103_288, logs=1192))
+        for place in (0, 3)
+    )
+    assert tenth is not None and whole is not None
+    assert whole.hours[1:] == pytest.approx((103_288 * 20 / 2000 / 3600, 103_288 * 20 / 100 / 3600))
+    assert tenth.hours == pytest.approx([hours / 10 for hours in whole.hours])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
+from navforge.cli import study_report, study_run
 from navforge.cli.demo_plan import (
     AGENTS,
     BASELINE,
@@ -18,6 +20,8 @@ from navforge.cli.demo_plan import (
     stages,
 )
 from navforge.cli.keys.demo import SCALES, Config
+from navforge.cli.keys.study_report import Config as StudyReportConfig
+from navforge.cli.keys.study_run import Config as StudyRunConfig
 from navforge.core import provenance
 from navforge.core.errors import NavforgeError
 from navforge.core.files import write_json
@@ -28,12 +32,14 @@ from navforge.evaluation.folder import SCORES
 from navforge.evaluation.tables import ScoreTable
 
 
-def run(config: Config) -> None:
-    """Run every stage that is not done, then print what came out.
+def run(config: Config) -> int:
+    """Run every stage that is not done, then print what came out; or a study, and its verdicts.
 
     Raises:
         NavforgeError: at a scale that should show it, the planner did not do what the demo claims; the report is there.
     """
+    if config.study != "none":
+        return _run_study(Path(f"town_{config.study}"), config.out / f"study_{config.study}")
     console = summary.console()
     provenance.record(config.out, config, name="demo")
     timings = run_stages(stages(config), config.out / "stages", console)
@@ -52,6 +58,16 @@ def run(config: Config) -> None:
     console.print(f"report: {report_path(config.out)}", soft_wrap=True)
     if SCALES[config.scale].proves:
         require(claims)
+    console.print("next, a study of labels with three seeds: navforge demo study=labels", soft_wrap=True)
+    return 0
+
+
+def _run_study(study: Path, out: Path) -> int:
+    """What is missing of a study, then its report if all is there."""
+    status = study_run.run(StudyRunConfig(study=study, out=out))
+    if status == 0:
+        study_report.run(StudyReportConfig(study=study, out=out))
+    return status
 
 
 def check_claims(found: dict[str, ScoreTable]) -> list[Claim]:

@@ -52,7 +52,7 @@ def predictions(graph: Graph, *, measure: bool) -> dict[str, Cost]:
     for cell in graph.cells:
         if cell.name in costs:
             continue
-        wanted = _run_config(cell.runs[0])
+        wanted = run_config_of(cell.runs[0])
         kind = str({name: value for name, value in cell.explicit.items() if not name.startswith("labels.")})
         if kind not in kinds and measure and state_of(graph, cell.runs[0]) != "waits":
             cost = measured(wanted)
@@ -85,7 +85,8 @@ def _scaled(cost: Cost, factor: float) -> Cost:
     return dataclasses.replace(cost, hours=(first, low, high))
 
 
-def _run_config(node: Node) -> RunConfig:
+def run_config_of(node: Node) -> RunConfig:
+    """The config of a cell's run."""
     wanted = run_part(configure(node.verb, node.words))
     assert isinstance(wanted, RunConfig), "cells are trained"
     return wanted

@@ -44,6 +44,12 @@ OFFICIAL: dict[str, dict[str, _Names]] = {
 """Lists by the name of the file without `.yaml`; the same in every published version of the devkit."""
 
 
+def official_size(name: str) -> tuple[int, int] | None:
+    """Scenes and logs that an official filter lists; None for another name."""
+    lists = OFFICIAL.get(name)
+    return None if lists is None else (lists["tokens"].count, lists["log_names"].count)
+
+
 def name_hash(names: tuple[str, ...]) -> str:
     """Hash of a set of names; of tokens it is the `Split.hash` of all of them."""
     return fingerprint("tokens", sorted(set(names)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from navforge.core.errors import NavforgeError
 from navforge.data.filters import read_filter
+from navforge.data.official_filters import official_size
 from navforge.data.paths import DataConfig
 from navforge.runs.folder import RunFolder
 from navforge.runs.training_record import read_training_record
@@ -44,7 +45,9 @@ class SplitSize:
 
 
 def split_size(split: str, data: DataConfig) -> SplitSize:
-    """Scenes and logs that a scene filter names, or logs of a folder; nothing is read from logs.
+    """Scenes and logs that a scene filter names, official ones also without a file, or logs of a folder.
+
+    Nothing is read from logs.
 
     Args:
         split: as verbs take it.
@@ -58,6 +61,8 @@ def split_size(split: str, data: DataConfig) -> SplitSize:
             return SplitSize(scenes=found.declared_scenes, logs=found.declared_logs)
     except NavforgeError:
         return SplitSize(scenes=None, logs=None)
+    if (official := official_size(name)) is not None:
+        return SplitSize(scenes=official[0], logs=official[1])
     folder = None if data.logs is None else data.logs / name
     logs = len(list(folder.glob("*.pkl"))) if folder is not None and folder.is_dir() else None
     return SplitSize(scenes=None, logs=logs)

@@ -57,19 +57,9 @@ _SAID = {str: "a text", dict: "a mapping", list: "a list"}
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Where stages, runs and evaluations work."""
+    """How stages, runs and evaluations work."""
 
-    on: str = key("local", "this machine, or a Slurm cluster", choices=("local", "slurm"))
     at_once: int = key(1, "runs at once", low=1)
-    cluster: str | None = key(None, "cluster profile, for on=slurm")
-    time_limit: str | None = key(None, "time limit of a task instead of the profile's, for on=slurm")
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError for a cluster without Slurm, and the other way about."""
-        if (self.on == "slurm") != (self.cluster is not None):
-            raise ConfigError("launch.cluster: launch.on=slurm needs a cluster profile, and only that")
-        if self.time_limit is not None and self.on != "slurm":
-            raise ConfigError("launch.time_limit: only tasks of Slurm have one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,17 +142,29 @@ def cell_name(levels: Mapping[str, str]) -> str:
     return ", ".join(levels.values())
 
 
-def read_study(path: Path) -> Study:
-    """Read and check a study file.
+FILES = Path(__file__).with_name("files")
+SHIPPED = {path.relative_to(FILES).with_suffix("").as_posix(): path for path in sorted(FILES.rglob("*.yaml"))}
+"""Study files of navforge by name."""
+
+
+def read_study(source: Path) -> Study:
+    """Read and check a study file, or one of `SHIPPED` by its name.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown or missing key, or a value that cannot be; says where.
     """
-    values = read_yaml(path, "study file", error=ConfigError, as_written=True)
+    path = study_path(source)
+    missing = f"docs/studies.md says how to write one; those of navforge are {', '.join(SHIPPED)}"
+    values = read_yaml(path, "study file", missing=missing, error=ConfigError, as_written=True)
     try:
         return parse_study(values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def study_path(source: Path) -> Path:
+    """The file of a study that may be one of `SHIPPED`."""
+    return SHIPPED.get(source.as_posix(), source)
 
 
 def parse_study(values: Any) -> Study:

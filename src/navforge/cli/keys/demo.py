@@ -42,3 +42,9 @@ class Config:
     )
     seed: int = key(0, "of the world, the vocabulary and the training", low=0, high=1_000_000)
     workers: int = key(0, "processes; 0: one per CPU", low=0)
+    study: str = key(
+        "none",
+        "in the place of the demonstration a study of town, of its own size: labels needed with and without "
+        "pre-training, heads, or a planner against itself",
+        choices=("none", "labels", "heads", "null"),
+    )
