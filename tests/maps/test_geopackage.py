@@ -57,10 +57,12 @@ def test_missing_column_is_named(tmp_path):
         read(path, Layer.LANE)
 
 
-def test_missing_optional_column_is_named_when_asked_for(tmp_path):
-    path = write_map(tmp_path)
-    with pytest.raises(DataError, match="no column 'lane_type_fid'"):
-        read(path, Layer.LANE).column("lane_type_fid")
+def test_columns_that_nobody_uses_may_be_missing_and_are_not_read(tmp_path):
+    features = tiny_features()
+    for _, _, attributes in features[Layer.LANE]:
+        del attributes["lane_index"]
+    lanes = read(write_map(tmp_path, features), Layer.LANE)
+    assert set(lanes.columns) == {"lane_group_fid", "speed_limit_mps"}
 
 
 def test_missing_crs(tmp_path):

@@ -99,14 +99,14 @@ def read_layer(path: Path | str, schema: LayerSchema, crs: str) -> LayerTable:
         crs: metric CRS of the map.
 
     Raises:
-        DataError: the layer or a required column is missing, or a geometry cannot be projected.
+        DataError: the layer or a column that is read is missing, or a geometry cannot be projected.
     """
-    names, values, geometry, fid, own_crs = _read_raw(path, schema.name, [column.name for column in schema.columns])
+    used = [column for column in schema.columns if column.is_read]
+    names, values, geometry, fid, own_crs = _read_raw(path, schema.name, [column.name for column in used])
     present = dict(zip(names, values, strict=True))
-    missing = [c.name for c in schema.columns if c.required and c.name not in present]
-    if missing:
+    if missing := [column.name for column in used if column.name not in present]:
         raise DataError(f"{path}: layer {schema.name} lacks column(s) {', '.join(missing)}")
-    columns = {c.name: _typed(present[c.name], c, path, schema) for c in schema.columns if c.name in present}
+    columns = {column.name: _typed(present[column.name], column, path, schema) for column in used}
     projected = _project(geometry, own_crs or GEOGRAPHIC_CRS, crs, f"{path}: layer {schema.name}")
     return LayerTable(str(path), schema, fid, projected, columns)
 
@@ -151,8 +151,6 @@ def _project(wkb: Any, source_crs: str, target_crs: str, where: str) -> Geometri
 
 def _typed(values: NDArray[Any], column: Column, path: Path | str, schema: LayerSchema) -> NDArray[Any]:
     try:
-        if column.kind is Kind.TEXT:
-            return np.array(["" if value is None else str(value) for value in values], np.str_)
         if values.dtype.kind == "O":
             values = np.array([np.nan if value in (None, "") else float(value) for value in values])
         if column.kind is Kind.NUMBER:

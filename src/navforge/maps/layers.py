@@ -26,7 +26,7 @@ class LayerTable:
     geometry: Geometries = field(repr=False)
     """(F,) shapely geometries, metric CRS, invalid ones as they are, None where the file has none."""
     columns: dict[str, NDArray[np.generic]] = field(repr=False)
-    """(F,) each: int64 with `NO_FID`, float64 with NaN, or text with '' where missing."""
+    """(F,) each: int64 with `NO_FID` or float64 with NaN where missing."""
 
     def __len__(self) -> int:
         return len(self.fid)
@@ -42,11 +42,8 @@ class LayerTable:
             raise DataError(f"{self.source}: layer {self.schema.name} has no feature {fid}") from error
 
     def column(self, name: str) -> NDArray[np.generic]:
-        """(F,) values of a column; DataError if the file lacks it."""
-        try:
-            return self.columns[name]
-        except KeyError as error:
-            raise DataError(f"{self.source}: layer {self.schema.name} has no column {name!r}") from error
+        """(F,) values of a column that is read (`schema.Column.is_read`)."""
+        return self.columns[name]
 
     def fids_where(self, column: str, value: int) -> NDArray[np.int64]:
         """Features whose id column equals `value`, in file order."""

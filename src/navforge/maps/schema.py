@@ -69,11 +69,10 @@ class Kind(StrEnum):
     """Type of a column's values."""
 
     FID = "int64"
-    """A feature id or enumeration; in nullable columns a missing value reads as `NO_FID`."""
+    """A feature id or enumeration; a missing value reads as `NO_FID`."""
     NUMBER = "float64"
     """NaN where missing."""
     TEXT = "text"
-    """Empty where missing."""
 
 
 NO_FID = -1
@@ -86,10 +85,8 @@ class Column:
 
     name: str
     kind: Kind
-    required: bool = True
-    """A reader refuses a file without it; writers always write every column."""
-    nullable: bool = False
-    """Values may be NULL."""
+    is_read: bool = False
+    """Readers use it, and refuse a file without it; writers write every column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +103,15 @@ class LayerSchema:
         return self.layer.value
 
 
-def _fids(*names: str) -> tuple[Column, ...]:
-    return tuple(Column(name, Kind.FID) for name in names)
+def _read(*names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, Kind.FID, is_read=True) for name in names)
 
 
 def _unread(*names: str) -> tuple[Column, ...]:
-    return tuple(Column(name, Kind.FID, required=False, nullable=True) for name in names)
+    return tuple(Column(name, Kind.FID) for name in names)
 
 
-_SPEED_LIMIT = Column("speed_limit_mps", Kind.NUMBER, nullable=True)
+_SPEED_LIMIT = Column("speed_limit_mps", Kind.NUMBER, is_read=True)
 
 SCHEMAS: dict[Layer, LayerSchema] = {
     schema.layer: schema
@@ -124,9 +121,9 @@ SCHEMAS: dict[Layer, LayerSchema] = {
             Layer.LANE,
             Geometry.POLYGON,
             (
-                *_fids("lane_fid", "lane_group_fid", "lane_index"),
-                *_unread("lane_type_fid"),
-                *_fids("left_boundary_fid", "right_boundary_fid"),
+                *_unread("lane_fid"),
+                *_read("lane_group_fid"),
+                *_unread("lane_index", "lane_type_fid", "left_boundary_fid", "right_boundary_fid"),
                 _SPEED_LIMIT,
             ),
         ),
@@ -136,35 +133,31 @@ SCHEMAS: dict[Layer, LayerSchema] = {
             Layer.LANE_CONNECTOR,
             Geometry.LINE,
             (
-                *_fids("exit_lane_fid", "entry_lane_fid"),
+                *_read("exit_lane_fid", "entry_lane_fid"),
                 *_unread("exit_lane_group_fid", "entry_lane_group_fid"),
-                *_fids("lane_group_connector_fid"),
+                *_read("lane_group_connector_fid"),
                 *_unread("intersection_fid"),
-                Column("traffic_light_stop_line_fids", Kind.TEXT, nullable=True),
+                Column("traffic_light_stop_line_fids", Kind.TEXT),
                 _SPEED_LIMIT,
             ),
         ),
         LayerSchema(
             Layer.LANE_CONNECTOR_POLYGON,
             Geometry.POLYGON,
-            _fids("lane_connector_fid", "left_boundary_fid", "right_boundary_fid"),
+            (*_read("lane_connector_fid"), *_unread("left_boundary_fid", "right_boundary_fid")),
         ),
         LayerSchema(Layer.ROADBLOCK, Geometry.POLYGON, _unread("lane_group_fid")),
         # intersection_fid 0: outside any intersection.
         LayerSchema(
             Layer.ROADBLOCK_CONNECTOR,
             Geometry.POLYGON,
-            (*_fids("from_lane_group_fid", "to_lane_group_fid"), *_unread("intersection_fid")),
+            (*_read("from_lane_group_fid", "to_lane_group_fid"), *_unread("intersection_fid")),
         ),
         # Exactly one of lane_fid and lane_connector_fid is given.
         LayerSchema(
             Layer.BASELINE_PATH,
             Geometry.LINE,
-            (
-                Column("lane_fid", Kind.FID, nullable=True),
-                Column("lane_connector_fid", Kind.FID, nullable=True),
-                *_unread("path_type_fid"),
-            ),
+            (*_read("lane_fid", "lane_connector_fid"), *_unread("path_type_fid")),
         ),
         LayerSchema(Layer.BOUNDARY, Geometry.LINE, _unread("boundary_type_fid")),
         LayerSchema(Layer.INTERSECTION, Geometry.POLYGON, _unread("intersection_type_fid")),
@@ -173,7 +166,7 @@ SCHEMAS: dict[Layer, LayerSchema] = {
         LayerSchema(
             Layer.CARPARK_AREA,
             Geometry.POLYGON,
-            (Column("heading", Kind.NUMBER, required=False, nullable=True),),
+            (Column("heading", Kind.NUMBER),),
         ),
         LayerSchema(Layer.CROSSWALK, Geometry.POLYGON, _unread("crosswalk_type_fid")),
         LayerSchema(Layer.WALKWAY, Geometry.POLYGON, _unread("walkway_type_fid")),
