@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -125,7 +126,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Tests that fork ranks come first: torch refuses autograd in a fork of a process in which it has started threads.
     Then come those on the cluster, which take longest, those that score last among them: by then another process has
-    compiled the kernels.
+    compiled the kernels. Then the slow ones, so that no process is left alone with them at the end.
     """
     scores: set[pytest.Item] = set()
     for item in items:
@@ -133,8 +134,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "slurm_cluster" in fixtures:
             item.add_marker(pytest.mark.xdist_group("slurm"))
             scores |= {item} if "world" in fixtures else set()
-    markers = ("forks", "xdist_group")
-    items.sort(key=lambda item: [*(item.get_closest_marker(name) is None for name in markers), item in scores])
+
+    def place(item: pytest.Item) -> list[bool]:
+        forks, group, slow = (item.get_closest_marker(name) is None for name in ("forks", "xdist_group", "slow"))
+        return [forks, group, item in scores, slow]
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -158,6 +163,14 @@ def slurm(slurm_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     monkeypatch.setenv("SLURM_CONF", str(slurm_cluster.conf))
     yield slurm_cluster
     slurm_cluster.tidy()
+
+
+@pytest.fixture
+def patient_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preflight measures to the end, on a busy machine too."""
+    from navforge.preflight import submission  # noqa: PLC0415 (imports what most tests do not need)
+
+    monkeypatch.setattr(submission, "run", functools.partial(submission.run, seconds=500.0))
 
 
 @pytest.fixture(scope="session")

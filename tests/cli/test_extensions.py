@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -25,7 +24,6 @@ from navforge.models import encoders, heads
 from navforge.models.checkpoints import KEY, read_checkpoint, read_values, write_values
 from navforge.models.loading import load_planner
 from navforge.models.planner_config import PlannerConfig, planner_from_dict, planner_to_dict
-from navforge.preflight import submission
 from navforge.training.recipes.catalog import recipe
 from tests.conftest import town_data
 
@@ -57,17 +55,14 @@ def words(town: Path, cache: Path, **keys: object) -> list[str]:
     return [f"{name}={value}" for name, value in {**places, **keys}.items()]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("patient_preflight")
 def test_a_planner_of_another_package_goes_through_every_verb(
-    project: Path,
-    tiny_town: Path,
-    town_files: dict[str, Path],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    project: Path, tiny_town: Path, town_files: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = project / "runs" / "glance"
     common = words(tiny_town, town_files["cache"], agent="glance.yaml", split="train")
     trained = [*common, f"out={run}", "train.accelerator=cpu", "train.smoke_scenes=1"]
-    monkeypatch.setattr(submission, "run", functools.partial(submission.run, seconds=500.0))  # on a busy machine too
     assert main(["preflight", *trained, "json=report.json"]) == 0, capsys.readouterr()
     findings = json.loads((project / "report.json").read_text())["findings"]
     tried = [finding["message"] for finding in findings if finding["check"] == "planner"]

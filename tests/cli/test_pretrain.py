@@ -30,6 +30,7 @@ def words(tiny_town: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> l
     return [*KEYS, f"out={tmp_path / 'run'}"]
 
 
+@pytest.mark.slow
 def test_the_verb_checks_trains_and_leaves_an_encoder(
     words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,6 +46,7 @@ def test_the_verb_checks_trains_and_leaves_an_encoder(
     assert "ijepa" in capfd.readouterr().out
 
 
+@pytest.mark.usefixtures("patient_preflight")
 def test_the_preflight_alone_refuses_what_the_run_would(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert (
         main(

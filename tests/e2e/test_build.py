@@ -24,11 +24,16 @@ from tests.slurm_cluster.cluster import Cluster
 
 Run = Callable[..., int]
 VERBS = ("cache", "pack", "encode", "teach")
+QUICK = "cache"
+"""The one of them that is tried without `-m slow`; they share all that runs the logs."""
 FROZEN = "name: frozen\nencoder: {kind: tests.features.parts:StatusTrunkConfig}\nhead: {kind: mlp}\n"
 ON_SLURM: dict[str, Any] = {"executor": "slurm", "cluster": "l40s_4x4", "tasks": 2}
 
 
-@pytest.fixture(scope="session", params=VERBS)
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(verb, marks=[pytest.mark.slow] if verb != QUICK else []) for verb in VERBS],
+)
 def verb(request: pytest.FixtureRequest) -> str:
     return request.param
 

@@ -247,6 +247,8 @@ train:
 """
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("patient_preflight")
 def test_encode_preflight_and_train_by_their_verbs(
     data: DataConfig,
     town_files: dict[str, Path],

@@ -245,6 +245,7 @@ def step(planner: Planner, rate: float) -> float:
     return loss.item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latent", [False, True])
 def test_full_size_takes_a_step(latent: bool) -> None:
     torch.manual_seed(0)
