@@ -6,8 +6,6 @@ import base64
 import dataclasses
 import io
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,9 +17,8 @@ from navforge.core.errors import DataError
 from navforge.reports.figures import CHOSEN, HUMAN, Trajectory, draw_bev, draw_camera, learning_curves
 from navforge.reports.page import AgentScores, Comparison, Curves, ReportData, ScenePicture, render_report, write_report
 from tests.reports import report_scene
+from tests.reports.browser import CHROMIUM, open_page
 from tests.reports.test_figures import LEFT, METRICS, camera
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def report(tmp_path: Path, missing: int = 0) -> ReportData:
@@ -162,32 +159,8 @@ def test_write_report_is_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 def test_opens_in_a_browser(tmp_path: Path) -> None:
-    page = tmp_path / "index.html"
-    script = """<script>
-    addEventListener("error", e => document.body.dataset.failed = "error " + e.message, true);
-    addEventListener("load", () => {
-      const images = [...document.images];
-      document.body.dataset.images = images.length;
-      document.body.dataset.decoded = images.filter(i => i.complete && i.naturalWidth > 0).length;
-      const fetched = performance.getEntriesByType("resource").filter(r => !r.name.startsWith("data:"));
-      document.body.dataset.requests = fetched.length;
-      document.body.dataset.wide = document.documentElement.scrollWidth - innerWidth;
-    });</script></head>"""
-    page.write_text(render_report(report(tmp_path)).replace("</head>", script))
-    assert CHROMIUM is not None
-    done = subprocess.run(
-        [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-            "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900",
-            "--enable-logging=stderr", "--dump-dom", page.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=300, check=True,
-    )  # fmt: skip
-    body = re.search(r"<body[^>]*>", done.stdout)
-    assert body is not None
-    found = dict(re.findall(r'data-(\w+)="([^"]*)"', body.group()))
+    found = open_page(render_report(report(tmp_path)), tmp_path)
     assert "failed" not in found
     assert found["images"] == found["decoded"] == "3"
     assert found["requests"] == "0"
     assert int(found["wide"]) <= 0, "the page scrolls sideways on a laptop"
-    assert "CONSOLE" not in done.stderr

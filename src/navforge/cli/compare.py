@@ -6,11 +6,10 @@ from pathlib import Path
 
 from navforge.cli.keys.compare import LATEX, MARKDOWN, NUMBERS, PARQUET, Config
 from navforge.core import provenance
-from navforge.core.errors import ConfigError
 from navforge.core.files import atomic_path, write_text
 from navforge.core.screen import screen
 from navforge.evaluation import tables
-from navforge.evaluation.groups import Planner
+from navforge.evaluation.groups import Planner, shared_protocols
 from navforge.evaluation.planned import compare_planners, pairs_against, to_frame
 from navforge.evaluation.published import choose_published
 from navforge.reports.comparison_tables import comparison_sections
@@ -51,12 +50,4 @@ def _protocols(config: Config, planners: list[Planner]) -> tuple[str, ...]:
     """The protocols asked for, or all that the tables share."""
     if config.protocol is not None:
         return parse_protocols(config.protocol)
-    every = [table.meta.protocols for planner in planners for table in planner.tables]
-    shared = tuple(name for name in every[0] if all(name in held for held in every))
-    if not shared:
-        held = sorted({", ".join(names) for names in every})
-        raise ConfigError(
-            f"protocol: the tables share none (they hold {'; '.join(held)}); numbers of different protocols cannot be "
-            "compared, so score the plans again: navforge score trajectories=FOLDER/plans.npz protocol=..."
-        )
-    return shared
+    return shared_protocols(planners)

@@ -121,6 +121,23 @@ def align(planners: Sequence[Planner], name: str) -> Aligned:
     return Aligned(planners=tuple(planners), frames=frames)
 
 
+def shared_protocols(planners: Sequence[Planner]) -> tuple[str, ...]:
+    """The protocols that all tables hold, in the order of the first.
+
+    Raises:
+        DataError: none.
+    """
+    every = [table.meta.protocols for planner in planners for table in planner.tables]
+    shared = tuple(name for name in every[0] if all(name in held for held in every))
+    if not shared:
+        held = sorted({", ".join(names) for names in every})
+        raise DataError(
+            f"protocol: the tables share none (they hold {'; '.join(held)}); numbers of different protocols cannot be "
+            "compared, so score the plans again: navforge score trajectories=FOLDER/plans.npz protocol=..."
+        )
+    return shared
+
+
 def measured_columns(planners: Sequence[Planner]) -> list[str]:
     """Columns that were measured beside the score of every table, in the order of the first; none if one has none."""
     each = [[] if table.metrics is None else table.metrics.columns for one in planners for table in one.tables]

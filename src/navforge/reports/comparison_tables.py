@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from navforge.evaluation.label_efficiency import LabelEfficiency
 from navforge.evaluation.planned import AT_ZERO, SCORE, Difference, Family, PlannerMeans, unit_of
 from navforge.evaluation.published import Published
 from navforge.reports.page import SHORT
@@ -38,7 +39,7 @@ def scenes_of(family: Family) -> str:
 
 def _means(family: Family) -> Section:
     columns = [column for column in family.score_columns if column != SCORE]
-    heads = ("planner", "labels", "better than", "score", "95 %", "seeds", "sd over seeds", *map(_short, columns))
+    heads = ("planner", "labels", "better than", "score", "95 %", "seeds", "sd over seeds", *map(column_title, columns))
     rows = [_mean(one, ", ".join(family.better_than(one.name)), columns) for one in family.planners]
     below = []
     if family.floors:
@@ -98,7 +99,7 @@ def _columns(family: Family) -> Section:
     for one in family.differences:
         for column in family.score_columns:
             found = one.columns[column]
-            cells = (one.first, one.second, _short(column), f"{found.value:+.2f}", _span(found, signed=True))
+            cells = (one.first, one.second, column_title(column), f"{found.value:+.2f}", _span(found, signed=True))
             rows.append((*cells, str(found.scenes)))
     heads = ("first", "second", "column", "difference", "95 %", "scenes")
     note = f"{stamp(family)}. Intervals are not corrected for the number of columns"
@@ -137,7 +138,8 @@ def _metric(one: Estimate | None, digits: int) -> str:
     return f"{one.value:.{digits}f} ± {reach}"
 
 
-def _short(column: str) -> str:
+def column_title(column: str) -> str:
+    """A column in points as tables and figures call it."""
     return {SCORE: "score", AT_ZERO: "scenes at 0"}.get(column) or SHORT[column]
 
 
@@ -151,3 +153,43 @@ def _p(value: float | None) -> str:
     if value is None:
         return NONE
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def label_sections(found: LabelEfficiency) -> tuple[Section, ...]:
+    """Labels needed and areas of the curves, and the paired differences of the areas."""
+    title = protocol(found.protocol).title
+    where = f"{title}; {found.meta.coverage()}, {found.logs} logs"
+    target = found.curves[0].needed.target
+    rows = []
+    for curve in found.curves:
+        scores = ", ".join(f"{labels:,}: {p.value:.1f}" for labels, p in zip(curve.labels, curve.points, strict=True))
+        needed = curve.needed
+        between = f"{_scenes(needed.low, 'fewer')} .. {_scenes(needed.high, 'more')}"
+        area = (f"{curve.area.value:.1f}", _span(curve.area))
+        rows.append((curve.name, scores, _scenes(needed.labels, NONE), between, *area))
+    heads = ("curve", "score by labels", f"labels to {target:.1f}", "95 %", "area", "95 %")
+    note = (
+        f"{where}. Labels are scenes; {target:.1f} is what every curve reaches with its most labels; the area is the "
+        "mean height over the logarithm of the labels. fewer, more: than ran"
+    )
+    curves = Section(f"Label efficiency under {found.protocol}, points", note, heads, tuple(rows), words=2)
+    if not found.differences:
+        return (curves,)
+    pairs = tuple(
+        (
+            one.first,
+            one.second,
+            one.verdict.value,
+            f"{one.estimate.value:+.2f}",
+            _span(one.estimate, signed=True),
+            *map(_p, (one.estimate.p, one.p_corrected)),
+        )
+        for one in found.differences
+    )
+    heads = ("first", "second", "verdict", "difference", "95 %", "p", "p, Holm")
+    note = f"{where}. Paired by scene; Holm over {len(pairs)} pairs of curves, a family of its own"
+    return curves, Section(f"Areas compared under {found.protocol}, points", note, heads, pairs, words=3)
+
+
+def _scenes(labels: float | None, otherwise: str) -> str:
+    return otherwise if labels is None else f"{labels:,.0f}"

@@ -34,6 +34,9 @@ OTHER = Style(color="#CC79A7", dash=(5.0, 1.5, 1.0, 1.5))
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """Colours of curves and agents, in order."""
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.4, 1.4, 1.4)), (0, (3, 1.2)), (0, (9, 2)), (0, (1, 3)))
+"""Beside the colours, in the same order: in grey, form alone tells series apart."""
 
 
 @dataclass(frozen=True)
