@@ -11,8 +11,9 @@ import pytest
 from navforge.cli.main import main
 from navforge.cli.study_plan import run_config_of
 from navforge.core.errors import ConfigError
+from navforge.data.paths import DataConfig
 from navforge.studies.graph import unfold
-from navforge.studies.plan import SplitSize, assumed
+from navforge.studies.plan import SplitSize, assumed, require_no_overlap
 from navforge.studies.study_file import SHIPPED, read_study
 from tests.studies.world import STUDY, configure, graph, study, write
 
@@ -227,3 +228,19 @@ def test_a_predicted_hour_is_scenes_times_epochs_over_speed(tmp_path: Path) -> N
     assert tenth is not None and whole is not None
     assert whole.hours[1:] == pytest.approx((103_288 * 20 / 2000 / 3600, 103_288 * 20 / 100 / 3600))
     assert tenth.hours == pytest.approx([hours / 10 for hours in whole.hours])
+
+
+def test_a_scored_split_that_shares_scenes_with_training_is_refused(tmp_path: Path) -> None:
+    data = DataConfig(logs=tmp_path / "logs", splits=tmp_path)
+    for name, tokens in (("mine", ["a1", "a2", "a3"]), ("other", ["a3", "a4"]), ("apart", ["a5"])):
+        listed = "".join(f"  - {token * 8}\n" for token in tokens)
+        (tmp_path / f"{name}.yaml").write_text(f"num_history_frames: 4\nnum_future_frames: 10\ntokens:\n{listed}")
+    with pytest.raises(ConfigError, match="1 of 2 scenes of other are in mine too, which is trained on"):
+        require_no_overlap("mine", "other", data)
+    require_no_overlap("mine", "apart", data)
+    for split, log in (("one", "x"), ("two", "x"), ("three", "y")):
+        (tmp_path / "logs" / split).mkdir(parents=True)
+        (tmp_path / "logs" / split / f"{log}.pkl").touch()
+    with pytest.raises(ConfigError, match="1 of 1 logs of two are in one too"):
+        require_no_overlap("one", "two", data)
+    require_no_overlap("one", "three", data)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from navforge.cli.keys.study_plan import Config
-from navforge.cli.study_files import configure, read_graph
+from navforge.cli.study_files import configure, read_graph, require_no_overlap_in
 from navforge.core.screen import say, screen
 from navforge.core.sizes import write_size
 from navforge.preflight import submission
@@ -32,6 +32,7 @@ NONE = "-"
 def run(config: Config) -> None:
     """Print the tables."""
     graph = read_graph(config.study, config.out)
+    require_no_overlap_in(graph)
     console = screen(width=160)
     say(f"{graph.study.name}: {graph.study.question}\n{graph.out}")
     costs = predictions(graph, measure=config.measure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from navforge.cli.keys.study_run import Config
-from navforge.cli.study_files import read_graph
+from navforge.cli.study_files import read_graph, require_no_overlap_in
 from navforge.core import provenance
 from navforge.core.files import sole_use
 from navforge.core.screen import say
@@ -16,6 +16,7 @@ from navforge.studies.run import Slots, run_nodes
 def run(config: Config) -> int:
     """Make the nodes; 1 where some could not be made."""
     graph = read_graph(config.study, config.out)
+    require_no_overlap_in(graph)
     for warning in graph.warnings:
         say(f"warning: {warning}")
     at_once = config.at_once or graph.study.launch.at_once

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from navforge.core.errors import NavforgeError
+from navforge.core.errors import ConfigError, NavforgeError
 from navforge.data.filters import read_filter
 from navforge.data.official_filters import official_size
 from navforge.data.paths import DataConfig
@@ -53,19 +53,50 @@ def split_size(split: str, data: DataConfig) -> SplitSize:
         split: as verbs take it.
         data: where filters and logs are.
     """
+    scenes, logs = split_names(split, data)
+    if scenes is None and logs is None and (official := official_size(split.partition("@")[0])) is not None:
+        return SplitSize(scenes=official[0], logs=official[1])
+    return SplitSize(
+        scenes=None if scenes is None else len(scenes), logs=None if logs is None or not logs else len(logs)
+    )
+
+
+def split_names(split: str, data: DataConfig) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """Tokens and names of logs of a split, as far as its filter or folder says; None where it does not."""
     name = split.partition("@")[0]
     try:
         filters = [Path(name)] if name.endswith((".yaml", ".yml")) else data.scene_filters(name)
         if filters:
             found = read_filter(filters[0])
-            return SplitSize(scenes=found.declared_scenes, logs=found.declared_logs)
+            named = (found.tokens, found.log_names)
+            scenes, logs = (None if names is None else frozenset(names) for names in named)
+            return scenes, logs
     except NavforgeError:
-        return SplitSize(scenes=None, logs=None)
-    if (official := official_size(name)) is not None:
-        return SplitSize(scenes=official[0], logs=official[1])
+        return None, None
     folder = None if data.logs is None else data.logs / name
-    logs = len(list(folder.glob("*.pkl"))) if folder is not None and folder.is_dir() else None
-    return SplitSize(scenes=None, logs=logs)
+    if folder is None or not folder.is_dir():
+        return None, None
+    return None, frozenset(path.stem for path in folder.glob("*.pkl"))
+
+
+def require_no_overlap(trained: str, scored: str, data: DataConfig) -> None:
+    """Raise ConfigError where a split that is scored has scenes of one that is trained on, as far as indices tell.
+
+    Parts of a split at locations (`NAME@LOCATION`) are not looked into.
+    """
+    if "@" in trained or "@" in scored:
+        return
+    for what, first, second in zip(
+        ("scenes", "logs"), split_names(trained, data), split_names(scored, data), strict=True
+    ):
+        if first is None or second is None:
+            continue
+        if shared := sorted(first & second):
+            raise ConfigError(
+                f"evaluate: {len(shared)} of {len(second)} {what} of {scored} are in {trained} too, which is trained "
+                f"on ({shared[0]} for one); give another split"
+            )
+        return
 
 
 def recorded(cells: tuple[GridCell, ...]) -> dict[str, Cost]:
