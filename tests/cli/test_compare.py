@@ -35,10 +35,10 @@ def test_prints_and_writes_verdicts(runs: Path, capsys: pytest.CaptureFixture[st
     rows = {line.split()[0]: line for line in verdicts.splitlines() if line.split()[1:2] == ["base"]}
     assert rows["good"].split()[2] == "better" and " one seed " in rows["lone"]
     assert "split tiny (0123456789abcdef), traffic log_replay, 20 logs, human filter on" in " ".join(printed.split())
-    assert "seeds: base 3, good 3, lone 1" in " ".join(printed.split())
+    assert "seeds: base: 3; good: 3; lone: 1" in " ".join(printed.split())
     markdown, latex = ((runs / "out" / f"comparison.{end}").read_text() for end in ("md", "tex"))
     for text in (markdown, latex):
-        assert "0123456789abcdef" in text and "20 logs" in text and "good 3" in text and "better" in text
+        assert "0123456789abcdef" in text and "20 logs" in text and "good: 3" in text and "better" in text
     assert r"\toprule" in latex
     numbers = pl.read_csv(runs / "out" / "comparison.csv")
     assert set(numbers["verdict"].drop_nulls()) == {"better", "one seed"}

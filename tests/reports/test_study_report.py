@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
+from navforge.cli import study_report
+from navforge.cli.keys.study_report import Config
 from navforge.core.errors import DataError
 from navforge.evaluation import label_efficiency as labels
 from navforge.evaluation.groups import Planner
@@ -154,3 +156,15 @@ def test_figures_are_drawn_of_what_there_is() -> None:
     assert isinstance(forest, Figure)
     texts = [text.get_text() for text in forest.axes[0].texts]
     assert re.fullmatch(r"\+\d+\.\d+ \[.*\]  better", texts[0])
+
+
+def test_the_verb_prints_the_tables_and_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = study(tmp_path / "results", absent="frozen, 25")
+    study_report.report(results, tmp_path / "out", Config(study=Path("labels.yaml")))
+    printed = capsys.readouterr().out
+    assert "missing, and not averaged over: evaluation of seed 2 on test" in printed
+    assert "Label efficiency under epdms_v2" in printed and str(tmp_path / "out" / "index.html") in printed
+    assert (tmp_path / "out" / "comparison.tex").is_file() and (tmp_path / "out" / "report.config.yaml").is_file()
+    none = dataclasses.replace(results, cells=())
+    with pytest.raises(DataError, match="no cell has all its seeds on any split yet"):
+        study_report.report(none, tmp_path / "none", Config(study=Path("labels.yaml")))

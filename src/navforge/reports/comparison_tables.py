@@ -27,7 +27,7 @@ def comparison_sections(families: Sequence[Family]) -> tuple[Section, ...]:
 
 def stamp(family: Family) -> str:
     """What the numbers were computed from, in words."""
-    seeds = ", ".join(f"{one.name} {one.seeds if one.trained else 'none'}" for one in family.planners)
+    seeds = "; ".join(f"{one.name}: {one.seeds if one.trained else 'none'}" for one in family.planners)
     filtered = "on" if family.human_filter else "off"
     return f"{protocol(family.protocol).title}; {scenes_of(family)}, human filter {filtered}; seeds: {seeds}"
 
