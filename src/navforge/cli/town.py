@@ -16,7 +16,6 @@ from navforge.core.outside.text import read_yaml
 from navforge.core.products import TOWN, claim
 from navforge.core.screen import Screen
 from navforge.town.generate import LogReport, generate, summarise
-from navforge.town.scales import SCALES
 from navforge.town.sensors import Rig
 
 
@@ -26,7 +25,7 @@ def run(config: Config) -> None:
         _require_own(config)
         report = generate(
             config.out,
-            SCALES[config.scale],
+            config.world,
             seed=config.seed,
             sensors=config.sensors,
             sensor_frames=config.sensor_frames,

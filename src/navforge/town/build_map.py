@@ -96,13 +96,14 @@ def build_map(*, location: str, crs: str, origin: tuple[float, float], plan: Pla
     streets = make_plan(plan, rng)
     parts = _Parts()
     for index, road in enumerate(streets.roads):
-        _add_road(parts, index, road, rng)
+        _add_road(parts, index, road, rng, white_centre_line=plan.style.white_centre_lines)
     for node in streets.nodes:
         _add_junction(parts, streets, node, rng)
     surfaces = [lane.polygon for lane in parts.lanes.values()]
     surfaces += [area.polygon for area in parts.intersections.values()]
     surfaces += [area.polygon for area in parts.carparks]
-    surroundings = build_surroundings(surfaces, parts.walkways, _kerb_lines(parts), np.random.default_rng([seed, 2]))
+    beside = np.random.default_rng([seed, 2])
+    surroundings = build_surroundings(surfaces, parts.walkways, _kerb_lines(parts), plan.style.storeys_m, beside)
     corners = np.concatenate([*surfaces, *(b.footprint for b in surroundings.buildings), surroundings.trees[:, :2]])
     low, high = corners.min(axis=0) - 20.0, corners.max(axis=0) + 20.0
     return TownMap(
@@ -129,7 +130,9 @@ def build_map(*, location: str, crs: str, origin: tuple[float, float], plan: Pla
     )
 
 
-def _add_road(parts: _Parts, index: int, road: Road, rng: np.random.Generator) -> None:
+def _add_road(
+    parts: _Parts, index: int, road: Road, rng: np.random.Generator, *, white_centre_line: bool = False
+) -> None:
     limits = {1: (15, 20, 20), 2: (20, 20, 25), 3: (20, 25, 25)}[road.lanes]
     limit = float(rng.choice(limits)) * MPH
     for way in (0, 1):
@@ -158,7 +161,8 @@ def _add_road(parts: _Parts, index: int, road: Road, rng: np.random.Generator) -
         _add_pavement(parts, side)
         _paint_side(parts, side, lines)
     gap = curves.offset(road.middle, 0.0)
-    parts.paint.append(PaintedLine(line=gap, kind=Paint.DOUBLE_YELLOW, width=0.4))
+    kind, width = (Paint.SOLID_WHITE, 0.2) if white_centre_line else (Paint.DOUBLE_YELLOW, 0.4)
+    parts.paint.append(PaintedLine(line=gap, kind=kind, width=width))
 
 
 def _add_parking(parts: _Parts, side: _Side, road: Road, rng: np.random.Generator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from navforge.town.episode import Stage, play
 from navforge.town.log_file import camera_path, frame_tokens, lidar_path, log_frames, write_log
 from navforge.town.log_window import FUTURE, HISTORY, LogCut, cut_log, drivable_area
 from navforge.town.map_file import METRIC_CRS, ORIGIN_M
+from navforge.town.mirror import mirrored_frame, mirrored_town
 from navforge.town.network import PlanConfig
 from navforge.town.sensors import Rig, Scenery, build_scenery, calibration, look_of, render, render_cameras
 from navforge.town.world import TownMap
@@ -61,7 +62,13 @@ class LogReport:
 
 
 def town_of(location: str, plan: PlanConfig, seed: int) -> TownMap:
-    """The town of one location in the world of this seed."""
+    """The town of one location in the world of this seed, as maps, logs and sensors show it."""
+    town = _built(location, plan, seed)
+    return mirrored_town(town) if plan.traffic == "left" else town
+
+
+def _built(location: str, plan: PlanConfig, seed: int) -> TownMap:
+    """The town as it is driven in: traffic keeps right."""
     number = list(METRIC_CRS).index(location)
     return build_map(
         location=location,
@@ -74,11 +81,13 @@ def town_of(location: str, plan: PlanConfig, seed: int) -> TownMap:
 
 def make_log(job: LogPlan, out: Path) -> tuple[LogReport, list[Path]]:
     """Drive, cut, render and write one log below the world folder; return its files as well, the frames last."""
-    stage, _ = _stage(job.location, job.plan, job.seed)
+    town = _shown(job.location, job.plan, job.seed)
     cut = drive_log(job)
+    if job.plan.traffic == "left":
+        cut = replace(cut, frames=[mirrored_frame(frame) for frame in cut.frames])
     paths = list(_write_sensors(job, cut, out))
     path = log_path(job, out)
-    write_log(path, log_frames(job.log_name, stage.town, cut.frames, calibration(job.rig.size)))
+    write_log(path, log_frames(job.log_name, town, cut.frames, calibration(job.rig.size)))
     return LogReport(job.split, cut.scenes, cut.turns, cut.stops, cut.conflicts, cut.eventful), [*paths, path]
 
 
@@ -113,7 +122,7 @@ def _write_sensors(job: LogPlan, cut: LogCut, out: Path) -> Iterator[Path]:
     scenery = _scenery(job.location, job.plan, job.seed)
     blobs = out / "sensor_blobs" / job.split
     tokens = frame_tokens(job.log_name, len(cut.frames))
-    look = look_of(job.seed * 1_000_003 + hash_of(job.log_name))
+    look = look_of(job.seed * 1_000_003 + hash_of(job.log_name), job.plan.style)
     for n in sensor_frame_numbers(len(cut.frames), job.sensor_frames):
         snapshot = cut.frames[n].snapshot
         if job.sensors == "all":
@@ -129,13 +138,18 @@ def _write_sensors(job: LogPlan, cut: LogCut, out: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=4)
 def _stage(location: str, plan: PlanConfig, seed: int) -> tuple[Stage, shapely.Geometry]:
-    town = town_of(location, plan, seed)
+    town = _built(location, plan, seed)
     return Stage.of(town), drivable_area(town)
 
 
 @lru_cache(maxsize=4)
 def _scenery(location: str, plan: PlanConfig, seed: int) -> Scenery:
-    return build_scenery(_stage(location, plan, seed)[0].town)
+    return build_scenery(_shown(location, plan, seed), plan.style)
+
+
+@lru_cache(maxsize=4)
+def _shown(location: str, plan: PlanConfig, seed: int) -> TownMap:
+    return town_of(location, plan, seed)
 
 
 def _write(path: Path, data: bytes) -> Path:

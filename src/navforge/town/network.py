@@ -18,6 +18,8 @@ STUB_M = 9.0
 """Roads are straight for this long at a junction."""
 GUTTER_M = 0.7
 """The outermost lane is this much wider on its right than its centre line tells, as most real ones are."""
+MEAN_WIDTH_M = 3.8
+"""Of the lanes whose widths are drawn from 3.65 m to 3.95 m."""
 SPACING_M = 2.0
 """Between vertices of roads and lanes."""
 
@@ -110,8 +112,9 @@ def _links(config: PlanConfig, rng: np.random.Generator) -> list[_Link]:
     lanes_of_row = rng.choice([1, 2, 3], rows, p=[0.5, 0.38, 0.12])
     lanes_of_column = rng.choice([1, 2, 3], columns, p=[0.5, 0.38, 0.12])
     lanes_of_row[[0, -1]] = lanes_of_column[[0, -1]] = 1  # the ring road bends at its corners: one class all around
-    width_of_row, width_of_column = rng.uniform(3.65, 3.95, rows), rng.uniform(3.65, 3.95, columns)
-    width_of_row[[0, -1]] = width_of_column[[0, -1]] = 3.8
+    wider = config.lane_width_m - MEAN_WIDTH_M
+    width_of_row, width_of_column = rng.uniform(3.65, 3.95, rows) + wider, rng.uniform(3.65, 3.95, columns) + wider
+    width_of_row[[0, -1]] = width_of_column[[0, -1]] = config.lane_width_m
     inner, links = [], []
     for r in range(rows):
         for c in range(columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,11 @@ class Surroundings:
 
 
 def build_surroundings(
-    surfaces: list[Float], walkways: list[Float], kerbs: list[Float], rng: np.random.Generator
+    surfaces: list[Float],
+    walkways: list[Float],
+    kerbs: list[Float],
+    storeys: Sequence[float],
+    rng: np.random.Generator,
 ) -> Surroundings:
     """Fill the blocks.
 
@@ -32,18 +37,21 @@ def build_surroundings(
         surfaces: rings of everything vehicles drive on; nothing is put there.
         walkways: rings of pavement; nothing but lamps is put there.
         kerbs: house-side edges of the pavements along roads, houses to the right.
+        storeys: heights of buildings, m, from which each draws its own.
         rng: source of all variation.
     """
     paved = shapely.union_all([shapely.Polygon(ring).buffer(0.05) for ring in surfaces + walkways])
     open_space = paved.buffer(1.0)
     shapely.prepare(open_space)
-    buildings = _buildings(kerbs, open_space, rng)
+    buildings = _buildings(kerbs, open_space, storeys, rng)
     built = shapely.union_all([shapely.Polygon(b.footprint) for b in buildings]) if buildings else shapely.Point()
     trees, poles = _trees_and_poles(kerbs, shapely.union(open_space, built), rng)
     return Surroundings(buildings, trees, poles)
 
 
-def _buildings(kerbs: list[Float], taken: shapely.Geometry, rng: np.random.Generator) -> tuple[Building, ...]:
+def _buildings(
+    kerbs: list[Float], taken: shapely.Geometry, storeys: Sequence[float], rng: np.random.Generator
+) -> tuple[Building, ...]:
     placed: list[shapely.Polygon] = []
     result = []
     for kerb in kerbs:
@@ -59,7 +67,7 @@ def _buildings(kerbs: list[Float], taken: shapely.Geometry, rng: np.random.Gener
             half = width / 2 * forward
             ring = np.stack([front - half, front - half + depth * right, front + half + depth * right, front + half])
             shape = shapely.Polygon(ring)
-            height, colour = float(rng.choice([4.0, 7.0, 10.0, 16.0]) + rng.uniform(0, 2)), int(rng.integers(1 << 31))
+            height, colour = float(rng.choice(storeys) + rng.uniform(0, 2)), int(rng.integers(1 << 31))
             if not shapely.intersects(taken, shape) and not any(shape.intersects(other) for other in placed):
                 placed.append(shape.buffer(0.5))
                 result.append(Building(footprint=ring, height=height, colour=colour))

@@ -3,7 +3,8 @@
 Frame: the **town frame**, metres, x east, y north, z up, the ground is z = 0. `TownMap.origin` is its origin in
 the metric CRS of the map location, so global = town + origin; logs and map files are written in global coordinates,
 everything in memory (and all rendering) stays in the town frame. Headings are counter-clockwise from +x.
-Polylines are (K, 2) float64; polygons are (K, 2) float64 rings, counter-clockwise, not closed. Traffic keeps right.
+Polylines are (K, 2) float64; polygons are (K, 2) float64 rings, counter-clockwise, not closed. Traffic keeps right,
+except in a mirrored town (`town.mirror`).
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from navforge.town.scales import CityStyle
+
+PLAIN = CityStyle()
 Color = tuple[float, float, float]
 
 
@@ -34,12 +37,12 @@ class Look:
         return np.array([x, y, math.sin(self.sun_elevation)])
 
 
-def look_of(seed: int) -> Look:
-    """The look of the log with this seed."""
+def look_of(seed: int, style: CityStyle = PLAIN) -> Look:
+    """The look of the log with this seed in a city of this style."""
     random = np.random.default_rng([seed, 0x5E11])
-    elevation = math.radians(random.uniform(28.0, 65.0))
+    elevation = math.radians(random.uniform(*style.sun_elevation_deg))
     warmth = float(np.interp(math.degrees(elevation), [28.0, 65.0], [1.0, 0.0])) * random.uniform(0.3, 1.0)
-    clouds = random.uniform(0.0, 0.6)
+    clouds = random.uniform(*style.clouds)
     strength = 0.78 - 0.24 * clouds
     sun = (strength * (1.0 + 0.08 * warmth), strength, strength * (1.0 - 0.16 * warmth))
     shade = 0.50 + 0.16 * clouds
@@ -55,5 +58,5 @@ def look_of(seed: int) -> Look:
         ambient_color=ambient,
         zenith=(float(zenith[0]), float(zenith[1]), float(zenith[2])),
         horizon=(float(pale[0]), float(pale[1]), float(pale[2])),
-        visibility=random.uniform(220.0, 420.0),
+        visibility=random.uniform(*style.visibility_m),
     )

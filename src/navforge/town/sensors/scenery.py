@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from navforge.town.scales import CityStyle
 from navforge.town.sensors.ground import Ground, draw_ground
 from navforge.town.sensors.kernels import Solids
+from navforge.town.sensors.lighting import PLAIN
 from navforge.town.sensors.mesh import Mesh, Surface, ball, box, extrude, join, place, prism, solid
 from navforge.town.sensors.rays import RayScene
 from navforge.town.world import Building, Light, LightHead, Snapshot, TownMap
@@ -62,9 +64,9 @@ class Scenery:
         return colors
 
 
-def build_scenery(town: TownMap) -> Scenery:
+def build_scenery(town: TownMap, style: CityStyle = PLAIN) -> Scenery:
     """Meshes, ray index and ground picture of a town."""
-    parts = [_building(number, building) for number, building in enumerate(town.buildings)]
+    parts = [_building(number, building, style) for number, building in enumerate(town.buildings)]
     parts += [_tree(number, *row) for number, row in enumerate(town.trees.tolist())]
     parts += [_street_lamp(*row) for row in town.poles.tolist()]
     parts += [_traffic_light(number, head) for number, head in enumerate(town.light_heads)]
@@ -94,10 +96,10 @@ def join_solids(first: Solids, second: Solids) -> Solids:
     )
 
 
-def _building(number: int, building: Building) -> Mesh:
+def _building(number: int, building: Building, style: CityStyle) -> Mesh:
     random = np.random.default_rng([abs(building.colour), 0xB1D])
-    hue = random.choice([0.02, 0.05, 0.08, 0.10, 0.12, 0.55, 0.60, 0.33])
-    color = colorsys.hsv_to_rgb(hue, random.uniform(0.05, 0.45), random.uniform(0.48, 0.88))
+    hue = random.choice(list(style.hues))
+    color = colorsys.hsv_to_rgb(hue, random.uniform(*style.saturation), random.uniform(*style.brightness))
     walls, roof = extrude(building.footprint, (0.0, building.height))
     return join([solid(walls, color, Surface.FACADE, number), solid(roof, (0.42, 0.40, 0.39), slot=number)])
 
