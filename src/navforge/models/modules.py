@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -25,6 +26,10 @@ class Encoder(nn.Module, ABC):
     def depths(self) -> dict[str, int]:
         """Name of a parameter to its block, counted from the input, for learning rates that fall with depth."""
         return {}
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Layers that take and return plain tensors and whose weights FSDP gathers one at a time."""
+        return ()
 
     def undecayed_names(self) -> set[str]:
         """Names of parameters that weight decay leaves alone, beside norms and biases."""

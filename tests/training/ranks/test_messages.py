@@ -7,11 +7,15 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
+from torch import nn
 
+from navforge.models.encoders.configs import VisionConfig
 from navforge.models.loading import load_planner
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
@@ -19,7 +23,9 @@ from navforge.runs.status import Failure, RankStatus
 from navforge.training.loop.checkpointing import CheckpointManager
 from navforge.training.loop.curves import read_curves
 from navforge.training.loop.stepper import Stepper
+from navforge.training.ranks import strategy
 from navforge.training.run_config import RunConfig
+from tests.models.test_vision import NATIVE, saved
 from tests.training.conftest import broken_images
 from tests.training.processes import Fault, run, same_result, start, wait
 
@@ -150,6 +156,36 @@ def test_fsdp_shards_saves_whole_checkpoints_and_resumes(make_run: Make) -> None
     assert load_planner(stopped.out / "checkpoints" / "last.ckpt")
     assert run(stopped, world=2) == [exits.FINISHED] * 2
     same_result(whole.out, stopped.out)
+
+
+def test_fsdp_gathers_blocks_of_transformers_one_at_a_time(make_run: Make, tmp_path: Path) -> None:
+    saved("ijepa", tmp_path / "weights")
+    weights = str(tmp_path / "weights")
+    encoder = VisionConfig(weights=weights, height=NATIVE, width=NATIVE, tune="last_blocks", blocks=1)
+    planner = replace(make_run().planner, encoder=encoder)
+    changes = {"batch_size": 4, "epochs": 1}
+    sharded = replace(make(make_run, "sharded", strategy="fsdp", **changes), planner=planner)
+    replicated = replace(make(make_run, "replicated", strategy="ddp", **changes), planner=planner)
+
+    def noted(rank: int) -> None:
+        shard = strategy.fully_shard
+
+        def fully_shard(module: nn.Module, **keys: Any) -> Any:
+            with open(tmp_path / f"units-{rank}", "a") as units:
+                print(type(module).__name__, file=units)
+            return shard(module, **keys)
+
+        strategy.fully_shard = fully_shard  # type: ignore[assignment]
+
+    assert run(sharded, world=2, fault=noted) == [exits.FINISHED] * 2
+    assert run(replicated, world=2) == [exits.FINISHED] * 2
+    layers = transformers.AutoConfig.from_pretrained(tmp_path / "weights").num_hidden_layers
+    for rank in range(2):
+        units = (tmp_path / f"units-{rank}").read_text().split()
+        assert units.count("IJepaLayer") == layers > 1
+    losses = [[float(row["loss"]) for row in read_curves(c.out / "steps.csv")] for c in (sharded, replicated)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert load_planner(sharded.out / "checkpoints" / "last.ckpt")
 
 
 def test_an_error_of_one_rank_ends_the_other_with_the_same_cause(make_run: Make) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +64,10 @@ class ImageNetwork(nn.Module, ABC):
     @abstractmethod
     def depths(self) -> dict[str, int]:
         """Name of a parameter to its block, counted from the input: 0 the embedding, the last with the norm behind."""
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Transformer blocks from the input on, as classes of their own; those of timm are one class, known by it."""
+        return ()
 
     @abstractmethod
     def recompute_activations(self) -> None:
@@ -209,9 +213,17 @@ class TransformersNetwork(ImageNetwork):
         return self.family.tokens(self.network, pixels)
 
     def depths(self) -> dict[str, int]:
-        """Where the list of blocks lies is found by its class, as releases of transformers differ in its name."""
-        name, blocks = next((n, part) for n, part in self.named_modules() if isinstance(part, nn.ModuleList))
+        """By the place in the list of blocks."""
+        name, blocks = self._named_blocks()
         return {parameter: _depth(parameter, name, len(blocks)) for parameter, _ in self.named_parameters()}
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Those of transformers' encoder."""
+        return tuple(self._named_blocks()[1])
+
+    def _named_blocks(self) -> tuple[str, nn.ModuleList]:
+        """The list of blocks, found by its class, as releases of transformers differ in its name."""
+        return next((name, part) for name, part in self.named_modules() if isinstance(part, nn.ModuleList))
 
     def recompute_activations(self) -> None:
         """By transformers' own switch."""

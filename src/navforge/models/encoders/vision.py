@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,10 @@ class VisionEncoder(TrunkEncoder):
         for norm in frozen_norms(self.trunk):
             norm.eval()
         return self
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Of the trunk."""
+        return self.trunk.blocks()
 
     def depths(self) -> dict[str, int]:
         """Blocks of the trunk; what learns above it is one further."""

@@ -26,12 +26,13 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from navforge.core.errors import ConfigError
+from navforge.models.modules import Encoder
 from navforge.models.planner import load_all_but
 from navforge.training.config import LoopConfig
 from navforge.training.ranks.rank_info import RankInfo
 
 SHARDED = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, Block)
-"""Layers whose weights are gathered one at a time under FSDP; everything else is gathered as one."""
+"""Layers whose weights are gathered one at a time under FSDP, beside `Encoder.blocks`; the rest is gathered as one."""
 FULL = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)
 WHOLE = dcp.StateDictOptions(full_state_dict=True)
 
@@ -210,7 +211,10 @@ def _strategy(config: LoopConfig, rank_info: RankInfo, device: torch.device) -> 
 def _shard(module: nn.Module, mesh: Any) -> nn.Module:
     """FSDP over all ranks, layer by layer where layers take and return plain tensors."""
     over = mesh["data_parallel"]
-    for layer in [part for part in module.modules() if isinstance(part, SHARDED)]:
+    parts = list(module.modules())
+    layers = [part for part in parts if isinstance(part, SHARDED)]
+    layers += [block for part in parts if isinstance(part, Encoder) for block in part.blocks()]
+    for layer in layers:
         fully_shard(layer, mesh=over)
     fully_shard(module, mesh=over)
     return module
