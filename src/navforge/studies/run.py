@@ -27,6 +27,8 @@ from navforge.runs import exits
 from navforge.studies.graph import EVALUATE, RUNS, STAGE, Graph, Node
 from navforge.studies.state import log_path, remedy, why
 
+BUILDS = ("town", "cache", "teach", "pack", "encode")
+"""Verbs whose products are stale after a change of the code that makes them."""
 COMMAND = (sys.executable, "-m", "navforge")
 _POLL_S = 0.1
 _STOP_GRACE_S = 330.0
@@ -66,7 +68,7 @@ class _Process:
 
 
 def run_nodes(graph: Graph, names: Sequence[str], slots: Slots, *, command: Sequence[str] = COMMAND) -> list[Node]:
-    """Make the nodes that are not done; return those that are not done afterwards.
+    """Make the nodes that are not done, check the stages that these read; return those that are not done afterwards.
 
     Args:
         graph: of the study.
@@ -74,8 +76,10 @@ def run_nodes(graph: Graph, names: Sequence[str], slots: Slots, *, command: Sequ
         slots: of this machine.
         command: what a verb and its words are given to.
     """
-    left = [graph.nodes[name] for name in names if not graph.nodes[name].done]
-    run = _Run(graph=graph, slots=slots, command=command, left=left, total=len(left))
+    read = {need for name in names if not graph.nodes[name].done for need in graph.nodes[name].needs}
+    checked = {name for name in read if graph.nodes[name].verb in BUILDS and graph.nodes[name].done}
+    left = [graph.nodes[name] for name in names if not graph.nodes[name].done or name in checked]
+    run = _Run(graph=graph, slots=slots, command=command, left=left, total=len(left), checked=checked)
     try:
         while run.left or run.working:
             run.collect()
@@ -96,6 +100,8 @@ class _Run:
     command: Sequence[str]
     left: list[Node]
     total: int
+    checked: set[str]
+    """Stages that are begun though they may be done: their verb keeps what is whole and of this code."""
     working: list[_Process] = field(default_factory=list)
     failed: dict[str, Node] = field(default_factory=dict)
     waited: set[str] = field(default_factory=set)
@@ -125,8 +131,9 @@ class _Run:
         """Start the first node that can be; whether there was one."""
         if len(self.working) >= self.slots.at_once or any(_takes_all(one.node) for one in self.working):
             return False
+        unfinished = {node.name for node in self.left} | {one.node.name for one in self.working}
         for node in self.left:
-            if any(not self.graph.nodes[name].done for name in node.needs) or (_takes_all(node) and self.working):
+            if not unfinished.isdisjoint(node.needs) or (_takes_all(node) and self.working):
                 continue
             log = _held_log(log_path(self.graph.out, node))
             if log is None:
@@ -136,7 +143,7 @@ class _Run:
                 continue
             self.left.remove(node)
             with log:
-                if node.done:
+                if node.done and node.name not in self.checked:
                     self._say(node, "done by what an earlier command started")
                 else:
                     self._start(node, log)
