@@ -62,7 +62,7 @@ def test_a_scene_outside_ends_the_run(half: RunConfig, monkeypatch: pytest.Monke
     """The proof does not lean on the loader: a loader that draws from the whole split is caught by its first batch."""
     whole = SPLITS["long"]
     found = material.open_run_inputs(half)
-    monkeypatch.setattr(material, "open_run_inputs", lambda config: replace(found, train_split=whole))
+    monkeypatch.setattr(material, "open_run_inputs", lambda *_: replace(found, train_split=whole))
     outside = len(whole) - len(found.train_split)
     assert outside == 20
     with pytest.raises(TrainingError, match=r"was drawn, which is not in the label subset"):
