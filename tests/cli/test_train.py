@@ -89,6 +89,8 @@ def test_a_finished_run_is_not_run_again(
         ("agent=transfuser_tiny", "agent (ego_mlp -> transfuser_tiny)"),
         ("devices=2", "nodes x devices (1 -> 2)"),
         ("split=other", "split ("),
+        ("labels.fraction=0.25", "labels.fraction (1.0 -> 0.25)"),
+        ("labels.by=scene", "labels.by (log -> scene)"),
     ):
         assert main(words(folder, word)) == 2
         error = capsys.readouterr().err

@@ -155,6 +155,7 @@ def _pairs(old: RunBase, new: RunBase, finished: bool) -> list[tuple[str, object
         *data,
         ("agent", old.title, new.title),
         ("planner", old.subject, new.subject),
+        *((name, was, new.learned_from.get(name)) for name, was in old.learned_from.items()),
         ("train", binding(configs.to_dict(old.train)), binding(configs.to_dict(new.train))),
         ("nodes x devices", old.nodes * old.devices, new.nodes * new.devices),
     ]

@@ -39,6 +39,11 @@ class RunBase(ABC):
         """What is trained, as plain values; it does not change while a run is resumed."""
 
     @property
+    def learned_from(self) -> dict[str, dict[str, Any]]:
+        """Keys, by their part of the config, that decide what is learned from `files` and do not change either."""
+        return {}
+
+    @property
     @abstractmethod
     def files(self) -> dict[str, Path | None]:
         """Files and folders that are read, by key."""

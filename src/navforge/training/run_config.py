@@ -72,6 +72,12 @@ class RunConfig(RunBase):
         return planner_to_dict(self.planner)
 
     @property
+    def learned_from(self) -> dict[str, dict[str, Any]]:
+        """The label subset and the alignment."""
+        align = {name: value for name, value in configs.to_dict(self.align).items() if name != "features"}
+        return {"labels": configs.to_dict(self.labels), "align": align}
+
+    @property
     def files(self) -> dict[str, Path | None]:
         """Files and folders that are read, by key."""
         names = ("cache", "vocabulary", "teacher", "val_teacher", "val_cache", "store", "features")
