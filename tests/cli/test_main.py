@@ -35,7 +35,7 @@ def test_every_verb_explains_its_keys(verb: str, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_refuses_an_unknown_key(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    agent = ["agent=ego_mlp"] if verb in ("train", "pack", "encode", "preflight") else []
+    agent = ["agent=ego_mlp"] if verb in ("train", "pack", "encode", "preflight", "cluster plan") else []
     assert main([*verb.split(), *agent, "no_such_key=1"]) == 2
     assert "no_such_key" in capsys.readouterr().err
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from navforge.cli import town
 from navforge.cli.main import main
-from navforge.town.scales import PlanConfig, Scale, SplitPlan
+from navforge.town.scales import SCALES, PlanConfig, Scale, SplitPlan
 
 WORDS = ["scale=tiny", "sensors=none", "workers=1"]
 
@@ -17,7 +16,7 @@ WORDS = ["scale=tiny", "sensors=none", "workers=1"]
 def one_log(monkeypatch: pytest.MonkeyPatch) -> None:
     place = "us-ma-boston"
     scale = Scale({place: PlanConfig(rows=3, columns=3)}, (SplitPlan("train", 1, 15, (place,)),))
-    monkeypatch.setitem(town.SCALES, "tiny", scale)
+    monkeypatch.setitem(SCALES, "tiny", scale)
 
 
 @pytest.mark.usefixtures("one_log")

@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from navforge.cli import town
 from navforge.cli.main import main
 from navforge.launch.build_array import folder_of
 from navforge.slurm.profile import SHIPPED
 from navforge.town.network import PlanConfig
-from navforge.town.scales import Scale, SplitPlan
+from navforge.town.scales import SCALES, Scale, SplitPlan
 from tests.e2e.world import World
 from tests.slurm_cluster.cluster import Cluster
 
@@ -170,7 +169,7 @@ def test_slurm_encodes_on_gpus_of_the_tasks(
 def test_a_town_on_slurm(slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = "us-ma-boston"
     scale = Scale({place: PlanConfig(rows=3, columns=3)}, (SplitPlan("train", 1, 15, (place,)),))
-    monkeypatch.setitem(town.SCALES, "tiny", scale)
+    monkeypatch.setitem(SCALES, "tiny", scale)
     words = ["town", "scale=tiny", "sensors=none", "workers=1"]
     assert main([*words, f"out={tmp_path / 'local'}"]) == 0
     assert main([*words, f"out={tmp_path / 'slurm'}", *(f"{name}={value}" for name, value in ON_SLURM.items())]) == 0
