@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 
 from navforge.cli.main import main
+from navforge.core.durations import write_duration
 from navforge.jobs import table
 from navforge.jobs.cluster import Answer, SlurmJob
 from navforge.jobs.table import per_node, render, survey
-from navforge.jobs.units import age, clock, fold_names, significant, sparkline
+from navforge.jobs.units import clock, fold_names, significant, sparkline
 from navforge.runs.status import Attempt
 from tests.jobs.made import NOW, beat, failure, make_run, record
 
@@ -109,7 +110,13 @@ def test_a_run_that_ended_shows_no_speed(root: Path) -> None:
 
 
 def test_numbers_as_a_person_reads_them() -> None:
-    assert [age(s) for s in (0.2, 61, 3660, 90000, -3)] == ["0 s", "1 min 01 s", "1 h 01 min", "1 d 01 h", "0 s"]
+    assert [write_duration(s) for s in (0.2, 61, 3660, 90000, -3)] == [
+        "0 s",
+        "1 min 01 s",
+        "1 h 01 min",
+        "1 d 01 h",
+        "0 s",
+    ]
     assert [significant(x) for x in (0.43218, 12345.6, 0.0, 1e-7, -2.5, 2e8)] == [
         "0.432",
         "12346",

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from navforge.cli.main import main
-from navforge.cli.study_plan import run_config_of
 from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
 from navforge.studies.graph import unfold
-from navforge.studies.plan import SplitSize, assumed, require_no_overlap
+from navforge.studies.plan import assumed
+from navforge.studies.splits import SplitSize, require_no_overlap
 from navforge.studies.study_file import SHIPPED, read_study
 from tests.studies.world import STUDY, configure, graph, study, write
 
@@ -215,14 +215,17 @@ def test_thesis_studies_are_predicted_from_the_size_of_the_benchmark(
 ) -> None:
     assert main(["study", "plan", name, f"out={tmp_path}", "measure=false"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert re.search(r"predicted for (\d+) of them: [\d.]+ \([\d.]+ to [\d.]+\) hours", shown)
+    assert re.search(
+        r"predicted for \d+ of them: \d+ [dh] .* \(\d+ h .* to \d+ [dh] .*\) of runs, .* at once; of GPUs: \d+ [dh] ",
+        shown,
+    )
     assert "136 logs), 3 against 3 seeds" in shown and "assumed spreads: 0.65 points over seeds" in shown
 
 
 def test_a_predicted_hour_is_scenes_times_epochs_over_speed(tmp_path: Path) -> None:
     found = unfold(read_study(Path("thesis/labels")), tmp_path, configure)
     tenth, whole = (
-        assumed(found, run_config_of(found.cells[place].runs[0]), SplitSize(scenes=103_288, logs=1192))
+        assumed(found, configure("train", found.cells[place].runs[0].words), SplitSize(scenes=103_288, logs=1192))
         for place in (0, 3)
     )
     assert tenth is not None and whole is not None

@@ -10,25 +10,12 @@ from typing import Any
 from navforge.cli.jobs import default_root
 from navforge.core import config as configs
 from navforge.studies.graph import Graph, unfold
-from navforge.studies.plan import require_no_overlap
 from navforge.studies.study_file import read_study
 
 
 def read_graph(study: Path, out: Path | None) -> Graph:
     """The graph of a study file in its folder; without one it is called like the file, among the runs."""
     return unfold(read_study(study), (out or default_root() / study.stem).absolute(), configure)
-
-
-def require_no_overlap_in(graph: Graph) -> None:
-    """Raise ConfigError where a cell is trained on what it is scored on, as far as indices of splits tell."""
-    pairs = {}
-    for cell in graph.cells:
-        run = configure(cell.runs[0].verb, cell.runs[0].words)
-        for nodes in cell.evaluations.values():
-            scored = configure(nodes[0].verb, nodes[0].words)
-            pairs[run.split, scored.split] = scored.data
-    for (trained, scored), data in pairs.items():
-        require_no_overlap(trained, scored, data)
 
 
 def configure(verb: str, words: Sequence[str]) -> Any:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 
 from navforge.cli.keys.study_run import Config
-from navforge.cli.study_files import read_graph, require_no_overlap_in
+from navforge.cli.study_files import configure, read_graph
 from navforge.core import provenance
 from navforge.core.files import sole_use
 from navforge.core.screen import say
 from navforge.preflight.machine import count_gpus
 from navforge.studies.run import Slots, run_nodes
+from navforge.studies.splits import require_no_overlap_in
 
 
 def run(config: Config) -> int:
     """Make the nodes; 1 where some could not be made."""
     graph = read_graph(config.study, config.out)
-    require_no_overlap_in(graph)
+    require_no_overlap_in(graph, configure)
     for warning in graph.warnings:
         say(f"warning: {warning}")
     at_once = config.at_once or graph.study.launch.at_once

@@ -9,13 +9,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from navforge.core.durations import write_duration
 from navforge.core.errors import NavforgeError
 from navforge.jobs.checkpoints import SavedState, saved_states
 from navforge.jobs.cluster import SlurmJob
 from navforge.jobs.curves import finite, read_columns
 from navforge.jobs.state import ACTIVE, State
 from navforge.jobs.table import COLOURS, per_node
-from navforge.jobs.units import age, clock, gigabytes, significant, sparkline
+from navforge.jobs.units import clock, gigabytes, significant, sparkline
 from navforge.jobs.view import RunView
 from navforge.runs.status import RankStatus
 from navforge.runs.training_record import TrainingRecord
@@ -72,7 +73,7 @@ def _facts(view: RunView, state: State, job: SlurmJob | None, now: float) -> Tab
     if job is not None and job.waits and job.started is not None:
         table.add_row("starts", f"expected {clock(job.started, now)}")
     if job is not None and job.ends is not None:
-        table.add_row("time limit", f"{clock(job.ends, now)}, in {age(job.ends - now)}")
+        table.add_row("time limit", f"{clock(job.ends, now)}, in {write_duration(job.ends - now)}")
     if lead is not None and lead.total_steps:
         epoch = f"epoch {min(lead.epoch + 1, lead.epochs)} of {lead.epochs}, " if lead.epochs else ""
         table.add_row("progress", f"{epoch}step {lead.step} of {lead.total_steps} ({lead.step / lead.total_steps:.0%})")
@@ -83,7 +84,7 @@ def _facts(view: RunView, state: State, job: SlurmJob | None, now: float) -> Tab
             table.add_row("speed", ", ".join(part for part in (rate, waits) if part))
         if lead.eta_s is not None:
             left = max(0.0, lead.eta_s - (now - lead.time))
-            table.add_row("ends", f"in {age(left)}, {clock(now + left, now)}")
+            table.add_row("ends", f"in {write_duration(left)}, {clock(now + left, now)}")
     if view.training is not None:
         for name, words in _training(view.training):
             table.add_row(name, words)
@@ -100,7 +101,7 @@ def _facts(view: RunView, state: State, job: SlurmJob | None, now: float) -> Tab
 def _training(done: TrainingRecord) -> Iterator[tuple[str, str]]:
     """What a finished training came to, in words."""
     gpus = f", {significant(done.gpu_hours)} GPU hours" if done.gpu_hours else ""
-    yield "trained", f"{age(done.seconds)}{gpus}, {done.samples} samples seen"
+    yield "trained", f"{write_duration(done.seconds)}{gpus}, {done.samples} samples seen"
     if done.val_loss is not None and done.loss_gap is not None:
         losses = f"loss {significant(done.train_loss)} in training, {significant(done.val_loss)} in validation"
         yield "last epoch", f"{losses}, gap {significant(done.loss_gap)}"
@@ -161,7 +162,7 @@ def _ranks(view: RunView, now: float) -> RenderableType | None:
             str(beat.step),
             gigabytes(beat.host_bytes),
             gigabytes(beat.gpu_bytes),
-            f"{age(now - beat.time)} ago",
+            f"{write_duration(now - beat.time)} ago",
         )
     lines = [Text(_sums(beats), style="bright_black")]
     if view.missing:
@@ -196,7 +197,7 @@ def _starts(view: RunView, now: float) -> Table | None:
         return None
     table = _grid("start", "when", "job", "ranks", "from step", numbers=("start", "ranks", "from step"))
     for attempt in view.attempts:
-        when = f"{datetime.fromtimestamp(attempt.time):%Y-%m-%d %H:%M:%S} ({age(now - attempt.time)} ago)"
+        when = f"{datetime.fromtimestamp(attempt.time):%Y-%m-%d %H:%M:%S} ({write_duration(now - attempt.time)} ago)"
         step = str(attempt.resumed_step)
         table.add_row(str(attempt.attempt), when, attempt.job or "", str(attempt.world_size), step)
     return table
@@ -209,7 +210,7 @@ def _checkpoints(states: list[SavedState], now: float) -> RenderableType:
     for state in states:
         epoch = "?" if state.epoch is None else str(state.epoch)
         step = "?" if state.step is None else str(state.step)
-        table.add_row(state.name, epoch, step, f"{age(now - state.written)} ago", f"{state.bytes / 1e6:.1f}")
+        table.add_row(state.name, epoch, step, f"{write_duration(now - state.written)} ago", f"{state.bytes / 1e6:.1f}")
     return table
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from navforge.core.durations import write_duration
 from navforge.core.errors import DataError
 from navforge.jobs.cluster import SlurmJob
-from navforge.jobs.units import age, fold_names
+from navforge.jobs.units import fold_names
 from navforge.jobs.view import RunView
 from navforge.runs import exits
 from navforge.runs.processes import is_alive, parse_local_job
@@ -103,9 +104,9 @@ def _going_on(view: RunView, now: float) -> State:
     still = 0.0 if lead.moved is None else now - lead.moved
     note = missing
     if silent > STALE_S:
-        note = f"silent for {age(silent)}"
+        note = f"silent for {write_duration(silent)}"
     elif lead.phase == "training" and still > STUCK_S:
-        note = f"no step for {age(still)}"
+        note = f"no step for {write_duration(still)}"
     if not note and lead.phase in ("rendezvous", "preflight", "smoke"):
         note = lead.phase
     return State(name=_PHASES[lead.phase], note=note)
@@ -165,4 +166,4 @@ def _silence(view: RunView, now: float) -> str:
     if view.last_seen is None:
         return "no heartbeat yet" if view.job is not None else "prepared, not started"
     nodes = fold_names(beat.node for beat in view.statuses.values())
-    return f"last heartbeat {age(now - view.last_seen)} ago on {nodes}"
+    return f"last heartbeat {write_duration(now - view.last_seen)} ago on {nodes}"

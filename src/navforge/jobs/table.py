@@ -12,10 +12,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from navforge.core.durations import write_duration
 from navforge.core.errors import DataError
 from navforge.jobs.cluster import Answer, SlurmJob, ask
 from navforge.jobs.state import ACTIVE, STATES, State, state_of
-from navforge.jobs.units import age, clock, fold_names, gigabytes, significant
+from navforge.jobs.units import clock, fold_names, gigabytes, significant
 from navforge.jobs.view import RunView, find_runs, read_run
 from navforge.runs.status import RankStatus
 
@@ -199,7 +200,8 @@ def _end(row: Row, now: float) -> str:
     left = max(0.0, lead.eta_s - (now - lead.time))
     limit = row.job.ends if row.job is not None else None
     late = f"limit {clock(limit, now)}" if limit is not None and now + left > limit else ""
-    return "; ".join(part for part in (f"{age(left)} ({clock(now + left, now)})", row.state.note, late) if part)
+    end = f"{write_duration(left)} ({clock(now + left, now)})"
+    return "; ".join(part for part in (end, row.state.note, late) if part)
 
 
 def _restarts(row: Row, _: float) -> str:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from navforge.core.errors import ConfigError, NavforgeError
-from navforge.data.filters import read_filter
-from navforge.data.official_filters import official_size
-from navforge.data.paths import DataConfig
 from navforge.runs.folder import RunFolder
 from navforge.runs.training_record import read_training_record
 from navforge.statistics.intervals import LEVEL
 from navforge.statistics.power import detectable, expected_errors
-from navforge.studies.graph import Graph, GridCell
+from navforge.studies.graph import Configure, Graph, GridCell
+from navforge.studies.splits import SplitSize, split_size
+from navforge.studies.state import WAITING, state_of
 
 S_PER_H = 3600.0
 
@@ -36,67 +34,37 @@ class Cost:
     """Of the host, by a run."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SplitSize:
-    """Size of a split, as far as its index says."""
-
-    scenes: int | None
-    logs: int | None
+Measure = Callable[[Any], Cost | None]
+"""What a run of a config (`RunConfig`) will take, by measuring its steps; None where it cannot tell."""
 
 
-def split_size(split: str, data: DataConfig) -> SplitSize:
-    """Scenes and logs that a scene filter names, official ones also without a file, or logs of a folder.
+def predictions(graph: Graph, configure: Configure, measure: Measure | None) -> dict[str, Cost]:
+    """What a run of each cell will take: as finished runs did, as measured, or as assumed; others are left out.
 
-    Nothing is read from logs.
+    One run of each kind is measured; cells that differ in nothing but the label fraction are of one kind.
 
     Args:
-        split: as verbs take it.
-        data: where filters and logs are.
+        graph: of the study.
+        configure: config of a verb from its words.
+        measure: None: nothing is measured.
     """
-    scenes, logs = split_names(split, data)
-    if scenes is None and logs is None and (official := official_size(split.partition("@")[0])) is not None:
-        return SplitSize(scenes=official[0], logs=official[1])
-    return SplitSize(
-        scenes=None if scenes is None else len(scenes), logs=None if logs is None or not logs else len(logs)
-    )
-
-
-def split_names(split: str, data: DataConfig) -> tuple[frozenset[str] | None, frozenset[str] | None]:
-    """Tokens and names of logs of a split, as far as its filter or folder says; None where it does not."""
-    name = split.partition("@")[0]
-    try:
-        filters = [Path(name)] if name.endswith((".yaml", ".yml")) else data.scene_filters(name)
-        if filters:
-            found = read_filter(filters[0])
-            named = (found.tokens, found.log_names)
-            scenes, logs = (None if names is None else frozenset(names) for names in named)
-            return scenes, logs
-    except NavforgeError:
-        return None, None
-    folder = None if data.logs is None else data.logs / name
-    if folder is None or not folder.is_dir():
-        return None, None
-    return None, frozenset(path.stem for path in folder.glob("*.pkl"))
-
-
-def require_no_overlap(trained: str, scored: str, data: DataConfig) -> None:
-    """Raise ConfigError where a split that is scored has scenes of one that is trained on, as far as indices tell.
-
-    Parts of a split at locations (`NAME@LOCATION`) are not looked into.
-    """
-    if "@" in trained or "@" in scored:
-        return
-    for what, first, second in zip(
-        ("scenes", "logs"), split_names(trained, data), split_names(scored, data), strict=True
-    ):
-        if first is None or second is None:
+    costs = recorded(graph.cells)
+    kinds: dict[str, tuple[Cost, float] | None] = {}
+    for cell in graph.cells:
+        if cell.name in costs:
             continue
-        if shared := sorted(first & second):
-            raise ConfigError(
-                f"evaluate: {len(shared)} of {len(second)} {what} of {scored} are in {trained} too, which is trained "
-                f"on ({shared[0]} for one); give another split"
-            )
-        return
+        run = cell.runs[0]
+        config = configure(run.verb, run.words)
+        kind = str({name: value for name, value in cell.explicit.items() if not name.startswith("labels.")})
+        if kind not in kinds and measure is not None and state_of(graph, run) != WAITING:
+            cost = measure(config)
+            kinds[kind] = None if cost is None else (cost, config.labels.fraction)
+        if (known := kinds.get(kind)) is not None:
+            first, low, high = (hours * config.labels.fraction / known[1] for hours in known[0].hours)
+            costs[cell.name] = replace(known[0], hours=(first, low, high))
+        elif cost := assumed(graph, config, split_size(config.split, config.data)):
+            costs[cell.name] = cost
+    return costs
 
 
 def recorded(cells: tuple[GridCell, ...]) -> dict[str, Cost]:
@@ -109,7 +77,7 @@ def recorded(cells: tuple[GridCell, ...]) -> dict[str, Cost]:
             costs[cell.name] = Cost(
                 hours=(sum(hours) / len(hours), hours[0], hours[-1]),
                 source=f"{len(records)} finished runs of it",
-                gpus=round(records[0].gpu_hours / max(hours[0], 1e-9)),
+                gpus=round(records[0].gpu_hours * S_PER_H / max(records[0].seconds, 1e-9)),
                 disk_bytes=max(_bytes(run.out) for run in cell.runs if run.done),
             )
     return costs

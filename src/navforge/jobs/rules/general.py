@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import signal
 
+from navforge.core.durations import write_duration
 from navforge.jobs import remedies
 from navforge.jobs.diagnosis import Diagnosis
 from navforge.jobs.evidence import Evidence, Line, read_lines
 from navforge.jobs.first_failure import Death, asked_ends, deaths, ranks_in_words
 from navforge.jobs.rules.ranks import smaller_batch
-from navforge.jobs.units import age, clock, gigabytes
+from navforge.jobs.units import clock, gigabytes
 from navforge.runs import exits
 from navforge.runs.processes import is_alive
 
@@ -197,7 +198,7 @@ def hang(evidence: Evidence) -> Diagnosis | None:
     if quiet:
         beats = [view.statuses[rank] for rank in quiet if rank in view.statuses]
         last = max((beat.time for beat in beats), default=None)
-        since = f"; last heartbeat {age(peers[0].time - last)} before the first complaint" if last else ""
+        since = f"; last heartbeat {write_duration(peers[0].time - last)} before the first complaint" if last else ""
         gone = [beat.rank for beat in beats if is_alive(beat.node, beat.pid, beat.time) is False]
         words = f"{ranks_in_words(quiet).capitalize()} stopped answering and left no word of why{since}"
         words += "; the process is gone, so something killed it." if gone else "."
@@ -269,7 +270,8 @@ def unknown(evidence: Evidence) -> Diagnosis:
     seen = view.last_seen
     lead = view.lead
     if seen is not None and lead is not None:
-        words += f"; the last heartbeat came {age(evidence.now - seen)} ago at step {lead.step}, in phase {lead.phase}"
+        ago = write_duration(evidence.now - seen)
+        words += f"; the last heartbeat came {ago} ago at step {lead.step}, in phase {lead.phase}"
     memory = max((beat.host_bytes for beat in view.statuses.values()), default=0)
     words += f", the largest rank holding {gigabytes(memory)} GB" if memory else ""
     errors = [line for line, match in evidence.in_logs(_TRACEBACK_END) if not re.search(_CONSEQUENCE, line.text)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pwd
 import re
 
+from navforge.core.durations import write_duration
 from navforge.jobs import remedies
 from navforge.jobs.cluster import seconds
 from navforge.jobs.diagnosis import Diagnosis
 from navforge.jobs.evidence import Evidence, Line
 from navforge.jobs.first_failure import deaths, died_before, first_failure, ranks_in_words
 from navforge.jobs.state import ACTIVE
-from navforge.jobs.units import age, gigabytes
+from navforge.jobs.units import gigabytes
 from navforge.runs.folder import BEST
 
 IMPOSSIBLE = {
@@ -220,7 +221,7 @@ def _checkpoint(evidence: Evidence) -> str:
     if evidence.checkpoint is None:
         return "; no checkpoint exists yet, so it would start from the beginning"
     name, written = evidence.checkpoint
-    return f"; the newest checkpoint, {name}, is {age(evidence.now - written)} old"
+    return f"; the newest checkpoint, {name}, is {write_duration(evidence.now - written)} old"
 
 
 def _hung(evidence: Evidence) -> str:
@@ -229,7 +230,7 @@ def _hung(evidence: Evidence) -> str:
     ended = seconds(row.end) if row is not None else None
     if seen is None or ended is None or ended - seen < 600:
         return ""
-    return f", its ranks having been silent for {age(ended - seen)} by then: it may have hung"
+    return f", its ranks having been silent for {write_duration(ended - seen)} by then: it may have hung"
 
 
 def _node_of(line: Line) -> str:
