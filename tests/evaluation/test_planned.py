@@ -42,6 +42,16 @@ def test_holm_counts_all_comparisons_of_the_family() -> None:
     assert min(one.p_corrected or 1.0 for one in found.differences) == pytest.approx(min(1.0, 3 * min(p)))  # type: ignore[type-var, operator]
 
 
+def test_comparisons_that_cannot_be_made_yet_count_too() -> None:
+    planners = [noisy_planner("base", 0.0), noisy_planner("p", 0.02)]
+    pairs = [("p", "base")]
+    p = compare_planners(planners, "epdms_v2", pairs).differences[0].p_corrected
+    early = compare_planners(planners, "epdms_v2", pairs, planned=4)
+    assert p is not None and 0 < p < 0.25
+    assert early.differences[0].p_corrected == pytest.approx(4 * p)
+    assert early.planned == 4 and (early.differences[0].detectable or 0) > 0
+
+
 def test_one_seed_is_the_verdict_however_large_the_difference() -> None:
     found = family(noisy_planner("base", 0.0), noisy_planner("lucky", 0.3, seeds=1))
     difference = found.differences[0]

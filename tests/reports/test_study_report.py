@@ -79,7 +79,7 @@ def test_the_same_bytes_again(written: tuple[StudyResults, Path], tmp_path: Path
 def test_a_cell_that_is_not_whole_is_named_and_in_no_number(damaged: Path) -> None:
     page = (damaged / "index.html").read_text()
     assert "<b>scratch, 25</b>: evaluation of seed 2 on test: run failed (disk_full)" in page
-    assert "Without scratch, 25." in page
+    assert "Without scratch, 25." in page and "a family of 3, 1 of them not run yet" in page
     frame = pl.read_parquet(damaged / "comparison.parquet")
     assert "scratch, 25" not in {*frame["first"], *frame["second"]}
     assert frame.filter((pl.col("kind") == "difference") & (pl.col("column") == "score")).height == 2

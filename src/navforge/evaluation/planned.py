@@ -75,6 +75,8 @@ class Family:
     logs: int
     planners: tuple[PlannerMeans, ...]
     differences: tuple[Difference, ...]
+    planned: int
+    """Comparisons that the verdicts are corrected for; more than `differences` while some cannot be made yet."""
     floors: tuple[PlannerMeans, ...] = ()
     """What a score is read against, such as a plan of zeros: the same scenes, in no comparison."""
     published: tuple[Published, ...] = ()
@@ -120,6 +122,7 @@ def compare_planners(
     *,
     floors: Sequence[Planner] = (),
     published: Sequence[Published] = (),
+    planned: int | None = None,
     level: float = LEVEL,
 ) -> Family:
     """Compare pairs of planners, which are one family, under one protocol.
@@ -130,6 +133,8 @@ def compare_planners(
         pairs: names of first and second; positive differences say that the first is better.
         floors: planners whose means are given too; they change no other number.
         published: rows of papers to carry along (`published.choose_published`).
+        planned: comparisons of the family, those that cannot be made yet among them, so that a family that is looked at
+            before it is whole is corrected for all of it; None: `pairs` are all.
         level: of intervals; a family errs with probability 1 - level at most.
 
     Raises:
@@ -151,8 +156,10 @@ def compare_planners(
     ]
     scores = [found[SCORE] for found in contrasts]
     tested = [i for i, one in enumerate(scores) if one.p is not None and not one.one_seed]
+    size = len(tested) if planned is None else planned
+    p_values = [scores[i].p or 0.0 for i in tested] + [1.0] * (size - len(tested))
     corrected: list[float | None] = [None] * len(scores)
-    for i, p in zip(tested, holm([scores[i].p or 0.0 for i in tested]), strict=True):
+    for i, p in zip(tested, holm(p_values), strict=False):
         corrected[i] = float(p)
     found, logs = runs[SCORE]
     differences = []
@@ -165,9 +172,7 @@ def compare_planners(
                 columns=columns,
                 p_corrected=p,
                 p_signs=sign_flip(log_sums(one.values.mean(axis=0) - other.values.mean(axis=0), logs)[0]),
-                detectable=None
-                if p is None or errors is None
-                else detectable(errors, level=1 - (1 - level) / len(tested)),
+                detectable=None if p is None or errors is None else detectable(errors, level=1 - (1 - level) / size),
                 verdict=verdict(columns[SCORE], p, alpha=1 - level),
             )
         )
@@ -180,6 +185,7 @@ def compare_planners(
         logs=rows["log_name"].n_unique(),
         planners=tuple(_means(place, planner, runs, level) for place, planner in enumerate(planners)),
         differences=tuple(differences),
+        planned=len(differences) if planned is None else planned,
         floors=tuple(
             _means(0, floor, _defined_runs(every.only([len(planners) + place]), name), level)
             for place, floor in enumerate(floors)

@@ -75,9 +75,9 @@ def _of_paper(row: Published, number: int, columns: Sequence[str]) -> tuple[str,
 def _verdicts(family: Family) -> Section:
     rows = tuple(_verdict(one) for one in family.differences)
     heads = ("first", "second", "verdict", "difference", "95 %", "p", "p, Holm", "p, signs of logs", "detectable")
-    note = (
-        f"{stamp(family)}. First - second on the same scenes; the verdict is by Holm's p over {len(rows)} comparisons"
-    )
+    waiting = family.planned - len(rows)
+    family_words = f"a family of {family.planned}" + (f", {waiting} of them not run yet" if waiting else "")
+    note = f"{stamp(family)}. First - second on the same scenes; the verdict is by Holm's p over {family_words}"
     return Section(f"Comparisons under {family.protocol}, points", note, heads, rows, words=3)
 
 

@@ -96,7 +96,14 @@ def _chapter(results: StudyResults, split: str, costs: pl.DataFrame) -> Chapter:
     protocols = shared_protocols([*planners, *floors])
     published = choose_published(None, dict.fromkeys(protocols, planners[0].tables[0].meta))
     families = [
-        compare_planners(planners, name, results.pairs(split), floors=floors, published=published[name])
+        compare_planners(
+            planners,
+            name,
+            results.pairs(split),
+            floors=floors,
+            published=published[name],
+            planned=len(results.comparisons),
+        )
         for name in protocols
     ]
     curves = _curves(results.factors, whole, {planner.name: planner for planner in planners})
