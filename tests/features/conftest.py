@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from lightning_fabric import seed_everything
 
 from navforge.data.paths import DataConfig
@@ -14,6 +16,8 @@ from navforge.features.store import FeatureStore
 from navforge.models.heads.configs import MlpHeadConfig
 from navforge.models.planner import Planner
 from navforge.models.planner_config import PlannerConfig
+from navforge.training.config import TrainConfig
+from navforge.training.run_config import RunConfig
 from tests.built_once import built_once
 from tests.conftest import town_data
 
@@ -46,6 +50,27 @@ def seeded(**keys: object) -> Planner:
     """The planner with the weights that training begins with."""
     seed_everything(0, verbose=False)
     return patches(**keys).build()
+
+
+@pytest.fixture
+def images_run(data: DataConfig, town_files: dict[str, Path], tmp_path: Path) -> RunConfig:
+    """Of a run that reads camera images, with one thread as ranks have it; `train` is the test's."""
+    torch.set_num_threads(1)
+    return RunConfig(
+        agent="patches",
+        split="train",
+        val_split="val",
+        out=tmp_path / "run",
+        cache=town_files["cache"],
+        planner=patches(),
+        train=TrainConfig(epochs=1, accelerator="cpu"),
+        data=data,
+    )
+
+
+def from_store(run: RunConfig, store: FeatureStore) -> RunConfig:
+    """The run reads the store; there is no sensor file it could read."""
+    return replace(run, features=store.path, data=replace(run.data, sensors=None))
 
 
 def encoded(

@@ -48,19 +48,8 @@ def store(split: Split, data: DataConfig, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def config(data: DataConfig, store: FeatureStore, town_files: dict[str, Path], tmp_path: Path) -> RunConfig:
-    torch.set_num_threads(1)  # as ranks have it
-    return RunConfig(
-        agent="patches",
-        split="train",
-        val_split="val",
-        out=tmp_path / "run",
-        cache=town_files["cache"],
-        planner=STUDENT,
-        train=TRAIN,
-        align=AlignConfig(features=store.path),
-        data=data,
-    )
+def config(images_run: RunConfig, store: FeatureStore) -> RunConfig:
+    return replace(images_run, planner=STUDENT, train=TRAIN, align=AlignConfig(features=store.path))
 
 
 def aligned(width: int, **keys: Any) -> AlignedModule:

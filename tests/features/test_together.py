@@ -39,26 +39,15 @@ from navforge.training.run_config import RunConfig, read_run_config
 from navforge.training.together import train_together
 from tests.training.processes import forget_servers, wait
 
-from .conftest import BATCH, encoded, patches
+from .conftest import BATCH, encoded, from_store
 from .test_train import TRAIN, curves
 
 QUERIES = QueriesHeadConfig(width=16, attention_heads=2, feed_forward=16, decoder_layers=1, dropout=0.1)
 
 
 @pytest.fixture
-def config(data: DataConfig, store: FeatureStore, town_files: dict[str, Path], tmp_path: Path) -> RunConfig:
-    torch.set_num_threads(1)  # as ranks have it
-    return RunConfig(
-        agent="patches",
-        split="train",
-        val_split="val",
-        out=tmp_path / "mlp",
-        cache=town_files["cache"],
-        features=store.path,
-        planner=patches(),
-        train=replace(TRAIN, smoke_scenes=0),
-        data=replace(data, sensors=None),
-    )
+def config(images_run: RunConfig, store: FeatureStore) -> RunConfig:
+    return from_store(replace(images_run, train=replace(TRAIN, smoke_scenes=0)), store)
 
 
 def with_queries(config: RunConfig, out: Path) -> RunConfig:

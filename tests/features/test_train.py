@@ -38,7 +38,7 @@ from navforge.training.run import train
 from navforge.training.run_config import RunConfig
 from navforge.training.smoke import PROTOCOL
 
-from .conftest import BATCH, encoded, patches, seeded
+from .conftest import BATCH, encoded, from_store, patches, seeded
 
 TRAIN = TrainConfig(
     epochs=2,
@@ -51,20 +51,8 @@ TRAIN = TrainConfig(
 
 
 @pytest.fixture
-def config(data: DataConfig, store: FeatureStore, town_files: dict[str, Path], tmp_path: Path) -> RunConfig:
-    """Of a run that reads the store; there is no sensor file it could read."""
-    torch.set_num_threads(1)  # as ranks have it
-    return RunConfig(
-        agent="patches",
-        split="train",
-        val_split="val",
-        out=tmp_path / "run",
-        cache=town_files["cache"],
-        features=store.path,
-        planner=patches(),
-        train=TRAIN,
-        data=replace(data, sensors=None),
-    )
+def config(images_run: RunConfig, store: FeatureStore) -> RunConfig:
+    return from_store(replace(images_run, train=TRAIN), store)
 
 
 def curves(out: Path) -> tuple[str, list[Any]]:
