@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from navforge.core.durations import write_duration
 from navforge.reports.sections import Section
 from navforge.runs.folder import RunFolder
 from navforge.runs.training_record import read_training_record
@@ -51,16 +52,17 @@ def cost_frame(runs: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
 
 def cost_section(costs: pl.DataFrame) -> Section:
     """The frame as a table."""
-    digits = {"hours": 2, "gpu_hours": 2, "samples": 0, "epochs_to_90": 1, "loss_gap": 3, "score_gap": 1}
+    digits = {"samples": 0, "epochs_to_90": 1, "loss_gap": 3, "score_gap": 1}
     rows = tuple(
         (
             row["planner"],
             str(row["runs"]),
-            *("-" if row[name] is None else f"{row[name]:,.{digits[name]}f}" for name in _COLUMNS),
+            *("-" if row[name] is None else write_duration(3600 * row[name]) for name in ("hours", "gpu_hours")),
+            *("-" if row[name] is None else f"{row[name]:,.{places}f}" for name, places in digits.items()),
         )
         for row in costs.to_dicts()
     )
-    heads = ("planner", "runs", "hours", "GPU hours", "samples seen", "epochs to 90 %", "loss gap", "score gap")
+    heads = ("planner", "runs", "a run", "its GPUs", "samples seen", "epochs to 90 %", "loss gap", "score gap")
     note = (
         "Means over the runs of each planner; 90 % of its best validation score; loss of validation less training, "
         "score of training less validation in points, both of the last epoch"

@@ -96,12 +96,17 @@ def smoothness(frame: pl.DataFrame, ink: str = INK) -> Figure | None:
     return figure
 
 
+_UNITS = (("seconds", 3600.0), ("minutes", 60.0), ("hours", 1.0))
+_UNIT_ENDS = 180.0
+"""Number of a unit of time from which the next longer one is used."""
+
+
 def score_against_cost(frame: pl.DataFrame, costs: pl.DataFrame, ink: str = INK) -> Figure | None:
     """Score over what training took; None where no planner's cost is known.
 
     Args:
         frame: rows of one protocol.
-        costs: rows of `reports.costs.cost_frame`; GPU hours where any run used a GPU, else hours.
+        costs: rows of `reports.costs.cost_frame`; time on GPUs where any run used one, else of the run.
         ink: colour of text.
     """
     scores = frame.filter((pl.col("kind") == "planner") & (pl.col("column") == SCORE))
@@ -110,10 +115,11 @@ def score_against_cost(frame: pl.DataFrame, costs: pl.DataFrame, ink: str = INK)
     joined = scores.join(costs, left_on="first", right_on="planner", maintain_order="left").drop_nulls(cost)
     if not joined.height:
         return None
+    unit, per_hour = next(one for one in _UNITS if joined[cost].max() * one[1] < _UNIT_ENDS or one is _UNITS[-1])  # type: ignore[operator]
     figure, axes = _lines(11, legend=True)
     for number, row in enumerate(joined.to_dicts()):
         color, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
-        at = row[cost]
+        at = row[cost] * per_hour
         if row["low"] is not None:
             axes.plot([at, at], [row["low"], row["high"]], color=color, linewidth=1.2, alpha=0.6)
         axes.plot([at], [row["value"]], marker, color=color, markersize=6, label=row["first"])
@@ -123,7 +129,7 @@ def score_against_cost(frame: pl.DataFrame, costs: pl.DataFrame, ink: str = INK)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.minorticks_off()
-    axes.set_xlabel(f"{'GPU hours' if on_gpu else 'hours'} of training, mean over seeds", fontsize=8)
+    axes.set_xlabel(f"{'GPU ' if on_gpu else ''}{unit} of training, mean over seeds", fontsize=8)
     axes.set_ylabel("score, points, with 95 % interval", fontsize=8)
     _legend(figure, axes, ink)
     return figure
