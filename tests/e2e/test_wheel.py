@@ -88,6 +88,10 @@ def test_the_wheel_runs_without_the_repository(tmp_path: Path) -> None:
     printed = installed.run("python", "library.py", str(world), str(cache), str(plans), cwd=tmp_path)
     words = ["split=test", f"cache={cache}", f"trajectories={plans}", "out=scores.parquet", "protocol=pdms_v1"]
     installed.run("navforge", "score", *words, *data, "workers=1", cwd=tmp_path)
+    plan = installed.run(
+        "navforge", "study", "plan", "town_null", f"out={tmp_path / 'study'}", "measure=false", cwd=tmp_path
+    )
+    assert "10 of 10 runs are left" in plan, "studies by name are part of the wheel"
 
     assert (tmp_path / "scores.parquet").is_file()
     assert json.loads((cache / "cache.provenance.json").read_text())["git"]["commit"] is None
