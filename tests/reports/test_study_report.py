@@ -19,6 +19,7 @@ from navforge.evaluation.label_efficiency import label_efficiency
 from navforge.evaluation.planned import compare_planners, to_frame
 from navforge.reports.costs import cost_frame
 from navforge.reports.figures import comparisons as figures
+from navforge.reports.figures.style import series
 from navforge.reports.study_report import write_study_report
 from navforge.studies.results import StudyResults
 from tests.evaluation.made import noisy_planner
@@ -168,3 +169,8 @@ def test_the_verb_prints_the_tables_and_names_the_page(tmp_path: Path, capsys: p
     none = dataclasses.replace(results, cells=())
     with pytest.raises(DataError, match="no cell has all its seeds on any split yet"):
         study_report.report(none, tmp_path / "none", Config(study=Path("labels.yaml")))
+
+
+def test_no_two_series_look_alike() -> None:
+    shown = {series(number)[:2] for number in range(49)}
+    assert len(shown) == 49

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from navforge.evaluation.planned import AT_ZERO, SCORE
 from navforge.reports.comparison_tables import column_title, metric_title
-from navforge.reports.figures.style import DASHES, MARKERS, SERIES
+from navforge.reports.figures.style import SERIES, series
 from navforge.reports.figures.svg import INK, plain
 from navforge.statistics.families import Verdict
 
@@ -57,7 +57,7 @@ def breakdown(frame: pl.DataFrame, ink: str = INK) -> Figure:
         shift = 0.7 * ((number + 0.5) / len(names) - 0.5)
         for place, column in enumerate(columns):
             if (name, column) in rows:
-                color, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+                color, marker, _ = series(number)
                 label = name if place == 0 else None
                 _interval(axes, rows[name, column], place + shift, color, marker=marker, label=label, size=4)
     for place in range(1, len(columns)):
@@ -85,7 +85,7 @@ def smoothness(frame: pl.DataFrame, ink: str = INK) -> Figure | None:
         found = {row["first"]: row for row in means.filter(pl.col("column") == column).to_dicts()}
         for place, name in enumerate(names):
             if name in found:
-                color, marker = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
+                color, marker, _ = series(place)
                 _interval(axes, found[name], place, color, marker=marker, size=4)
         axes.set_title(metric_title(column), fontsize=8, loc="left", color=ink)
         axes.set_xlim(left=0.0)
@@ -118,7 +118,7 @@ def score_against_cost(frame: pl.DataFrame, costs: pl.DataFrame, ink: str = INK)
     unit, per_hour = next(one for one in _UNITS if joined[cost].max() * one[1] < _UNIT_ENDS or one is _UNITS[-1])  # type: ignore[operator]
     figure, axes = _lines(11, legend=True)
     for number, row in enumerate(joined.to_dicts()):
-        color, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+        color, marker, _ = series(number)
         at = row[cost] * per_hour
         if row["low"] is not None:
             axes.plot([at, at], [row["low"], row["high"]], color=color, linewidth=1.2, alpha=0.6)
@@ -141,15 +141,15 @@ def label_curves(frame: pl.DataFrame, ink: str = INK) -> Figure:
     figure, axes = _lines(11, legend=True)
     for number, name in enumerate(points["first"].unique(maintain_order=True)):
         rows = points.filter(pl.col("first") == name)
-        color, place = SERIES[number % len(SERIES)], number % len(MARKERS)
+        color, marker, dash = series(number)
         labels = rows["labels"].to_list()
         if not rows["low"].null_count():
             axes.fill_between(
                 labels, rows["low"].to_list(), rows["high"].to_list(), color=color, alpha=0.15, linewidth=0
             )
         axes.plot(
-            labels, rows["value"].to_list(), color=color, marker=MARKERS[place], markersize=4, linewidth=1.5,
-            linestyle=DASHES[place], label=name,
+            labels, rows["value"].to_list(), color=color, marker=marker, markersize=4, linewidth=1.5,
+            linestyle=dash, label=name,
         )  # fmt: skip
     target = frame.filter(pl.col("kind") == "labels_needed")["target"]
     if len(target):

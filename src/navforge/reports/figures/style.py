@@ -6,6 +6,7 @@ Trajectory colours are from Okabe and Ito's palette, told apart with any colour 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,12 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#55
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 DASHES = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.4, 1.4, 1.4)), (0, (3, 1.2)), (0, (9, 2)), (0, (1, 3)))
 """Beside the colours, in the same order: in grey, form alone tells series apart."""
+
+
+def series(number: int) -> tuple[str, str, Any]:
+    """Colour, marker and dash of a series by its place; no two of 49 have colour and marker in common."""
+    turn = number // len(SERIES)
+    return SERIES[number % len(SERIES)], MARKERS[(number + turn) % len(MARKERS)], DASHES[(number + turn) % len(DASHES)]
 
 
 @dataclass(frozen=True)
