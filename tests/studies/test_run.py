@@ -13,7 +13,7 @@ import pytest
 
 from navforge.studies.graph import Graph
 from navforge.studies.run import Slots, run_nodes
-from navforge.studies.state import DONE, FAILED, WAITING, results, state_of, why
+from navforge.studies.state import DONE, FAILED, START, STOPPED, WAITING, log_path, results, state_of, why
 from tests.studies.world import graph
 
 TOY = """
@@ -75,6 +75,9 @@ def test_a_failed_run_stops_only_what_needs_it(
     assert found.pairs("test") == [("wide, 100 %", "narrow, 100 %")]
     missing = next(cell.missing for cell in found.cells if cell.name == "wide, 50 %")
     assert missing[0] == "wide, 50 %, seed 1: no memory is left"
+    with open(log_path(study.out, run_node), "ab") as log:  # started again, and killed
+        log.write(f"{START}of today: navforge train\n".encode())
+    assert (state_of(study, run_node), state_of(study, study.nodes["wide, 50 %, seed 0"])) == (STOPPED, DONE)
     monkeypatch.setenv("FAILS", "none fails")
     assert run(study) == []
 
@@ -115,13 +118,16 @@ def test_what_a_killed_command_left_behind_is_waited_for(
     town = study.nodes["town"]
     log = tmp_path / "OUT" / "logs" / f"stages.{town.out.name}.log"
     log.parent.mkdir(parents=True)
+    held = tmp_path / "held"
     words = (
-        f"import fcntl, time; fcntl.flock(1, fcntl.LOCK_EX); time.sleep(1.5); import pathlib; "
+        f"import fcntl, time; fcntl.flock(1, fcntl.LOCK_EX); import pathlib; "
+        f"pathlib.Path({str(held)!r}).touch(); time.sleep(1.5); "
         f"pathlib.Path({str(town.out)!r}).mkdir(parents=True); pathlib.Path({str(town.marker)!r}).write_text('x')"
     )
     with open(log, "ab") as file:
         left = subprocess.Popen([sys.executable, "-c", words], stdout=file)
-    time.sleep(0.7)
+    while not held.exists() and left.poll() is None:
+        time.sleep(0.01)
     assert run(study) == []
     left.wait()
     assert town.marker.read_text() == "x", "it was not made again"

@@ -17,9 +17,9 @@ from navforge.jobs.state import state_of as state_of_run
 from navforge.jobs.view import read_run
 from navforge.runs.folder import RunFolder
 from navforge.studies.graph import RUNS, STAGE, Graph, Node
-from navforge.studies.state import DONE, FAILED, RUNNING, remedy, state_of, why
+from navforge.studies.state import DONE, FAILED, RUNNING, STOPPED, remedy, state_of, why
 
-COLOURS = {DONE: "bright_black", RUNNING: "green", FAILED: "red"}
+COLOURS = {DONE: "bright_black", RUNNING: "green", STOPPED: "yellow", FAILED: "red"}
 
 
 def run(config: Config) -> None:

@@ -25,7 +25,7 @@ from navforge.core.parallel import available_cpus
 from navforge.core.screen import say
 from navforge.runs import exits
 from navforge.studies.graph import EVALUATE, RUNS, STAGE, Graph, Node
-from navforge.studies.state import log_path, remedy, why
+from navforge.studies.state import START, log_path, remedy, why
 
 BUILDS = ("town", "cache", "teach", "pack", "encode")
 """Verbs whose products are stale after a change of the code that makes them."""
@@ -153,7 +153,7 @@ class _Run:
     def _start(self, node: Node, log: IO[bytes]) -> None:
         slot = min(set(range(self.slots.at_once)) - {one.slot for one in self.working})
         words = [*self.command, node.verb, *node.words, *self.slots.words(node)]
-        log.write(f"{time.strftime('%FT%T%z')} {' '.join(words)}\n".encode())
+        log.write(f"{START}{time.strftime('%FT%T%z')}: {' '.join(words)}\n".encode())
         log.flush()
         process = subprocess.Popen(
             words,

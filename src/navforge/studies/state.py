@@ -11,10 +11,12 @@ from navforge.runs.folder import RunFolder
 from navforge.studies.graph import RUNS, Graph, GridCell, Node
 from navforge.studies.results import Cell, StudyResults
 
-DONE, RUNNING, FAILED, WAITING, NEW = "done", "running", "failed", "waits", "to do"
+DONE, RUNNING, FAILED, STOPPED, WAITING, NEW = "done", "running", "failed", "stopped", "waits", "to do"
 LOGS = "logs"
 ERROR = "navforge: error: "
 """What the line of a verb that failed begins with."""
+START = "navforge study starts, "
+"""What the line begins with by which a study marks each start in a node's log."""
 _TAIL_BYTES = 64 << 10
 
 
@@ -24,12 +26,14 @@ def log_path(out: Path, node: Node) -> Path:
 
 
 def state_of(graph: Graph, node: Node) -> str:
-    """State of a node: where it is not done, whether something works at it, failed at it, or it lacks what it reads."""
+    """State of a node: where it is not done, whether it is being made, failed, was stopped, or lacks what it reads."""
     if node.done:
         return DONE
     log = log_path(graph.out, node)
     if log.is_file():
-        return RUNNING if _is_held(log) else FAILED
+        if _is_held(log):
+            return RUNNING
+        return STOPPED if last_error(log) is None else FAILED
     return NEW if all(graph.nodes[name].done for name in node.needs) else WAITING
 
 
@@ -37,19 +41,25 @@ def why(graph: Graph, node: Node) -> str:
     """What the verb of a node that is not done said last, or what it waits for, in words; empty where it runs."""
     state = state_of(graph, node)
     if state == FAILED:
-        return last_error(log_path(graph.out, node))
+        return last_error(log_path(graph.out, node)) or ""
+    if state == STOPPED:
+        return "was stopped; the same command goes on"
     if state == WAITING:
         return f"waits for {', '.join(name for name in node.needs if not graph.nodes[name].done)}"
     return "" if state in (DONE, RUNNING) else "has not run"
 
 
-def last_error(log: Path) -> str:
-    """The last error in a log; that it was stopped, where there is none."""
+def last_error(log: Path) -> str | None:
+    """The error that the last start in a log ended with, without its beginning; None where it was stopped."""
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    errors = [line for line in lines if line.startswith(ERROR)]
-    return errors[-1].removeprefix(ERROR) if errors else "was stopped; the same command goes on"
+    for line in reversed(lines):
+        if line.startswith(ERROR):
+            return line.removeprefix(ERROR)
+        if line.startswith(START):
+            return None
+    return None
 
 
 def remedy(graph: Graph, node: Node) -> str:
