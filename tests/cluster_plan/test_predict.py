@@ -10,11 +10,14 @@ import pytest
 from navforge.cli.keys.cluster_plan import configure
 from navforge.cluster_plan.plan import Work, training_s
 from navforge.cluster_plan.predict import Rate, Shape, predict
-from navforge.cluster_plan.queue import place
+from navforge.cluster_plan.queue import Slurm, place
 from navforge.cluster_plan.speeds import Speed, of_report, read_records, setting, without_same_setting
 from navforge.core.device import same_kind
 from navforge.core.errors import ConfigError, DataError
+from navforge.preflight import partition
 from navforge.preflight.estimate import Estimate
+from navforge.preflight.partition import Cluster
+from navforge.slurm import client
 from navforge.slurm.output import parse_expected_start
 from navforge.slurm.profile import read_profile
 from navforge.training.run_config import run_config_to_dict
@@ -123,6 +126,27 @@ def test_time_of_all_epochs(tmp_path: Path) -> None:
 def test_without_slurm_the_wait_is_unknown(tmp_path: Path) -> None:
     there = place(plan_of(tmp_path / "town").run, read_profile("l40s_4x4"), Shape(2, 4), "no such command", 0.0)
     assert (there.wait_s, there.refusal, there.notes) == (None, None, ("wait unknown: no such command",))
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (client.SlurmUnreachableError("sbatch: no answer within 60 s"), False),
+        (client.SlurmError("sbatch failed: Requested node configuration is not available"), True),
+    ],
+)
+def test_a_silent_controller_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, refused: bool
+) -> None:
+    def answer(script: Path) -> str:
+        raise error
+
+    monkeypatch.setattr(client, "expected_start", answer)
+    monkeypatch.setattr(partition, "check_partition", lambda *_: ())
+    slurm = Slurm(cluster=Cluster((), ()), queue=())
+    there = place(plan_of(tmp_path / "town").run, read_profile("l40s_4x4"), Shape(2, 4), slurm, 0.0)
+    assert there.wait_s is None and (there.refusal == str(error)) is refused
+    assert (there.notes == (f"wait unknown: {error}",)) is not refused
 
 
 def test_what_sbatch_says_of_a_start() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from navforge.slurm import client as slurm
-from navforge.slurm.client import SlurmError
+from navforge.slurm.client import SlurmError, SlurmUnreachableError
 
 
 @pytest.fixture
@@ -33,14 +33,15 @@ def test_a_missing_command_says_where_to_run(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_an_error_carries_what_slurm_said(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     command("sbatch", "echo 'sbatch: error: invalid partition specified: nope' >&2; exit 1")
-    with pytest.raises(SlurmError, match=r"sbatch failed: .*invalid partition specified: nope"):
+    with pytest.raises(SlurmError, match=r"sbatch failed: .*invalid partition specified: nope") as raised:
         slurm.submit(tmp_path / "job.sbatch")
+    assert not isinstance(raised.value, SlurmUnreachableError)
     assert "nope" in (slurm.refusal(tmp_path / "job.sbatch") or "")
 
 
 def test_a_silent_controller_does_not_hang_us(command) -> None:  # type: ignore[no-untyped-def]
     command("squeue", "exec sleep 30")
-    with pytest.raises(SlurmError, match=r"squeue: no answer within 0\.3 s"):
+    with pytest.raises(SlurmUnreachableError, match=r"squeue: no answer within 0\.3 s"):
         slurm.call("squeue", timeout_s=0.3)
 
 
@@ -70,5 +71,5 @@ def test_unknown_jobs_are_no_error(command) -> None:  # type: ignore[no-untyped-
 
 def test_other_errors_of_the_queue_are_raised(command) -> None:  # type: ignore[no-untyped-def]
     command("squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
-    with pytest.raises(SlurmError, match="Unable to contact"):
+    with pytest.raises(SlurmUnreachableError, match="Unable to contact"):
         slurm.alive(["1"])

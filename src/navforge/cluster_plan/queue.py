@@ -82,6 +82,8 @@ def place(config: RunBase, profile: ClusterProfile, shape: Shape, slurm: Slurm |
     with _file(text) as script:
         try:
             start = seconds(client.expected_start(script))
+        except client.SlurmUnreachableError as error:
+            return Place(notes=(*notes, f"wait unknown: {error}"))
         except client.SlurmError as error:
             return Place(refusal=str(error))
     if start is None:

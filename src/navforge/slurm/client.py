@@ -23,6 +23,14 @@ class SlurmError(NavforgeError):
     """A command of Slurm is missing, refused, or got no answer."""
 
 
+class SlurmUnreachableError(SlurmError):
+    """A command of Slurm is missing or got no answer: nothing is known of what was asked."""
+
+
+_NO_CONTACT = ("Unable to contact slurm controller", "Socket timed out", "Connection refused")
+"""What commands say that could not reach the controller."""
+
+
 def available() -> bool:
     """Whether Slurm's commands are installed here."""
     return shutil.which("sbatch") is not None
@@ -47,16 +55,17 @@ def _answer(*command: str, timeout_s: float = TIMEOUT_S) -> subprocess.Completed
             command, capture_output=True, text=True, env=environment(), timeout=timeout_s, check=False
         )
     except FileNotFoundError as error:
-        raise SlurmError(
+        raise SlurmUnreachableError(
             f"{command[0]}: no such command; run this where Slurm's commands are installed, or use launch=local"
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise SlurmError(
+        raise SlurmUnreachableError(
             f"{command[0]}: no answer within {timeout_s:g} s; the Slurm controller may be down, see scontrol ping"
         ) from error
     if done.returncode != 0:
         message = " / ".join(line for line in done.stderr.splitlines() if line.strip())
-        raise SlurmError(f"{command[0]} failed: {message or f'exit status {done.returncode}'}")
+        kind = SlurmUnreachableError if any(words in message for words in _NO_CONTACT) else SlurmError
+        raise kind(f"{command[0]} failed: {message or f'exit status {done.returncode}'}")
     return done
 
 
@@ -95,6 +104,7 @@ def expected_start(script: Path, *options: str) -> str | None:
     By `sbatch --test-only`, which submits nothing. Slurm lets the jobs that run or wait take their whole time limits.
 
     Raises:
+        SlurmUnreachableError: Slurm does not answer.
         SlurmError: Slurm would refuse the job.
     """
     return slurm_output.parse_expected_start(_answer("sbatch", "--test-only", *options, str(script)).stderr)
