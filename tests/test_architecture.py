@@ -29,10 +29,10 @@ LAYERS = [
     ["agents"],
     ["evaluation"],
     ["tuning", "studies"],
-    ["reports"],
     ["launch"],
     ["preflight", "jobs"],
-    ["cluster_plan"],
+    ["cluster_plan", "record"],
+    ["reports"],
     ["cli"],
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

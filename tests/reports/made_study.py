@@ -95,6 +95,7 @@ def measured(table: ScoreTable, seed: int) -> ScoreTable:
 def write_evaluation(folder: Path, table: ScoreTable) -> None:
     folder.mkdir(parents=True)
     tables.write(folder / "scores.parquet", table)
+    (folder / "summary.json").write_text("{}")
     if table.metrics is not None:
         table.metrics.write_parquet(folder / "metrics.parquet")
 

@@ -17,6 +17,7 @@ from navforge.evaluation import label_efficiency as labels
 from navforge.evaluation.groups import Planner
 from navforge.evaluation.label_efficiency import label_efficiency
 from navforge.evaluation.planned import compare_planners, to_frame
+from navforge.record.record import read_record
 from navforge.reports.costs import cost_frame
 from navforge.reports.figures import comparisons as figures
 from navforge.reports.figures.style import series
@@ -31,14 +32,15 @@ from tests.reports.made_study import LABELS, finish, study, with_labels
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyResults, Path]:
     folder = tmp_path_factory.mktemp("study")
     results = study(folder / "results")
-    write_study_report(results, folder / "report")
+    write_study_report(results, read_record(folder / "results"), folder / "report")
     return results, folder / "report"
 
 
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("damaged")
-    write_study_report(study(folder / "results", absent="scratch, 25"), folder / "report")
+    results = study(folder / "results", absent="scratch, 25")
+    write_study_report(results, read_record(folder / "results"), folder / "report")
     return folder / "report"
 
 
@@ -72,7 +74,7 @@ def test_page_and_files_have_the_numbers_of_the_frame(written: tuple[StudyResult
 
 def test_the_same_bytes_again(written: tuple[StudyResults, Path], tmp_path: Path) -> None:
     results, out = written
-    write_study_report(results, tmp_path / "again")
+    write_study_report(results, read_record(out.parent / "results"), tmp_path / "again")
     for path in (path for path in out.rglob("*") if path.is_file()):
         assert (tmp_path / "again" / path.relative_to(out)).read_bytes() == path.read_bytes(), path.name
 
@@ -86,12 +88,22 @@ def test_a_cell_that_is_not_whole_is_named_and_in_no_number(damaged: Path) -> No
     assert frame.filter((pl.col("kind") == "difference") & (pl.col("column") == "score")).height == 2
 
 
+def test_the_page_says_how_every_run_was_made(written: tuple[StudyResults, Path]) -> None:
+    results, out = written
+    page = (out / "index.html").read_text()
+    made = page[page.index('id="record"') :]
+    for cell in results.cells:
+        for run in cell.runs:
+            assert f">{run.name}</td>" in made and f"<summary>runs/{run.name} (" in made
+    assert (out / "runs.csv").read_text().count("\n") == 19 and "# Record" in (out / "record.md").read_text()
+
+
 def test_no_cell_is_whole(tmp_path: Path) -> None:
     results = study(tmp_path / "results")
     empty = tuple(
         dataclasses.replace(cell, evaluations={}, missing=("its runs have not started",)) for cell in results.cells
     )
-    write_study_report(dataclasses.replace(results, cells=empty), tmp_path / "out")
+    write_study_report(dataclasses.replace(results, cells=empty), read_record(tmp_path / "results"), tmp_path / "out")
     page = (tmp_path / "out" / "index.html").read_text()
     assert "No cell is whole on this split." in page and page.count("its runs have not started") == 6
     assert not (tmp_path / "out" / "comparison.md").exists()
@@ -161,14 +173,14 @@ def test_figures_are_drawn_of_what_there_is() -> None:
 
 def test_the_verb_prints_the_tables_and_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = study(tmp_path / "results", absent="frozen, 25")
-    study_report.report(results, tmp_path / "out", Config(study=Path("labels.yaml")))
+    study_report.report(results, tmp_path / "results", tmp_path / "out", Config(study=Path("labels.yaml")))
     printed = capsys.readouterr().out
     assert "missing, and not averaged over: evaluation of seed 2 on test" in printed
     assert "Label efficiency under epdms_v2" in printed and str(tmp_path / "out" / "index.html") in printed
     assert (tmp_path / "out" / "comparison.tex").is_file() and (tmp_path / "out" / "report.config.yaml").is_file()
     none = dataclasses.replace(results, cells=())
     with pytest.raises(DataError, match="no cell has all its seeds on any split yet"):
-        study_report.report(none, tmp_path / "none", Config(study=Path("labels.yaml")))
+        study_report.report(none, tmp_path / "results", tmp_path / "none", Config(study=Path("labels.yaml")))
 
 
 def test_no_two_series_look_alike() -> None:

@@ -60,6 +60,7 @@ VERBS = {
     "jobs logs": "logs of a run: the ends of all, or one rank's; --follow prints until the run ends",
     "jobs cancel": "end a run: ranks that train write a checkpoint first",
     "jobs requeue": "start a run again from its last checkpoint: into the queue, resubmitted, or in the background",
+    "record": "every run below a folder: what tells it apart, scores, cost, state, how to repeat it; Markdown and CSV",
     "diagnose": "what ended a run, the lines that show it, and the command that helps",
     "demo": "end-to-end demo on a built-in synthetic world: town, cache, teach, train, evaluate, report; resumes",
 }

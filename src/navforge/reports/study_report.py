@@ -19,11 +19,15 @@ from navforge.evaluation.groups import Planner, shared_protocols
 from navforge.evaluation.label_efficiency import LabelEfficiency, label_efficiency, labels_known
 from navforge.evaluation.planned import Family, compare_planners, to_frame
 from navforge.evaluation.published import choose_published
+from navforge.record.record import Record
 from navforge.reports.comparison_tables import comparison_sections, label_sections
 from navforge.reports.costs import cost_frame, cost_section
+from navforge.reports.experiment_record import write_record
 from navforge.reports.figures import comparisons as figures
 from navforge.reports.figures.svg import INK, to_svg, write_figure
 from navforge.reports.page import render
+from navforge.reports.record_cards import cards
+from navforge.reports.record_tables import record_sections
 from navforge.reports.sections import Section, to_latex, to_markdown
 from navforge.studies.results import Cell, StudyResults
 
@@ -61,8 +65,13 @@ class Chapter:
     curves: pl.DataFrame
 
 
-def write_study_report(results: StudyResults, out: Path) -> tuple[Section, ...]:
-    """Write `index.html`, `comparison.*`, `labels.*` and `figures` into a folder.
+def write_study_report(results: StudyResults, record: Record, out: Path) -> tuple[Section, ...]:
+    """Write `index.html`, `comparison.*`, `labels.*`, `figures` and the record into a folder.
+
+    Args:
+        results: of the study.
+        record: of its runs.
+        out: the folder.
 
     Returns:
         The tables, split by split; none while no cell is whole anywhere.
@@ -74,12 +83,15 @@ def write_study_report(results: StudyResults, out: Path) -> tuple[Section, ...]:
     chapters = [_chapter(results, split, costs) for split in results.splits]
     sections = tuple(section for chapter in chapters for section in chapter.sections)
     _write_files(chapters, sections, out)
+    write_record(record, out)
     page = render(
         "study.html.j2",
         results=results,
         missing=[(cell.name, what) for cell in results.cells for what in cell.missing],
         chapters=chapters,
         costs=cost_section(costs) if costs.height else None,
+        made=record_sections(record),
+        cards=cards(record),
     )
     write_text(out / PAGE, page)
     return sections

@@ -1,7 +1,7 @@
 """A study in one file that another person can re-analyse: results, scores of every scene, configs; no weights.
 
 RESULTS               the study's results with paths inside the archive
-evaluations/, runs/   of each evaluation and run the files in `KEPT`, where they lie in the folder of the study
+evaluations/, runs/, stages/   of each the files in `KEPT`, where they lie in the folder of the study
 study.yaml            the study file
 """
 
@@ -17,17 +17,17 @@ from typing import Any
 from navforge.core.errors import DataError
 from navforge.core.files import atomic_path
 from navforge.core.outside.text import parse_json
-from navforge.evaluation.folder import METRICS, RESULT, SCORES
+from navforge.evaluation.folder import FAILURES, METRICS, RESULT, SCORES
 from navforge.studies.results import Cell, Comparison, StudyResults
 
 SUFFIX = ".zip"
 RESULTS, STUDY = "results.json", "study.yaml"
 KEPT = (
-    *(SCORES, METRICS, RESULT, "evaluate.config.yaml", "evaluate.provenance.json"),
-    *("run.json", "train.config.yaml", "train.provenance.json", "facts.json", "labels.json", "epochs.csv"),
-    *("finished.json", "environment.json", "attempts.jsonl"),
+    *("*.config.yaml", "*.provenance.json", SCORES, METRICS, RESULT, FAILURES),
+    *("run.json", "facts.json", "labels.json", "epochs.csv", "finished.json", "environment.json", "attempts.jsonl"),
+    *("exits.jsonl", "requests.jsonl", "status/*.json", "failures/*.json", "code/changes.diff"),
 )
-"""Files of evaluations and runs."""
+"""Files of evaluations, runs and stages."""
 _FORMAT = 1
 _TIME = (1980, 1, 1, 0, 0, 0)
 """Of every member, so that equal studies are equal archives."""
@@ -43,10 +43,9 @@ def write_archive(path: Path, results: StudyResults, root: Path, study_file: Pat
         study_file: that it was read from.
     """
     members = {RESULTS: json.dumps(to_plain(results, root), indent=2).encode(), STUDY: study_file.read_bytes()}
-    for folder in _folders(results):
-        for name in KEPT:
-            if (file := folder / name).is_file():
-                members[file.relative_to(root).as_posix()] = file.read_bytes()
+    for folder in (*_folders(results), *root.glob("stages/*")):
+        for file in (file for pattern in KEPT for file in folder.glob(pattern)):
+            members[file.relative_to(root).as_posix()] = file.read_bytes()
     with atomic_path(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(members.items()):
             archive.writestr(zipfile.ZipInfo(name, _TIME), content, zipfile.ZIP_DEFLATED)

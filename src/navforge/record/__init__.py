@@ -1,0 +1,1 @@
+"""The record of experiments: every run and evaluation below a folder, from what lies there alone."""
