@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from navforge.core.errors import DataError
-from navforge.jobs.cluster import SlurmJob
+from navforge.jobs.cluster import Answer, SlurmJob
 from navforge.jobs.state import state_of
 from navforge.jobs.view import find_runs, read_run
 from navforge.runs.exits import RankExit
@@ -205,3 +205,22 @@ def test_damaged_records_are_named_and_the_rest_is_used(tmp_path: Path) -> None:
     view = read_run(folder)
     assert list(view.statuses) == [0] and len(view.damaged) == 3
     assert all("is damaged" in text for text in view.damaged)
+
+
+def test_a_local_run_of_another_machine_ends_with_the_job_of_slurm_it_was_part_of(tmp_path: Path) -> None:
+    run = record(jobs=("far.1.1700000000@345",))
+    folder = make_run(tmp_path / "run", run, beats=(beat(0, node="far"), beat(1, node="far")))
+    view = read_run(folder)
+    assert view.slurm_job == "345" and state(folder)[0] == "training"
+    assert state(folder, SlurmJob(state="RUNNING", started=NOW - 200))[0] == "training"
+    assert state(folder, SlurmJob(state="RUNNING", started=NOW - 1))[0] == "lost", "the job has started again since"
+    for over in ("CANCELLED", "PREEMPTED", "OUT_OF_MEMORY", "PENDING"):
+        assert state(folder, SlurmJob(state=over))[0] == "lost", over
+    assert Answer().of(view) == SlurmJob(state="COMPLETED"), "Slurm has forgotten it"
+    assert Answer(silent=True).of(view) is None and state(folder, now=NOW + 3600)[0] == "unknown"
+    finished = make_run(tmp_path / "done", run, beats=(beat(0, node="far"),), finished=True)
+    assert state(finished, SlurmJob(state="RUNNING", started=NOW - 200))[0] == "finished"
+    here = make_run(tmp_path / "here", record(jobs=(f"{local_job()}@345",)), beats=(alive_beat(0), alive_beat(1)))
+    assert state(here, SlurmJob(state="PENDING"), now=time.time())[0] == "training", "a process that lives does"
+    submitted = make_run(tmp_path / "slurm", record(launch="slurm", jobs=("345",)))
+    assert Answer().of(read_run(submitted)) is None

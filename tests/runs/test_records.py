@@ -127,7 +127,9 @@ def test_supervisor_name_round_trip() -> None:
     assert processes.is_alive(own.host, own.pid, own.started) is True
     named = processes.Supervisor(host="node.site.org", pid=12, started=99)
     assert processes.parse_local_job("node.site.org.12.99") == named
-    for wrong in ("12", "node", "node.1", ".12.3", "node.x.1", ""):
+    within = processes.Supervisor(host="node.site.org", pid=12, started=99, slurm_job="345")
+    assert processes.parse_local_job("node.site.org.12.99@345") == within
+    for wrong in ("12", "node", "node.1", ".12.3", "node.x.1", "node.1.2@", "node.1.2@x", ""):
         with pytest.raises(DataError, match="does not name a local supervisor"):
             processes.parse_local_job(wrong)
 

@@ -69,7 +69,7 @@ def _ended(folder: RunFolder) -> Callable[[], bool]:
     def ended() -> bool:
         if time.monotonic() - last[0] >= CHECK_EVERY_S:
             view = read_run(folder)
-            job = slurm_answer([view]).jobs.get(view.job or "")
+            job = slurm_answer([view]).of(view)
             last[:] = [time.monotonic(), state_of(view, job).ended]
         return bool(last[1])
 

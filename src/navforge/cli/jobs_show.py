@@ -17,7 +17,7 @@ def run(config: Config) -> None:
     """Print the page."""
     view = read_run(RunFolder(config.run))
     answer = slurm_answer([view])
-    job = answer.jobs.get(view.job or "")
+    job = answer.of(view)
     now = time.time()
     console = screen(width=120)
     console.print(page(view, state_of(view, job, now=now), job, now=now, width=console.width))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from navforge.core.errors import NavforgeError
+from navforge.jobs.view import RunView
 from navforge.slurm import client as slurm
 from navforge.slurm.output import FINAL_STATES, AccountedStep, QueuedJob, queue_position
 
@@ -61,6 +62,16 @@ class Answer:
     """Why nothing is known, where that is so."""
     silent: bool = False
     """The queue could not be read: a job that is not in `jobs` may still run."""
+
+    def of(self, view: RunView) -> SlurmJob | None:
+        """The job of a run, if it has one that is known; one that a local run was part of is over once forgotten."""
+        known = self.jobs.get(view.slurm_job or "")
+        if known is None and view.slurm_job is not None and view.record.launch == "local" and not self.silent:
+            return _FORGOTTEN
+        return known
+
+
+_FORGOTTEN = SlurmJob(state="COMPLETED")
 
 
 def ask(jobs: Sequence[str]) -> Answer:

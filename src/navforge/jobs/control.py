@@ -57,11 +57,11 @@ def look(folder: RunFolder) -> Situation:
     """
     view = read_run(folder)
     job = None
-    if view.record.launch == "slurm" and view.job is not None:
-        answer = ask([view.job])
-        if answer.note and view.job not in answer.jobs:
+    if view.slurm_job is not None:
+        answer = ask([view.slurm_job])
+        if answer.note and view.slurm_job not in answer.jobs and view.record.launch == "slurm":
             raise RefusedError(f"{folder.path}: job {view.job} cannot be looked up: {answer.note}")
-        job = answer.jobs.get(view.job)
+        job = answer.of(view)
     return Situation(view=view, state=state_of(view, job), job=job, time=time.time())
 
 

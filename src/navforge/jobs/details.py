@@ -176,10 +176,10 @@ def _sums(beats: list[RankStatus]) -> str:
 
 
 def _slurm_memory(job: SlurmJob | None, view: RunView) -> RenderableType | None:
-    if job is None or not job.runs or view.job is None:
+    if job is None or not job.runs or view.slurm_job is None:
         return None
     try:
-        steps = [step for step in slurm.running_steps([view.job]) if step.max_rss_bytes]
+        steps = [step for step in slurm.running_steps([view.slurm_job]) if step.max_rss_bytes]
     except NavforgeError as error:
         return Text(f"not known: {error}", style="yellow")
     if not steps:

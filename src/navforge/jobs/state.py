@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 
 from navforge.core.durations import write_duration
-from navforge.core.errors import DataError
 from navforge.jobs.cluster import SlurmJob
 from navforge.jobs.units import fold_names
 from navforge.jobs.view import RunView
 from navforge.runs import exits
-from navforge.runs.processes import is_alive, parse_local_job
+from navforge.runs.processes import is_alive
 
 STATES = (
     "queued",
@@ -63,10 +62,12 @@ def state_of(view: RunView, job: SlurmJob | None, *, now: float | None = None) -
 
     Args:
         view: its folder.
-        job: Slurm's view of its last job; None for local runs and where Slurm cannot be asked or has forgotten it.
+        job: Slurm's view of its last job, or of the one that a local run is part of; None where it has none, or Slurm
+            cannot be asked or has forgotten it.
         now: s since 1970; default: the clock.
     """
     now = time.time() if now is None else now
+    around, job = (job, None) if view.record.launch == "local" else (None, job)
     if view.finished and not (job is not None and (job.waits or job.runs)):
         return State(name="finished")
     if job is not None and job.waits:
@@ -76,7 +77,7 @@ def state_of(view: RunView, job: SlurmJob | None, *, now: float | None = None) -
     ended = _ended_by_itself(view)
     if job is not None:
         return _ended_in_slurm(job, ended)
-    alive = _alive(view, now)
+    alive = _alive(view, now, around)
     if alive:
         return _going_on(view, now)
     if ended is not None:
@@ -143,23 +144,33 @@ def _ended_in_slurm(job: SlurmJob, ended: State | None) -> State:
     return State(name="failed", note=word if ended is None or word != "FAILED" else ended.note)
 
 
-def _alive(view: RunView, now: float) -> bool | None:
-    """Whether any process of the run lives; None where this machine cannot tell."""
+def _alive(view: RunView, now: float, around: SlurmJob | None) -> bool | None:
+    """Whether any process of the run lives; None where this machine cannot tell.
+
+    Args:
+        view: its folder.
+        now: s since 1970.
+        around: the job that a local run is part of. Its processes on other machines end with it.
+    """
     known: list[bool | None] = [is_alive(beat.node, beat.pid, beat.time) for beat in view.statuses.values()]
     if not known and (view.record.launch == "slurm" or view.job is None):
         return None
     if view.record.launch == "local" and view.job is not None:
-        try:
-            supervisor = parse_local_job(view.job)
-            known.append(is_alive(supervisor.host, supervisor.pid, supervisor.started))
-        except DataError:
-            known.append(None)
+        one = view.supervisor
+        known.append(None if one is None else is_alive(one.host, one.pid, one.started))
     if True in known:
         return True
+    if around is not None and (not around.runs or _last_sign(view) < (around.started or 0.0)):
+        return False
     if None in known:
         fresh = view.last_seen is not None and now - view.last_seen <= STALE_S
         return True if fresh else None
     return False
+
+
+def _last_sign(view: RunView) -> float:
+    """When a process of a local run is last known to have lived, s since 1970."""
+    return max(view.last_seen or 0.0, 0.0 if view.supervisor is None else float(view.supervisor.started))
 
 
 def _silence(view: RunView, now: float) -> str:

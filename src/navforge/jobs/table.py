@@ -71,7 +71,7 @@ def survey(root: Path) -> Survey:
     rows = [
         Row(name=_name(view, root), view=view, state=state_of(view, job, now=now), job=job)
         for view in views
-        for job in [answer.jobs.get(view.job or "")]
+        for job in [answer.of(view)]
     ]
     notes += [note for view in views for note in view.damaged]
     rows.sort(key=lambda row: (row.state.ended, row.name))
@@ -79,8 +79,8 @@ def survey(root: Path) -> Survey:
 
 
 def slurm_answer(views: Sequence[RunView]) -> Answer:
-    """What Slurm knows of the last jobs of the runs that it runs."""
-    return ask([view.job for view in views if view.record.launch == "slurm" and view.job is not None])
+    """What Slurm knows of the last jobs of the runs that it runs, or in whose jobs they run."""
+    return ask([view.slurm_job for view in views if view.slurm_job is not None])
 
 
 def render(survey: Survey, width: int) -> RenderableType:
@@ -139,7 +139,8 @@ def _name(view: RunView, root: Path) -> str:
 
 def _job(row: Row, _: float) -> str:
     launch = row.view.record.launch
-    return f"{launch} {row.view.job or ''}".rstrip() if launch == "slurm" else launch
+    job = row.view.slurm_job
+    return launch if job is None else f"slurm {job}"
 
 
 def _where(row: Row, _: float) -> str:

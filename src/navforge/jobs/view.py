@@ -9,7 +9,7 @@ from pathlib import Path
 from navforge.core.errors import DataError
 from navforge.runs.exits import RankExit
 from navforge.runs.folder import RunFolder, RunRecord
-from navforge.runs.processes import parse_local_job
+from navforge.runs.processes import Supervisor, parse_local_job
 from navforge.runs.requests import Request
 from navforge.runs.status import Attempt, Failure, RankStatus, RecordT, read, read_lines
 from navforge.runs.training_record import TrainingRecord, read_training_record
@@ -56,6 +56,21 @@ class RunView:
     def job(self) -> str | None:
         """The last job that ran or will run this folder."""
         return self.record.jobs[-1] if self.record.jobs else None
+
+    @property
+    def supervisor(self) -> Supervisor | None:
+        """The process that watched over the last start of a local run."""
+        try:
+            return parse_local_job(self.job or "") if self.record.launch == "local" else None
+        except DataError:
+            return None
+
+    @property
+    def slurm_job(self) -> str | None:
+        """The last job of Slurm that ran, or will run, this folder: its own, or one that its supervisor was part of."""
+        if self.record.launch == "slurm":
+            return self.job
+        return None if self.supervisor is None else self.supervisor.slurm_job
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -134,7 +149,7 @@ def last_start(view: RunView) -> RunView:
     """
     newest = max(view.statuses.values(), key=lambda beat: beat.started, default=None)
     if view.record.launch == "local":
-        began = _supervisor_start(view.job)
+        began = 0.0 if view.supervisor is None else float(view.supervisor.started)
     elif newest is not None and newest.job != view.job:
         return replace(
             view, statuses={}, failures=(), exits=(), requests=()
@@ -151,13 +166,6 @@ def last_start(view: RunView) -> RunView:
     }
     first = min(beat.started for beat in same.values())
     return replace(view.since(min(first, newest.started)), statuses=same)
-
-
-def _supervisor_start(job: str | None) -> float:
-    try:
-        return float(parse_local_job(job or "").started)
-    except DataError:
-        return 0.0
 
 
 def _lines(path: Path, kind: type[RecordT], damaged: list[str]) -> list[RecordT]:

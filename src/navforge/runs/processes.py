@@ -26,11 +26,18 @@ class Supervisor:
     pid: int
     started: int
     """s since 1970."""
+    slurm_job: str | None = None
+    """The Slurm job it is a process of: where that is over, so is it, whatever its machine."""
 
 
 def local_job() -> str:
-    """Name of this process as the supervisor of a local run, for `RunRecord.jobs`: `HOST.PID.STARTED`."""
-    return f"{socket.gethostname()}.{os.getpid()}.{int(psutil.Process().create_time())}"
+    """Name of this process as the supervisor of a local run, for `RunRecord.jobs`.
+
+    `HOST.PID.STARTED`, in a job of Slurm `HOST.PID.STARTED@JOB`.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    name = f"{socket.gethostname()}.{os.getpid()}.{int(psutil.Process().create_time())}"
+    return name if job is None else f"{name}@{job}"
 
 
 def parse_local_job(job: str) -> Supervisor:
@@ -39,10 +46,10 @@ def parse_local_job(job: str) -> Supervisor:
     Raises:
         DataError: another text.
     """
-    match = re.fullmatch(r"(.+)\.(\d+)\.(\d+)", job)
+    match = re.fullmatch(r"(.+)\.(\d+)\.(\d+)(?:@(\d+))?", job)
     if not match:
         raise DataError(f"{job!r} does not name a local supervisor (HOST.PID.STARTED)")
-    return Supervisor(host=match[1], pid=int(match[2]), started=int(match[3]))
+    return Supervisor(host=match[1], pid=int(match[2]), started=int(match[3]), slurm_job=match[4])
 
 
 def is_alive(host: str, pid: int, seen: float) -> bool | None:
