@@ -79,6 +79,13 @@ def test_the_shell_runs_the_snapshot_with_the_task_s_number(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_tasks_may_be_a_part_of_the_numbers_some_at_once_and_go_on_after_their_time_limit() -> None:
+    text = array_script(facts(first=3, tasks=5, at_once=2, resumes=True), PROFILE)
+    assert "#SBATCH --array=3-7%2\n" in text and "#SBATCH --signal=USR1@300\n" in text
+    assert 'scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"' in text and text.endswith('exit "$status"\n')
+    assert "--signal" not in array_script(facts(), PROFILE) and "requeue" in array_script(facts(), PROFILE)
+
+
 def test_more_cpus_than_a_node_has_are_refused() -> None:
     with pytest.raises(ConfigError, match="cpus: 200 asked for, a node of mine has 128"):
         array_script(facts(cpus=200), PROFILE)

@@ -58,9 +58,11 @@ def test_variables_do_not_steer_the_commands(command, monkeypatch: pytest.Monkey
     command("squeue", "env")
     seen = dict(line.partition("=")[::2] for line in slurm.call("squeue").splitlines())
     assert seen["SLURM_CONF"] == "conf" and seen["SLURM_TIME_FORMAT"] == "standard"
+    assert seen["SLURM_BITSTR_LEN"] == "0", "lists of tasks come whole"
     assert {n for n in seen if n.startswith(("SBATCH_", "SLURM_", "SQUEUE_", "SACCT_"))} == {
         "SLURM_CONF",
         "SLURM_TIME_FORMAT",
+        "SLURM_BITSTR_LEN",
     }
 
 

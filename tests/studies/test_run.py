@@ -25,6 +25,8 @@ if os.environ.get("FAILS", "none fails") in out and sys.argv[1] == "train":
     sys.exit("navforge: error: no memory is left")
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 time.sleep(float(os.environ.get("SECONDS", "0")))
+while os.environ.get("HANGS", "none hangs") in out and sys.argv[1] == "train":
+    time.sleep(0.05)
 pathlib.Path(out).mkdir(parents=True, exist_ok=True)
 (pathlib.Path(out) / marker).write_text("{}")
 """

@@ -52,6 +52,7 @@ VERBS = {
     "cluster plan": "where a run would end first: recorded speeds, the queue now, the time to the result",
     "study plan": "a study file's grid, what is done, hours, disk, and the difference it will be able to show",
     "study run": "make what is missing of a study: stages, runs, evaluations; the same command goes on",
+    "study-task": "one task of a job array of a study; batch scripts of study run launch=slurm call it",
     "study status": "what is there of a study, from its folders; live",
     "study report": "scores and verdicts of the comparisons that a study planned, or of its archive",
     "study export": "a study as one archive without weights, for study report anywhere",
@@ -65,7 +66,7 @@ VERBS = {
     "demo": "end-to-end demo on a built-in synthetic world: town, cache, teach, train, evaluate, report; resumes",
 }
 """Verb to its one-line meaning; the modules of `data check` are called `data_check.py`, those of `a-b` `a_b.py`."""
-HIDDEN = ("rank", "build-task")
+HIDDEN = ("rank", "build-task", "study-task")
 """Verbs that are not for people."""
 
 

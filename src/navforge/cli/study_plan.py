@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from navforge.cli.keys.studies import SLURM
 from navforge.cli.keys.study_plan import Config
-from navforge.cli.study_files import configure, read_graph
+from navforge.cli.study_files import configure, graph_to_launch
+from navforge.cli.study_slurm import look_ahead
 from navforge.core.screen import say, screen
 from navforge.reports.sections import print_section
 from navforge.reports.study_plan import detectable_lines, plan_sections, sum_lines
@@ -15,7 +17,7 @@ from navforge.studies.splits import require_no_overlap_in
 
 def run(config: Config) -> None:
     """Print the tables."""
-    graph = read_graph(config.study, config.out)
+    graph = graph_to_launch(config)
     require_no_overlap_in(graph, configure)
     say(f"{graph.study.name}: {graph.study.question}\n{graph.out}")
     costs = predictions(graph, configure, measured if config.measure else None)
@@ -25,6 +27,11 @@ def run(config: Config) -> None:
     say("")
     for line in (*sum_lines(graph, costs), *detectable_lines(graph, configure)):
         say(line)
+    if config.launch == SLURM:
+        plan = look_ahead(graph, costs)
+        say(f"\nJobs that study run launch=slurm would submit: {len(plan.jobs)}")
+        for line in (*plan.lines(), *plan.warnings()):
+            say(line)
     for warning in graph.warnings:
         say(f"warning: {warning}")
 

@@ -2,34 +2,95 @@
 
 from __future__ import annotations
 
-import os
-
+from navforge.cli.keys.studies import SLURM
 from navforge.cli.keys.study_run import Config
-from navforge.cli.study_files import configure, read_graph
+from navforge.cli.study_files import configure, graph_to_launch, visible_gpus
+from navforge.cli.study_slurm import after_words, look_ahead
 from navforge.core import provenance
+from navforge.core.errors import ConfigError
 from navforge.core.files import sole_use
 from navforge.core.screen import say
-from navforge.preflight.machine import count_gpus
+from navforge.launch import array
+from navforge.launch.study_jobs import describe, queued_tasks, submit
+from navforge.slurm.client import SlurmUnreachableError
+from navforge.studies.graph import Graph
+from navforge.studies.plan import predictions
 from navforge.studies.run import Slots, run_nodes
 from navforge.studies.splits import require_no_overlap_in
+from navforge.studies.state import why
+from navforge.studies.study_file import study_path
 
 
 def run(config: Config) -> int:
-    """Make the nodes; 1 where some could not be made."""
-    graph = read_graph(config.study, config.out)
+    """Make the nodes, here or by Slurm; 1 where some could not be made."""
+    graph = graph_to_launch(config)
     require_no_overlap_in(graph, configure)
     for warning in graph.warnings:
         say(f"warning: {warning}")
-    at_once = config.at_once or graph.study.launch.at_once
+    if config.launch == SLURM:
+        jobs = _submit(config, graph)
+        if jobs and not config.wait:
+            say(
+                "this command ends here, the jobs go on without it; it submits what is missing then when it is given "
+                f"again. navforge study status {config.study} out={graph.out} shows them"
+            )
+            return 0
+        for job in jobs:
+            array.watch(job, done=lambda: _done(graph), total=len(graph.nodes), label=graph.study.name)
+        for node in graph.nodes.values():
+            if not node.done:
+                say(f"{node.name}: {why(graph, node)}")
+    else:
+        _run_here(config, graph)
+    say(f"{_done(graph)} of {len(graph.nodes)} done; navforge study report {config.study} out={graph.out}")
+    return 0 if _done(graph) == len(graph.nodes) else 1
+
+
+def _run_here(config: Config, graph: Graph) -> None:
+    _require_no_jobs(graph)
+    slots = Slots(at_once=graph.study.launch.at_once or 1, gpus=visible_gpus())
     with sole_use(graph.out):
         provenance.record(graph.out, config, name="study")
-        failed = run_nodes(graph, list(graph.nodes), Slots(at_once=at_once, gpus=_gpus()))
-    done = sum(node.done for node in graph.nodes.values())
-    say(f"{done} of {len(graph.nodes)} done; navforge study report {config.study} out={graph.out}")
-    return 1 if failed else 0
+        run_nodes(graph, list(graph.nodes), slots)
 
 
-def _gpus() -> tuple[str, ...]:
-    """GPUs of this machine, as `CUDA_VISIBLE_DEVICES` names them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return tuple(map(str, range(count_gpus()))) if visible is None else tuple(filter(None, visible.split(",")))
+def _require_no_jobs(graph: Graph) -> None:
+    """Raise ConfigError where jobs of Slurm make, or will make, a part of the study."""
+    try:
+        queued = queued_tasks(graph.out)
+    except SlurmUnreachableError as error:
+        say(f"warning: whether jobs of an earlier launch=slurm are left is not known: {error}")
+        return
+    missing = [queued[node.key].job for node in graph.nodes.values() if not node.done and node.key in queued]
+    if missing:
+        jobs = " ".join(dict.fromkeys(missing))
+        raise ConfigError(
+            f"launch: {len(missing)} of what is missing waits or runs in Slurm (job {jobs}); wait for it, give "
+            f"launch=slurm to submit the rest, or end it: scancel {jobs}"
+        )
+
+
+def _submit(config: Config, graph: Graph) -> list[str]:
+    """Submit what is missing and in no job yet; return the jobs that are left, those of earlier commands too.
+
+    Raises:
+        PreflightError: the cluster would never start a job.
+    """
+    with sole_use(graph.out):
+        plan = look_ahead(graph, predictions(graph, configure, None))
+        plan.report.require()
+        for line in plan.warnings():
+            say(line)
+        provenance.record(graph.out, config, name="study")
+        left = list(dict.fromkeys(task.job for task in plan.queued.values()))
+        if left:
+            say(f"{len(plan.queued)} stages, runs and evaluations wait or run already: job {' '.join(left)}")
+        if plan.jobs:
+            for one in submit(graph, study_path(config.study), plan.jobs, plan.profile, configure, plan.queued):
+                say(f"job {one.id}: {describe(one.job, plan.profile)}{after_words(one.after)}", flush=True)
+                left.append(one.id)
+    return left
+
+
+def _done(graph: Graph) -> int:
+    return sum(node.done for node in graph.nodes.values())

@@ -18,7 +18,7 @@ def pick_device(name: str) -> str:
     Raises:
         ConfigError: cuda is asked for and there is none.
     """
-    if name == "cpu" or (name == "auto" and not _may_have_gpu()):
+    if name == "cpu" or (name == "auto" and not may_have_gpu()):
         return "cpu"
     import torch  # noqa: PLC0415 (seconds)
 
@@ -49,7 +49,7 @@ def same_kind(device: str, gpu_type: str) -> bool:
     return kind <= name
 
 
-def _may_have_gpu() -> bool:
+def may_have_gpu() -> bool:
     """False on Linux without NVIDIA's driver."""
     if sys.platform != "linux":
         return True

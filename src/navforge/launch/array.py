@@ -11,7 +11,16 @@ from pathlib import Path
 
 from navforge.core.errors import ConfigError
 from navforge.core.parallel import progress
-from navforge.launch.script import check_paths, directive_block, further_options, python_environment, where
+from navforge.launch.script import (
+    RESTARTS,
+    check_paths,
+    directive_block,
+    ending,
+    further_options,
+    python_environment,
+    signal_near_limit,
+    where,
+)
 from navforge.slurm import client as slurm
 from navforge.slurm.output import QueuedJob
 from navforge.slurm.profile import ClusterProfile
@@ -36,6 +45,12 @@ class ArrayFacts:
     command: tuple[str, ...]
     """Words after `navforge` that every task runs; the number of the task is added as `task=N`."""
     tasks: int
+    first: int = 0
+    """Number of the first task."""
+    at_once: int | None = None
+    """Tasks at once; None: as many as the cluster takes."""
+    resumes: bool = False
+    """Whether a task ends with `exits.REQUEUE_ME` when it is told that its time limit is near, to go on later."""
     cpus: int
     """CPUs of one task."""
     gpus: int = 0
@@ -49,8 +64,13 @@ class ArrayFacts:
         check_paths(out=self.folder, working_directory=self.directory)
 
 
+def memory_gb(cpus: int, profile: ClusterProfile) -> int:
+    """Host memory of a task, GiB: its CPUs' share of a node."""
+    return max(profile.memory_gb * cpus // profile.cpus_per_node, 1)
+
+
 def array_script(facts: ArrayFacts, profile: ClusterProfile) -> str:
-    """Text of `FOLDER/array.sbatch`.
+    """Text of the batch script.
 
     Raises:
         ConfigError: a task would need more CPUs than a node of the profile has.
@@ -59,13 +79,15 @@ def array_script(facts: ArrayFacts, profile: ClusterProfile) -> str:
         raise ConfigError(
             f"cpus: {facts.cpus} asked for, a node of {profile.name} has {profile.cpus_per_node}; lower cpus"
         )
-    memory = max(profile.memory_gb * facts.cpus // profile.cpus_per_node, 1)
     log = str(facts.folder / LOGS).replace("%", "%%") + "/task-%A_%a.log"
     name = re.sub(r"[^\w.-]", "-", facts.name)
     python = shlex.quote(profile.python or facts.python)
     options = [f"--cpus-per-task={facts.cpus}", "--label", *profile.srun_options]
     share = f"{facts.cpus} CPU(s)" + (f" and {facts.gpus} GPU(s)" if facts.gpus else "")
     words = " ".join(shlex.quote(word) for word in facts.command)
+    throttle = "" if facts.at_once is None else f"%{facts.at_once}"
+    before_limit = [signal_near_limit(profile)] if facts.resumes else []
+    task = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
     return "\n".join(
         [
             "#!/bin/bash",
@@ -75,17 +97,23 @@ def array_script(facts: ArrayFacts, profile: ClusterProfile) -> str:
             directive_block(
                 "One process per task; it uses the CPUs by processes of its own.",
                 [
-                    f"--array=0-{facts.tasks - 1}",
+                    f"--array={facts.first}-{facts.first + facts.tasks - 1}{throttle}",
                     "--nodes=1",
                     "--ntasks=1",
                     f"--cpus-per-task={facts.cpus}",
                     *([f"--gres={profile.gres(facts.gpus)}"] if facts.gpus else []),
-                    f"--mem={memory}G",
+                    f"--mem={memory_gb(facts.cpus, profile)}G",
                 ],
             ),
             directive_block(
                 "A node failure starts a task again; what it has finished is kept.",
-                [f"--time={profile.time_limit}", "--requeue", f'--output="{log}"', "--open-mode=append"],
+                [
+                    f"--time={profile.time_limit}",
+                    *before_limit,
+                    "--requeue",
+                    f'--output="{log}"',
+                    "--open-mode=append",
+                ],
             ),
             *further_options(profile),
             *python_environment(profile, shlex.quote(str(facts.folder / CODE))),
@@ -96,6 +124,7 @@ def array_script(facts: ArrayFacts, profile: ClusterProfile) -> str:
             f"srun {' '.join(shlex.quote(option) for option in options)} \\",
             f'    {python} -m navforge {words} task="$SLURM_ARRAY_TASK_ID"',
             "",
+            *(["status=$?", "", RESTARTS, ending(profile, task, again="the same command")] if facts.resumes else []),
         ]
     )
 

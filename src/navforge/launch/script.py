@@ -12,6 +12,8 @@ from navforge.runs.exits import REQUEUE_ME
 from navforge.slurm.profile import ClusterProfile
 from navforge.training.ranks.rank_info import FIRST_PORT, PORTS
 
+RESTARTS = "restarts=${SLURM_RESTART_COUNT:-0}"
+"""Shell line before `ending`."""
 _REQUEUE_WAIT_S = 300
 
 
@@ -67,7 +69,7 @@ def batch_script(facts: JobFacts, profile: ClusterProfile) -> str:
         *(_directives(facts, profile)),
         _environment(facts, profile),
         _step(facts, profile),
-        _ending(profile),
+        ending(profile, "$SLURM_JOB_ID", again="sbatch $run/job.sbatch"),
     ]
     return "\n".join(sections)
 
@@ -103,7 +105,7 @@ def _directives(facts: JobFacts, profile: ClusterProfile) -> list[str]:
             f"checkpoint and\n# end with status {REQUEUE_ME}. With --requeue a node failure starts the job again.",
             [
                 f"--time={profile.time_limit}",
-                f"--signal=USR1@{profile.signal_lead_s}",
+                signal_near_limit(profile),
                 "--requeue",
             ],
         ),
@@ -136,7 +138,7 @@ def _environment(facts: JobFacts, profile: ClusterProfile) -> str:
             f"MASTER_PORT=$(({FIRST_PORT} + SLURM_JOB_ID % {PORTS}))",
             "export MASTER_ADDR MASTER_PORT",
             "",
-            "restarts=${SLURM_RESTART_COUNT:-0}",
+            RESTARTS,
             'echo "navforge: job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart $restarts, $(date +%FT%T%z)"',
             "",
         ]
@@ -176,17 +178,29 @@ status=$?
 """
 
 
-def _ending(profile: ClusterProfile) -> str:
+def signal_near_limit(profile: ClusterProfile) -> str:
+    """Option by which the ranks, and not the script, are told that the time limit is near."""
+    return f"--signal=USR1@{profile.signal_lead_s}"
+
+
+def ending(profile: ClusterProfile, job: str, again: str) -> str:
+    """Shell lines after the step, whose exit status is in `$status`; `RESTARTS` stands before.
+
+    Args:
+        profile: of the cluster.
+        job: this job, as a word of the shell.
+        again: what makes the work go on by hand.
+    """
     return f"""\
 # Status {REQUEUE_ME}: a checkpoint is written, the work is not done. Slurm ends this script when it requeues the job.
 if [ "$status" -eq {REQUEUE_ME} ]; then
     if [ "$restarts" -lt {profile.max_restarts} ]; then
         echo "navforge: stopped before the time limit; back into the queue, restart $((restarts + 1)) of at most\
  {profile.max_restarts}"
-        scontrol requeue "$SLURM_JOB_ID" && sleep {_REQUEUE_WAIT_S}
-        echo "navforge: could not be requeued; to go on: sbatch $run/job.sbatch" >&2
+        scontrol requeue "{job}" && sleep {_REQUEUE_WAIT_S}
+        echo "navforge: could not be requeued; to go on: {again}" >&2
     else
-        echo "navforge: restarted $restarts times, which max_restarts allows; to go on: sbatch $run/job.sbatch" >&2
+        echo "navforge: restarted $restarts times, which max_restarts allows; to go on: {again}" >&2
     fi
 fi
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from navforge.core.device import may_have_gpu
 from navforge.core.parallel import available_cpus
 from navforge.core.sizes import GIB
 from navforge.preflight.allocation import Allocation
@@ -190,7 +191,9 @@ def first_gpu() -> tuple[str | None, int | None]:
 
 
 def count_gpus() -> int:
-    """GPUs torch sees."""
+    """GPUs torch sees; it is loaded only where there may be one."""
+    if not may_have_gpu():
+        return 0
     import torch  # noqa: PLC0415
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -56,6 +56,20 @@ def of_profile(profile: ClusterProfile, nodes: int, devices: int) -> Request:
     )
 
 
+def of_task(profile: ClusterProfile, *, cpus: int, gpus: int, memory_gb: int) -> Request:
+    """What a task of a job array asks for under a profile."""
+    return Request(
+        partition=profile.partition,
+        account=profile.account,
+        nodes=1,
+        gpus_per_node=gpus,
+        gpu_type=profile.gpu_type if gpus else None,
+        cpus_per_node=cpus,
+        memory_mb=memory_gb * 1024,
+        time_limit_s=profile.time_limit_s,
+    )
+
+
 def of_allocation(job: Allocation) -> Request:
     """What a batch script asks for."""
     per_node = job.tasks_per_node or -(-job.tasks // job.nodes)

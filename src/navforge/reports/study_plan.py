@@ -73,9 +73,8 @@ def sum_lines(graph: Graph, costs: Mapping[str, Cost]) -> Iterator[str]:
     gpu_hours = [sum(count * cost.gpus * cost.hours[place] for cost, count in known) for place in range(3)]
     of = sum(count for _, count in known)
     at_once = graph.study.launch.at_once
-    yield (
-        f"predicted for {of} of them: {_range(hours)} of runs, {at_once} of them at once; of GPUs: {_range(gpu_hours)}"
-    )
+    together = "" if at_once is None else f", {at_once} of them at once"
+    yield f"predicted for {of} of them: {_range(hours)} of runs{together}; of GPUs: {_range(gpu_hours)}"
     disk = [cost.disk_bytes * count for cost, count in known if cost.disk_bytes is not None]
     memory = [cost.memory_bytes for cost, _ in known if cost.memory_bytes is not None]
     if disk:

@@ -73,7 +73,8 @@ def environment() -> dict[str, str]:
     """This process's environment without what would steer Slurm's commands behind the arguments' back."""
     prefixes = ("SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SINFO_", "SRUN_", "SCANCEL_", "SCONTROL_")
     kept = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(prefixes)}
-    return {**kept, "SLURM_TIME_FORMAT": "standard", "LC_ALL": "C.UTF-8"}
+    whole = {"SLURM_TIME_FORMAT": "standard", "SLURM_BITSTR_LEN": "0"}  # else squeue cuts off long lists of tasks
+    return {**kept, **whole, "LC_ALL": "C.UTF-8"}
 
 
 def submit(script: Path, *options: str) -> str:

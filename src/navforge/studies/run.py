@@ -72,7 +72,8 @@ def run_nodes(graph: Graph, names: Sequence[str], slots: Slots, *, command: Sequ
 
     Args:
         graph: of the study.
-        names: nodes to make, in the order in which they begin; what they read is among them or done.
+        names: nodes to make, in the order in which they begin. One is not begun where what it reads is neither among
+            them nor done.
         slots: of this machine.
         command: what a verb and its words are given to.
     """
@@ -120,9 +121,10 @@ class _Run:
             say(f"    {remedy(self.graph, one.node)}", flush=True)
 
     def drop(self) -> None:
-        """Give up nodes that read one that failed."""
+        """Give up nodes that read one that is not there and will not be."""
+        coming = {node.name for node in self.left} | {one.node.name for one in self.working}
         for node in self.left.copy():
-            if not self.failed.keys().isdisjoint(node.needs):
+            if any(need not in coming and not self.graph.nodes[need].done for need in node.needs):
                 self.left.remove(node)
                 self.failed[node.name] = node
                 self._say(node, f"not run, {why(self.graph, node)}")

@@ -28,6 +28,7 @@ from navforge.core import config as configs
 from navforge.core.config import did_you_mean, key
 from navforge.core.errors import ConfigError
 from navforge.core.outside.text import read_yaml
+from navforge.slurm.profile import CLUSTER_HELP
 
 Keys = Mapping[str, str]
 """Dotted keys of a verb with their values as words."""
@@ -57,9 +58,16 @@ _SAID = {str: "a text", dict: "a mapping", list: "a list"}
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How stages, runs and evaluations work."""
+    """How stages, runs and evaluations work; all but `at_once` is for Slurm."""
 
-    at_once: int = key(1, "runs at once", low=1)
+    at_once: int | None = key(
+        None, "runs at once; auto: 1 on this machine, with Slurm as many as it takes", low=1, none="auto"
+    )
+    cluster: str | None = key(None, CLUSTER_HELP)
+    runs_per_job: int = key(1, "runs that a job trains side by side, with their evaluations", low=1)
+    cpus: int | None = key(None, "CPUs of a job; auto: the share of a node of its ranks", low=1, none="auto")
+    gpus: int | None = key(None, "GPUs of a job of runs; auto: one per rank that trains on a GPU", low=1, none="auto")
+    time_limit: str | None = key(None, "time limit of a job; auto: the profile's", none="auto")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from navforge.cli.keys.studies import POSITIONAL, StudyKeys
+from navforge.cli.keys.studies import POSITIONAL, StudyLaunchKeys
 from navforge.core.config import key
 
 __all__ = ["POSITIONAL", "Config"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(StudyKeys):
+class Config(StudyLaunchKeys):
     """Keys of `navforge study plan`."""
 
     measure: bool = key(
