@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from navforge.cache_builder.build import build_log
 from navforge.cli.main import main
 from navforge.data.check import check_split
 from navforge.data.lidar import encode_lidar
@@ -101,12 +102,68 @@ def test_map_that_cannot_be_read(root):
     assert "map.gpkg" in check(root).map_problems["us-pa-pittsburgh-hazelwood"]
 
 
+def no_boxes(frames):
+    del frames[4]["anns"]["gt_boxes"]
+
+
+def box_that_is_not_finite(frames):
+    frames[4]["anns"]["gt_boxes"][0, 0] = np.nan
+
+
+def unknown_class(frames):
+    frames[4]["anns"]["gt_names"] = np.array(["tram"])
+
+
+def doubled_track(frames):
+    for frame in frames[3:]:
+        anns = frame["anns"]
+        frame["anns"] = {key: np.concatenate([np.asarray(value)] * 2) for key, value in anns.items()}
+
+
+def route_of_words(frames):
+    frames[4]["roadblock_ids"] = ["61", "x"]
+
+
+def times_that_stand(frames):
+    for frame in frames[:4]:
+        frame["timestamp"] = 5
+
+
+def log_name_with_a_separator(frames):
+    frames[3]["log_name"] = "../log0"
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (no_boxes, "frame 4: missing key 'anns.gt_boxes'"),
+        (box_that_is_not_finite, "the box of track t0 is not finite"),
+        (unknown_class, "has objects of unknown class: ['tram']"),
+        (doubled_track, "track t0 occurs twice in key frame 0"),
+        (route_of_words, "route with a roadblock id that is not a number: ('61', 'x')"),
+        (times_that_stand, "frame times do not ascend: [5, 5, 5, 5] us"),
+        (log_name_with_a_separator, "the log name is '../log0', which holds a path separator"),
+    ],
+)
+def test_what_the_cache_would_refuse_is_found(root, damage, why):
+    frames = [on_map(i) for i in range(15)]
+    damage(frames)
+    write_log(root, "real", frames)
+    split, data = load_split("real", config(root)), config(root)
+    refused = {failure.token: failure.error for failure in build_log(split, data, "log0").failures}
+    assert why in str(refused)
+    (problem,) = check(root).problems
+    token, _, reason = problem.partition(" scenes cannot be cached, such as ")[2].partition(": ")
+    assert why in reason
+    assert reason in refused[token]
+
+
 def test_scene_that_cannot_be_read(root):
     frames = [on_map(i) for i in range(15)]
-    del frames[4]["anns"]["gt_boxes"]
+    del frames[4]["driving_command"]
     write_log(root, "real", frames)
     assert check(root).problems == [
-        f"log log0: DataError: {root}/navsim_logs/real/log0.pkl, frame 4: missing key 'anns.gt_boxes'"
+        f"log log0: DataError: {root}/navsim_logs/real/log0.pkl, frame 4: missing key 'driving_command'"
     ]
 
 

@@ -21,7 +21,7 @@ from navforge.core.errors import DataError
 from navforge.core.failures import Failure, SceneFailures
 from navforge.core.files import file_fingerprint
 from navforge.data import ego_states as ego
-from navforge.data.observed_objects import global_objects
+from navforge.data.logged import read_logged
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
@@ -31,15 +31,10 @@ from navforge.maps.graph import lane_graph
 from navforge.maps.map import Map, read_map
 from navforge.metric_cache.devkit import Devkit
 from navforge.metric_cache.log_file import LogRecord, SceneRecord
-from navforge.metric_cache.objects import sightings
-from navforge.metric_cache.scene import SCORED_STEPS, CachedScene
-from navforge.metric_cache.tracks import interpolate
+from navforge.metric_cache.scene import CachedScene
 from navforge.pdm_closed.forecast import forecast
 from navforge.pdm_closed.planner import PdmClosed, plan, reference_times_us, simulator_input
 from navforge.pdm_closed.route_path import RoutePath
-
-FUTURE_FRAMES = (SCORED_STEPS - 1) // 5
-"""Future frames that every protocol needs: 4 s."""
 
 _HUMAN_POSES = 8
 _MAY_BE_UNKNOWN = frozenset({"objects_v1.velocity", "objects_v2.velocity", "reactive.current.velocity"})
@@ -76,20 +71,13 @@ def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
     Raises:
         DataError: the scene does not fit the map or lacks frames, or a value would not be finite.
     """
-    if len(scene.future) < FUTURE_FRAMES:
-        raise DataError(f"{FUTURE_FRAMES} future frames are needed, there are {len(scene.future)}")
     graph = RoadGraph(lane_graph(road_map))
     ahead = (scene.current, *scene.future)
-    history = ego.states(scene.history)
-    state = history[-1]
+    logged = read_logged(scene, record.frame_objects)
+    state = logged.states[-1]
     pose, center, box = _ego_geometry(state)
-    for frame in ahead:
-        if frame.index not in record.frame_objects:
-            record.frame_objects[frame.index] = global_objects(frame, ego.states([frame])[0, : State.HEADING + 1])
-    seen = sightings([record.frame_objects[frame.index] for frame in ahead])
-    times_us = np.array([frame.timestamp_us for frame in scene.history], np.int64)
 
-    logged_route = load_route(graph, _route_ids(scene))
+    logged_route = load_route(graph, logged.roadblocks)
     route = correct_route(graph, logged_route, pose)
     drivable = drivable_map(road_map, float(center[0]), float(center[1]))
     start = starting_lane(graph, route, drivable, pose, center, box)
@@ -101,22 +89,22 @@ def build_scene(scene: Scene, road_map: Map, record: LogRecord) -> BuiltScene:
     synthetic = len(scene.token) == _SYNTHETIC_TOKEN_LENGTH
     unplanned = CachedScene(
         token=scene.token,
-        log_name=scene.log_name,
+        log_name=logged.log_name,
         map_location=scene.map_location,
-        time_us=scene.current.timestamp_us,
+        time_us=logged.time_us,
         synthetic=synthetic,
         ego_state=state,
-        history_states=ego.comfort_history(history, times_us),
+        history_states=logged.comfort_history,
         human_poses=None if synthetic else scene.human_poses(_HUMAN_POSES),
         pdm_reference=np.zeros((len(Devkit), 0, 3)),
         pdm_reference_input=np.zeros((len(Devkit), 0, 3)),
-        pdm_times_us=reference_times_us(scene.current.timestamp_us),
+        pdm_times_us=reference_times_us(logged.time_us),
         centerline=centerline.poses,
         centerline_progress=centerline.progress,
         route_lane_ids=tuple(map(str, route.lanes)),
         polygons=drivable.flat(route.lanes),
-        objects_v1=interpolate(seen, Devkit.V1) if len(ahead) > (Devkit.V1.observation_steps - 1) // 5 else None,
-        objects_v2=interpolate(seen, Devkit.V2),
+        objects_v1=logged.objects_v1,
+        objects_v2=logged.objects_v2,
         red_lights=replayed_lights(graph, ahead, logged_route.lanes),
         reactive=reactive,
     )
@@ -180,13 +168,6 @@ def _ego_geometry(state: np.ndarray) -> tuple[np.ndarray, np.ndarray, shapely.Po
     """Pose of the rear axle (3,), pose of the centre (3,), footprint."""
     pose = state[: State.HEADING + 1]
     return pose, ego.center(pose), ego.boxes(pose)
-
-
-def _route_ids(scene: Scene) -> list[int]:
-    try:
-        return [int(block) for block in scene.current.roadblock_ids]
-    except ValueError as error:
-        raise DataError(f"route with a roadblock id that is not a number: {scene.current.roadblock_ids}") from error
 
 
 def _light_polygons(graph: RoadGraph, scene: Scene, route: Route) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 from navforge.core import parallel
 from navforge.core.errors import DataError
 from navforge.data.lidar import read_lidar
+from navforge.data.logged import FUTURE_FRAMES, read_logged
 from navforge.data.logs import Frame
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
@@ -19,6 +20,7 @@ from navforge.data.sensors import read_image, sensor_file
 from navforge.data.splits import Split
 from navforge.maps import Layer, read_map
 from navforge.maps.schema import SCENE_LAYERS
+from navforge.metric_cache.objects import FrameObjects
 
 CAMERA, LIDAR = "camera", "lidar"
 KINDS = (CAMERA, LIDAR)
@@ -61,6 +63,8 @@ class LogCheck:
     """Ego x, y (m, global frame) at the first and the last scene of each location."""
     log_bytes: int
     files: dict[str, FileCount]
+    unreadable: dict[str, str]
+    """Scenes that `navforge cache` would refuse for what their log holds, and why."""
 
 
 @dataclass
@@ -78,7 +82,7 @@ class SplitCheck:
     sensors_checked: bool = True
     log_bytes: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Logs in which a scene cannot be read, and why."""
+    """Logs in which scenes cannot be read, and why."""
 
     @property
     def problems(self) -> list[str]:
@@ -125,6 +129,10 @@ def check_split(
             positions.setdefault(location, []).extend(found.positions[location])
         for kind in KINDS:
             result.files[kind].add(found.files[kind])
+        if found.unreadable:
+            token, why = next(iter(found.unreadable.items()))
+            counted = f"{len(found.unreadable)} of {found.scenes} scenes cannot be cached"
+            result.unreadable |= dict.fromkeys(outcome.item.logs, f"{counted}, such as {token}: {why}")
     for count in result.files.values():
         count.missing.sort()
         count.corrupt.sort()
@@ -140,13 +148,18 @@ def _check_log(split: Split, *, data: DataConfig, frames: str, share: float | No
     chosen = {id(frame): frame for scene in scenes for frame in _frames(scene, frames)}
     locations: dict[str, int] = {}
     positions: dict[str, list[tuple[float, float]]] = {}
+    objects: dict[int, FrameObjects] = {}
+    unreadable: dict[str, str] = {}
     for scene in scenes:
         x, y, _heading = scene.current.pose.tolist()
         places = positions.setdefault(scene.map_location, [])
         places[1:] = [(x, y)]
         _ = scene.human_poses(len(scene.future)), scene.ego_status()
-        if scene.current.annotated:
-            _ = scene.current.annotations
+        if all(frame.annotated for frame in (scene.current, *scene.future)) and len(scene.future) >= FUTURE_FRAMES:
+            try:
+                _ = read_logged(scene, objects)
+            except DataError as error:
+                unreadable[scene.token] = str(error)
         locations[scene.map_location] = locations.get(scene.map_location, 0) + 1
     files = {kind: FileCount() for kind in KINDS}
     if data.sensors is not None:
@@ -160,6 +173,7 @@ def _check_log(split: Split, *, data: DataConfig, frames: str, share: float | No
         positions=positions,
         log_bytes=split.log_path(data, log_name).stat().st_size,
         files=files,
+        unreadable=unreadable,
     )
 
 
