@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from navforge.cli.devkit_keys import _NEEDLESS, _SAME
+from navforge.cli.devkit_keys import _GROUPS, _NEEDLESS, _SAME
 from navforge.cli.main import main
 from navforge.core.config import leaves
 
@@ -16,7 +16,13 @@ EVALUATE = ["evaluate", "agent=human", "split=navtest", "cache=C", "out=O"]
     [
         (["train_test_split=navtest"], "train_test_split= is a key of the devkit's scripts; here it is split=navtest"),
         (["scene_filter=navtest"], "here it is split=navtest"),
-        (["train_test_split/scene_filter=x"], None),
+        (["train_test_split/scene_filter=x"], "here it is split=x"),
+        (["train_test_split.scene_filter.max_scenes=9"], "give one of your own as split=FILE.yaml"),
+        (["+agent.config.latent=true"], "leave it out: what a planner is made of are the planner.* keys"),
+        (["scorer.config.progress_weight=1"], "leave it out: the rules are those of the protocol"),
+        (["trainer.params.fast_dev_run=true"], "leave it out: how a planner is trained are the train.* keys"),
+        (["team_name=x"], "leave it out: navforge writes plans and their scores"),
+        (["max_number_of_workers=4"], "here it is workers=4"),
         (["agent.checkpoint_path=a.ckpt"], "here it is checkpoint=a.ckpt"),
         (
             ["experiment_name=mine"],
@@ -49,7 +55,7 @@ def test_evaluate_answers_the_devkits_keys(words, message, capsys):
         (["cache", "metric_cache_path=c"], "here it is out=c"),
         (["cache", "cache.cache_path=c"], "here it is out=c"),
         (["score", "submission_file_path=s"], "here it is trajectories=s"),
-        (["vocab", "agent.checkpoint_path=s"], "unknown key"),
+        (["vocab", "checkpoint_path=s"], "unknown key"),
     ],
 )
 def test_the_answer_is_a_key_of_the_verb(words, message, capsys):
@@ -65,3 +71,4 @@ def test_every_answer_is_a_key_of_some_verb():
     known = {leaf.name for verb in verbs for leaf in verb}
     assert {own for keys in _SAME.values() for own in keys} <= known
     assert not _SAME.keys() & _NEEDLESS.keys()
+    assert not _GROUPS.keys() & {name.split(".")[0] for name in known if "." in name}

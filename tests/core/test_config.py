@@ -219,6 +219,7 @@ class Paths:
     ("word", "message"),
     [
         ("out=", r"out: expected a path, got '' \(is a shell variable unset\?\)$"),
+        ("out= ", r"out: expected a path, got ' ' \(is a shell variable unset\?\)$"),
         ("split=", r"split: expected a text, got '' \(is a shell variable unset\?\)$"),
         ("checkpoint=", r"checkpoint: expected a .*got '' \(is a shell variable unset\?\); null means none$"),
     ],

@@ -23,6 +23,7 @@ _SAME: dict[str, tuple[str, ...]] = {
     "worker": ("workers", "train.loader_workers"),
     "worker.threads_per_node": ("workers", "train.loader_workers"),
     "worker.max_workers": ("workers", "train.loader_workers"),
+    "max_number_of_workers": ("workers", "train.loader_workers"),
     "traffic_agents": ("traffic",),
     "traffic_agents_policy": ("traffic",),
     "dataloader.params.batch_size": ("train.batch_size", "batch_size"),
@@ -44,6 +45,7 @@ _FOLDERS = ("experiment_name", "experiment_uid")
 """Keys whose value is not a path."""
 _PROCESSES = ("worker",)
 """Keys whose value names an executor."""
+_SUBMISSION = "navforge writes plans and their scores, no submission to the leaderboard"
 _NEEDLESS = {
     "train_test_split.data_split": "logs are found by their names in every folder under data.logs",
     "data_split": "logs are found by their names in every folder under data.logs",
@@ -53,11 +55,32 @@ _NEEDLESS = {
     "cache.force_feature_computation": "what is up to date is reused, what is not is computed again",
     "synthetic_scenes_path": "second-stage (rendered) scenes are not supported yet",
     "synthetic_sensor_path": "second-stage (rendered) scenes are not supported yet",
-    "hydra": "the command line is not Hydra's; every run records its config",
+    "team_name": _SUBMISSION,
+    "authors": _SUBMISSION,
+    "email": _SUBMISSION,
+    "institution": _SUBMISSION,
+    "country": _SUBMISSION,
+    "submission_pickles": _SUBMISSION,
+    "train_logs": "the logs of a split are those that its scene filter lists; give it as split=FILE.yaml",
+    "val_logs": "the logs of a split are those that its scene filter lists; give it as val_split=FILE.yaml",
+    "gpu": "a GPU is used where there is one",
     "config_name": "the command line is not Hydra's; keys are given one by one",
     "config_path": "the command line is not Hydra's; keys are given one by one",
 }
-"""Key of the devkit: why there is none here. `hydra` stands for its whole group."""
+"""Key of the devkit: why there is none here."""
+_GROUPS = {
+    "train_test_split": "scenes are chosen by a scene filter; give one of your own as split=FILE.yaml",
+    "scene_filter": "scenes are chosen by a scene filter; give one of your own as split=FILE.yaml",
+    "agent": "what a planner is made of are the planner.* keys of navforge train agent=NAME --help",
+    "trainer": "how a planner is trained are the train.* keys of navforge train agent=NAME --help",
+    "dataloader": "how a planner is trained are the train.* keys of navforge train agent=NAME --help",
+    "traffic_agents_policy": "what others do is traffic=log_replay or traffic=reactive",
+    "scorer": "the rules are those of the protocol, protocol=pdms_v1 or protocol=epdms_v2",
+    "simulator": "the rules are those of the protocol, protocol=pdms_v1 or protocol=epdms_v2",
+    "proposal_sampling": "the rules are those of the protocol, protocol=pdms_v1 or protocol=epdms_v2",
+    "hydra": "the command line is not Hydra's; every run records its config",
+}
+"""Group of keys of the devkit: what is here in place of it."""
 _AGENTS = {
     "constant_velocity_agent": "constant_velocity",
     "human_agent": "human",
@@ -79,7 +102,7 @@ def answer(name: str, value: str, known: Collection[str]) -> str | None:
         value: its value.
         known: keys of the verb.
     """
-    plain = name.lstrip("+~")
+    plain = name.lstrip("+~").replace("/", ".")
     if name == "agent":
         own = _AGENTS.get(value)
         return None if own is None else f"agent={value} is the devkit's name; here it is agent={own}"
@@ -88,12 +111,13 @@ def answer(name: str, value: str, known: Collection[str]) -> str | None:
             return None
         return f"{name}=: the prefixes + and ~ are Hydra's; write {plain}={value}"
     devkit = f"{name}= is a key of the devkit's scripts"
-    needless = _NEEDLESS.get("hydra" if plain.split(".")[0] == "hydra" else plain)
-    if needless is not None:
+    if (needless := _NEEDLESS.get(plain)) is not None:
         return f"{devkit}; leave it out: {needless}"
     own = next((key for key in _SAME.get(plain, ()) if key in known), None)
     if own is not None:
         return f"{devkit}; here it is {_written(plain, own, value)}"
+    if (group := _GROUPS.get(plain.split(".")[0])) is not None:
+        return f"{devkit}; leave it out: {group}"
     if plain != name:
         return f"{name}=: the prefixes + and ~ are Hydra's, and there is no key {plain!r}; --help lists the keys"
     return None

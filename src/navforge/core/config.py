@@ -231,9 +231,9 @@ def _parse(leaf: Leaf, text: str) -> Any:
         if not optional or (leaf.none not in (NULL, text)):
             raise ConfigError(_bad_value(leaf, text))
         return None
-    if not text and allowed in (Path, str):
+    if not text.strip() and allowed in (Path, str):
         null = f"; {leaf.none} means none" if optional else ""
-        raise ConfigError(f"{leaf.name}: expected a {leaf.type_name}, got '' (is a shell variable unset?){null}")
+        raise ConfigError(f"{leaf.name}: expected a {leaf.type_name}, got {text!r} (is a shell variable unset?){null}")
     if allowed is Path:
         value: Any = Path(text).expanduser()
     elif allowed is str:
