@@ -43,12 +43,12 @@ from navforge.core.sizes import write_size
 from navforge.data.filters import SceneFilter
 from navforge.data.splits import Split
 from navforge.features.dataset import FeatureDataset
-from navforge.features.shards import Shard, write_shard
-from navforge.features.store import FeatureStore, Origin, ShardFacts, shard_path, write_store
+from navforge.features.shards import write_shard
+from navforge.features.store import FeatureStore, Origin
 from navforge.features.trunk import key_of, modules_of
 from navforge.inputs.dataset import Batch
 from navforge.inputs.input_spec import InputSpec
-from navforge.inputs.store import Part
+from navforge.inputs.parts import Part
 from navforge.models.contract import EncoderConfig, Features, Inputs
 from navforge.models.heads.configs import MlpHeadConfig
 from navforge.models.modules import TrunkEncoder
@@ -147,12 +147,12 @@ def write_random_store(out: Path, scenes: int, logs: int, tokens: int) -> tuple[
             "status": torch.from_numpy(random.standard_normal((count, 8), np.float32)),
             "human_poses": torch.from_numpy(random.standard_normal((count, 8, 3), np.float32)),
         }
-        path = shard_path(out, log)
+        path = FeatureStore.shard_path(out, log)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_shard(path, {"origin": origin.plain, "logs": []}, scene_tokens, arrays)
-        facts[log] = ShardFacts(count, path.stat().st_size, Shard(path).head)
+        facts[log] = FeatureStore.facts(out, log)
     about = {"name": "random", "hash": "0", "scenes": scenes, "missing": 0}
-    write_store(out, about, origin, names, facts)
+    FeatureStore.publish(out, about, origin, names, facts)
     return FeatureStore.open(out), Split("random", SceneFilter(), names, {})
 
 
@@ -344,7 +344,7 @@ def pooled(scratch: Path, scenes: int, console: Console) -> None:
 def from_disk(scratch: Path, scenes: int, console: Console) -> None:
     """What the loader reads of a store whose files are not in the page cache."""
     store, split = write_random_store(scratch / "tokens", scenes, max(1, scenes // 87), TOKENS)
-    paths = [shard_path(store.path, log) for log in store.logs]
+    paths = [FeatureStore.shard_path(store.path, log) for log in store.logs]
     row = TOKENS * WIDTH * 2
     speeds = {
         "plain, sequential": plain_reads(paths, row, random=False),

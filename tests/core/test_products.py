@@ -8,8 +8,7 @@ import pytest
 
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.files import sole_use
-from navforge.core.products import CACHE, INPUTS, MARKERS, TEACHER, TOWN, claim, product_of
-from navforge.inputs import store as inputs
+from navforge.core.products import CACHE, MARKERS, TEACHER, TOWN, claim, product_of
 from navforge.metric_cache import store as metric_cache
 from navforge.teacher import store as teacher
 
@@ -26,7 +25,7 @@ def test_a_folder_of_another_product_is_refused_by_name(tmp_path: Path, marker: 
 
 
 def test_markers_are_the_manifests_that_verbs_write(tmp_path: Path) -> None:
-    for marker, product in ((metric_cache.MANIFEST, CACHE), (inputs.MANIFEST, INPUTS), (teacher.HEADER, TEACHER)):
+    for marker, product in ((metric_cache.MANIFEST, CACHE), (teacher.HEADER, TEACHER)):
         assert MARKERS[marker] == product
     assert product_of(tmp_path) is None
     with claim(tmp_path / "new", TOWN):

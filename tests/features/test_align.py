@@ -15,7 +15,7 @@ from navforge.core.config import merge
 from navforge.core.errors import ConfigError, DataError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
-from navforge.features.store import FeatureStore, shard_path
+from navforge.features.store import FeatureStore
 from navforge.inputs.dataset import SceneDataset, collate
 from navforge.models.checkpoints import read_checkpoint, read_values
 from navforge.models.encoders.configs import VisionConfig
@@ -192,7 +192,7 @@ def test_a_row_that_changed_is_a_corrupt_sample(
     split: Split, data: DataConfig, tmp_path: Path, batch: dict[str, Any]
 ) -> None:
     copy = encoded([split], data, tmp_path / "store")
-    path = shard_path(copy.path, next(iter(split.logs)))
+    path = FeatureStore.shard_path(copy.path, next(iter(split.logs)))
     content = bytearray(path.read_bytes())
     content[content.index(batch[TARGET][1].numpy().tobytes()) + 5] ^= 1
     path.write_bytes(content)

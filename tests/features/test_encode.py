@@ -17,12 +17,13 @@ from lightning_fabric import seed_everything
 
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError, DataError
+from navforge.core.products import FEATURES
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import read_scenes
 from navforge.data.splits import Split
 from navforge.features import encode, trunk
 from navforge.features.encode import plan
-from navforge.features.store import MANIFEST, FeatureStore, shard_path
+from navforge.features.store import FeatureStore
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.read import read_inputs
@@ -70,7 +71,10 @@ def test_two_processes_write_the_bytes_that_one_writes(
 ) -> None:
     assert main([*words[:-4], "workers=2", *words[-3:], "val_split=val"]) == 0, capsys.readouterr().err
     for log in store.logs:
-        assert shard_path(tmp_path / "store", log).read_bytes() == shard_path(store.path, log).read_bytes()
+        assert (
+            FeatureStore.shard_path(tmp_path / "store", log).read_bytes()
+            == FeatureStore.shard_path(store.path, log).read_bytes()
+        )
 
 
 KILLED = """
@@ -99,14 +103,14 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     command = [sys.executable, "-c", KILLED, str(1 + whole_batches + 1), *words]  # the first batch tells the size
     done = subprocess.run(command, capture_output=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert shard_path(out, first).exists() and not shard_path(out, second).exists()
+    assert FeatureStore.shard_path(out, first).exists() and not FeatureStore.shard_path(out, second).exists()
     with pytest.raises(DataError, match="is not complete"):
         FeatureStore.open(out)
-    kept = shard_path(out, first).stat().st_mtime_ns
+    kept = FeatureStore.shard_path(out, first).stat().st_mtime_ns
     assert main(words) == 0
-    assert shard_path(out, first).stat().st_mtime_ns == kept, "the whole shard was kept"
+    assert FeatureStore.shard_path(out, first).stat().st_mtime_ns == kept, "the whole shard was kept"
     for log in split.logs:
-        assert shard_path(out, log).read_bytes() == shard_path(store.path, log).read_bytes()
+        assert FeatureStore.shard_path(out, log).read_bytes() == FeatureStore.shard_path(store.path, log).read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "other"])
@@ -116,14 +120,14 @@ def test_a_damaged_shard_is_made_again(
     out = Path(shutil.copytree(store.path, tmp_path / "store"))
     before = contents(out)
     first, second = split.logs
-    path = shard_path(out, first)
+    path = FeatureStore.shard_path(out, first)
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[len(content) // 2] ^= 4
     elif damage == "cut":
         content = content[:-7]
     else:
-        content = bytearray(shard_path(out, second).read_bytes())
+        content = bytearray(FeatureStore.shard_path(out, second).read_bytes())
     path.write_bytes(content)
     report = plan([split, val_split], patches(), data, out, dtype="float32", batch_size=BATCH).build(workers=1)
     assert list(report.reasons) == [first]
@@ -171,7 +175,7 @@ def test_a_disk_that_becomes_full_leaves_no_part_of_a_shard(words: list[str], tm
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "File too large while writing" in done.stderr, done.stderr
     assert "make room on the disk" in done.stderr or "File too large" in done.stderr
-    assert not list((tmp_path / "store" / "shards").iterdir()) and not (tmp_path / "store" / MANIFEST).exists()
+    assert not list((tmp_path / "store" / "shards").iterdir()) and not (tmp_path / "store" / FEATURES.manifest).exists()
     assert main(words) == 0
 
 
@@ -188,7 +192,7 @@ def test_an_image_that_cannot_be_read_is_named_and_nothing_is_published(
         workers=1
     )
     assert not report.complete and [failure.token for failure in report.failures] == [scene.token]
-    assert not (tmp_path / "store" / MANIFEST).exists()
+    assert not (tmp_path / "store" / FEATURES.manifest).exists()
 
 
 def test_a_store_of_another_encoder_is_not_written_over(

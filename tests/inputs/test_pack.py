@@ -15,6 +15,8 @@ from navforge.cli import notices
 from navforge.cli.keys import pack as keys
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError, DataError
+from navforge.core.products import INPUTS
+from navforge.core.sharded_store import SHARD_FOLDER
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import read_scenes
 from navforge.data.sensors import lidar_path
@@ -22,7 +24,7 @@ from navforge.data.splits import Split, load_split
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.pack import pack
 from navforge.inputs.shards import Shard
-from navforge.inputs.store import MANIFEST, SHARD_FOLDER, InputStore, shard_path
+from navforge.inputs.store import InputStore
 from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 
@@ -86,14 +88,14 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     command = [sys.executable, "-c", KILLED, str(first_scenes + 2), *words(data, out)]
     done = subprocess.run(command, capture_output=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert shard_path(out, first).exists() and not shard_path(out, second).exists()
+    assert InputStore.shard_path(out, first).exists() and not InputStore.shard_path(out, second).exists()
     with pytest.raises(DataError, match="is not complete"):
         InputStore.open(out)
-    kept = shard_path(out, first).stat().st_mtime_ns
+    kept = InputStore.shard_path(out, first).stat().st_mtime_ns
     assert main(words(data, out)) == 0
-    assert shard_path(out, first).stat().st_mtime_ns == kept, "the whole shard was kept"
+    assert InputStore.shard_path(out, first).stat().st_mtime_ns == kept, "the whole shard was kept"
     for log in split.logs:
-        assert shard_path(out, log).read_bytes() == shard_path(packed.path, log).read_bytes()
+        assert InputStore.shard_path(out, log).read_bytes() == InputStore.shard_path(packed.path, log).read_bytes()
     assert InputStore.open(out).fingerprint == packed.fingerprint
 
 
@@ -104,14 +106,14 @@ def test_a_damaged_shard_is_made_again(
     out = Path(shutil.copytree(packed.path, tmp_path / "store"))
     before = contents(out)
     first, second = split.logs
-    path = shard_path(out, first)
+    path = InputStore.shard_path(out, first)
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[len(content) // 2] ^= 4
     elif damage == "cut":
         content = content[:-7]
     else:
-        content = bytearray(shard_path(out, second).read_bytes())
+        content = bytearray(InputStore.shard_path(out, second).read_bytes())
     path.write_bytes(content)
     report = pack([split], InputSpec.of(planner), data, out, workers=1)
     assert list(report.reasons) == [first]
@@ -129,7 +131,7 @@ def test_scenes_that_fail_are_named_and_nothing_is_published(
     scene = read_scenes(split, copy, log)[1]
     whole = lidar_path(scene, copy).read_bytes()
     lidar_path(scene, copy).write_bytes(whole[:-9])
-    shard_path(out, log).unlink()
+    InputStore.shard_path(out, log).unlink()
     before = contents(out)
     assert main(words(copy, out)) == 2
     error = capsys.readouterr().err
@@ -137,8 +139,8 @@ def test_scenes_that_fail_are_named_and_nothing_is_published(
     assert str(lidar_path(scene, copy)) in error
     after = contents(out)
     assert after.pop("failures.json") and after == before, "nothing was replaced, the manifest included"
-    (out / MANIFEST).unlink()
-    assert main(words(copy, out)) == 2 and not (out / MANIFEST).exists()
+    (out / INPUTS.manifest).unlink()
+    assert main(words(copy, out)) == 2 and not (out / INPUTS.manifest).exists()
     assert f"{out} is not complete and cannot be opened, its whole files are kept" in capsys.readouterr().err
     lidar_path(scene, copy).write_bytes(whole)
     assert main(words(copy, out)) == 0
@@ -150,7 +152,7 @@ def test_a_store_of_another_configuration_is_not_written_over(
 ) -> None:
     out = Path(shutil.copytree(packed.path, tmp_path / "store"))
     before = contents(out)
-    with pytest.raises(ConfigError, match="complete store whose panorama, lidar, agents, bev_semantics differ"):
+    with pytest.raises(ConfigError, match=r"that differs in panorama.height \(64 -> 96\), .*lidar.*bev_semantics"):
         pack([split], InputSpec.of(recipe("hydra_mdp_tiny").planner), data, out, workers=1)
     assert contents(out) == before
 
@@ -161,10 +163,10 @@ def test_shards_of_another_configuration_are_made_again(
     """A folder without a manifest is anybody's: what does not fit is replaced."""
     blind = InputSpec.of(recipe("ego_mlp").planner)
     pack([split], blind, data, tmp_path, workers=1)
-    (tmp_path / MANIFEST).unlink()
+    (tmp_path / INPUTS.manifest).unlink()
     report = pack([split], InputSpec.of(planner), data, tmp_path, workers=1)
     assert list(report.reasons) == list(split.logs)
-    assert "lidar" in Shard(shard_path(tmp_path, next(iter(split.logs)))).parts
+    assert "lidar" in Shard(InputStore.shard_path(tmp_path, next(iter(split.logs)))).parts
 
 
 def test_a_store_that_would_lose_scenes_is_not_written_over(

@@ -11,6 +11,8 @@ import pytest
 
 from navforge.core.errors import DataError
 from navforge.core.outside.sealed import read_sealed, write_sealed
+from navforge.core.products import INPUTS
+from navforge.core.sharded_store import TOKENS
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
 from navforge.inputs import input_spec
@@ -18,7 +20,7 @@ from navforge.inputs.corrupt import CorruptSample
 from navforge.inputs.dataset import SceneDataset
 from navforge.inputs.input_spec import InputSpec
 from navforge.inputs.shards import Shard
-from navforge.inputs.store import INDEX, MANIFEST, InputStore, shard_path
+from navforge.inputs.store import InputStore
 from navforge.models.planner_config import PlannerConfig
 from navforge.training.recipes.catalog import recipe
 
@@ -55,17 +57,17 @@ def test_another_configuration_is_refused_by_key(packed: InputStore, planner: Pl
     wider = replace(planner.panorama, width=512, resize="bilinear")
     other = replace(planner, name="wide", encoder=replace(planner.encoder, panorama=wider))
     with pytest.raises(
-        DataError, match=r"panorama.width \(256 in the store, 512 asked for\), panorama.resize"
+        DataError, match=r"in the store -> asked for\): panorama.width \(256 -> 512\), panorama.resize"
     ) as caught:
         packed.require(planner=other, tokens=packed.tokens)
     assert "navforge pack agent=wide" in str(caught.value)
 
 
 def test_a_part_that_was_not_packed_is_refused(planner: PlannerConfig, split: Split, copied: Path) -> None:
-    manifest = read_sealed(copied / MANIFEST, "manifest")
-    del manifest["parts"]["lidar"]
-    write_sealed(copied / MANIFEST, manifest)
-    with pytest.raises(DataError, match=r"holds no lidar, which transfuser_tiny reads; run navforge pack"):
+    manifest = read_sealed(copied / INPUTS.manifest, "manifest")
+    del manifest["origin"]["parts"]["lidar"]
+    write_sealed(copied / INPUTS.manifest, manifest)
+    with pytest.raises(DataError, match=r"holds no lidar, which transfuser_tiny reads or learns; run navforge pack"):
         InputStore.open(copied).require(planner=planner, tokens=split.tokens)
 
 
@@ -92,7 +94,7 @@ def test_missing_scenes_are_counted_and_named(packed: InputStore, planner: Plann
 
 
 def test_an_unfinished_store_is_refused(copied: Path, tmp_path: Path) -> None:
-    (copied / MANIFEST).unlink()
+    (copied / INPUTS.manifest).unlink()
     with pytest.raises(DataError, match=r"is not complete \(no inputs.json\); run navforge pack"):
         InputStore.open(copied)
     with pytest.raises(DataError, match=r"does not exist"):
@@ -103,7 +105,7 @@ def test_a_flipped_byte_is_named_by_shard_scene_and_part(
     copied: Path, packed: InputStore, planner: PlannerConfig, split: Split
 ) -> None:
     log = next(iter(split.logs))
-    path = shard_path(copied, log)
+    path = InputStore.shard_path(copied, log)
     content = bytearray(path.read_bytes())
     row = 2
     _, stored = Shard(path).read(row, ["panorama"])
@@ -122,7 +124,7 @@ def test_a_flipped_byte_is_named_by_shard_scene_and_part(
 
 def test_no_flipped_byte_goes_unnoticed(copied: Path, packed: InputStore, planner: PlannerConfig) -> None:
     """Wherever it is: what is read is what was written, or nothing is."""
-    path = shard_path(copied, next(iter(packed._sizes)))
+    path = InputStore.shard_path(copied, packed.logs[0])
     whole = path.read_bytes()
     rng = np.random.default_rng(5)
     names = InputSpec.of(planner).parts
@@ -145,7 +147,7 @@ def test_no_flipped_byte_goes_unnoticed(copied: Path, packed: InputStore, planne
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, -1])
 def test_a_truncated_shard_is_named(copied: Path, packed: InputStore, planner: PlannerConfig, kept: float) -> None:
-    path = shard_path(copied, list(packed._sizes)[1])
+    path = InputStore.shard_path(copied, packed.logs[1])
     content = path.read_bytes()
     path.write_bytes(content[: int(kept if kept in (0, 100, -1) else kept * len(content))])
     store = InputStore.open(copied)
@@ -156,13 +158,13 @@ def test_a_truncated_shard_is_named(copied: Path, packed: InputStore, planner: P
 
 
 def test_a_missing_shard_is_named(copied: Path, packed: InputStore) -> None:
-    path = shard_path(copied, list(packed._sizes)[1])
+    path = InputStore.shard_path(copied, packed.logs[1])
     path.unlink()
     with pytest.raises(CorruptSample, match=path.name):
         InputStore.open(copied).read(9, ["status"])
 
 
-@pytest.mark.parametrize("name", [MANIFEST, INDEX])
+@pytest.mark.parametrize("name", [INPUTS.manifest, TOKENS])
 def test_a_damaged_manifest_or_index_is_refused(copied: Path, name: str) -> None:
     content = bytearray((copied / name).read_bytes())
     content[len(content) // 2 :] = b""
@@ -172,9 +174,7 @@ def test_a_damaged_manifest_or_index_is_refused(copied: Path, name: str) -> None
 
 
 def test_few_shards_stay_open(packed: InputStore, planner: PlannerConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    from navforge.inputs import store as module  # noqa: PLC0415
-
-    monkeypatch.setattr(module, "_OPEN_SHARDS", 1)
+    monkeypatch.setattr(InputStore, "most_open", 1)
     store = InputStore.open(packed.path)
     for row in (0, 9, 1, 8):
         assert store.read(row, ["status"])[0] == packed.tokens[row]

@@ -29,7 +29,8 @@ from navforge.data.sensors import read_image
 from navforge.evaluation import tables, trajectories
 from navforge.inputs import shards as input_shards
 from navforge.inputs.jpeg import read_camera
-from navforge.inputs.store import InputStore, Part, shard_path, write_store
+from navforge.inputs.parts import Part
+from navforge.inputs.store import InputStore, Origin
 from navforge.jobs import checkpoints as saved_states
 from navforge.jobs.curves import read_columns
 from navforge.maps.geopackage import locations, read_crs, read_layer
@@ -160,12 +161,13 @@ def _teacher_shard(folder: Path) -> Path:
 
 def _input_store(folder: Path) -> None:
     scenes = [(f"{i:016x}", {"status": bytes(range(8 + i))}) for i in range(4)]
-    path = shard_path(folder, "log")
+    path = InputStore.shard_path(folder, "log")
     path.parent.mkdir(exist_ok=True)
     input_shards.write_shard(path, ("status",), "made", scenes)
     split = {"name": "tiny", "hash": "0", "scenes": 4, "missing": 0}
     logs = {"log": tuple(token for token, _ in scenes)}
-    write_store(folder, split, {"status": Part(config={"a": 1}, code="c")}, logs)
+    origin = Origin({"status": Part(config={"a": 1}, code="c")})
+    InputStore.publish(folder, split, origin, logs, {"log": InputStore.facts(folder, "log")})
 
 
 def _input_file(name: str) -> Callable[[Path], Path]:
@@ -352,7 +354,7 @@ READERS: dict[str, Reader] = {
     "teacher store rows": Reader(_teacher_file("rows.bin"), _open_teacher, checked=True),
     "teacher shard": Reader(_teacher_shard, lambda path: read_shard(path, 40)),
     "input store manifest": Reader(_input_file("inputs.json"), _open_inputs, SEALED, checked=True),
-    "input store index": Reader(_input_file("index.arrow"), _open_inputs, checked=True),
+    "input store tokens": Reader(_input_file("tokens.txt"), _open_inputs, checked=True),
     "input store shard": Reader(_input_file("shards/log.arrow"), _open_inputs, checked=True),
     "metric cache manifest": Reader(_cache_manifest, _open_cache, SEALED, checked=True),
     "metric cache log": Reader(_cache_log, read_arrays, checked=True),

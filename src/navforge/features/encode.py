@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,29 +19,22 @@ from navforge.core.build import Executor, Piece, Report, Result, build
 from navforge.core.code import describe_changes
 from navforge.core.config import differences
 from navforge.core.device import pick_device
-from navforge.core.errors import ConfigError, DataError
+from navforge.core.errors import DataError
 from navforge.core.failures import SceneFailures
 from navforge.core.files import file_fingerprint, fingerprint
 from navforge.core.parallel import available_cpus
 from navforge.core.products import FEATURES as PRODUCT
-from navforge.core.products import require_none_lost
+from navforge.core.sharded_store import ShardFacts
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
 from navforge.features.shards import Shard, write_shard
-from navforge.features.store import (
-    MANIFEST,
-    SHARD_FOLDER,
-    FeatureStore,
-    Origin,
-    ShardFacts,
-    shard_path,
-    write_store,
-)
+from navforge.features.store import FeatureStore, Origin
 from navforge.features.trunk import build_trunk, key_of, modules_of, tokens_of, weights_fingerprint
 from navforge.inputs.dataset import Example, SceneDataset
 from navforge.inputs.input_spec import InputSpec
-from navforge.inputs.pack import tokens_by_log
-from navforge.inputs.store import InputStore, Part
+from navforge.inputs.pack import describe_splits, tokens_by_log
+from navforge.inputs.parts import Part
+from navforge.inputs.store import InputStore
 from navforge.models.contract import FEATURES, EncoderConfig
 from navforge.models.modules import TrunkEncoder
 from navforge.models.planner_config import PlannerConfig
@@ -63,7 +56,7 @@ class EncodedLog(Piece[ShardFacts]):
     @property
     def path(self) -> Path:
         """The shard."""
-        return shard_path(self.out, self.name)
+        return FeatureStore.shard_path(self.out, self.name)
 
     @property
     def key(self) -> str:
@@ -138,8 +131,8 @@ class EncodedLog(Piece[ShardFacts]):
         return {"origin": self.origin.plain, "logs": source}
 
     def _result(self) -> Result[ShardFacts]:
-        shard, size = Shard(self.path), self.path.stat().st_size
-        return Result(ShardFacts(self.scenes, size, shard.head), self.scenes, size)
+        facts = FeatureStore.facts(self.out, self.name)
+        return Result(facts, self.scenes, facts.bytes)
 
 
 @dataclass(frozen=True)
@@ -160,7 +153,7 @@ class Plan:
         logs = {piece.name: piece.tokens for piece in self.pieces}
 
         def publish(entries: Mapping[str, ShardFacts]) -> None:
-            write_store(first.out, self.split, first.origin, logs, entries)
+            FeatureStore.publish(first.out, self.split, first.origin, logs, entries)
 
         return build(self.pieces, publish, executor=executor, workers=workers)
 
@@ -206,7 +199,8 @@ def plan(
         batch_size=batch_size,
         device=device,
     )
-    _check_folder(out, origin, logs, "+".join(split.name for split in splits))
+    about = describe_splits(splits)
+    FeatureStore.check_folder(out, origin, logs, about["name"])
     pieces = [
         EncodedLog(
             name=log,
@@ -222,12 +216,6 @@ def plan(
         )
         for log, tokens in logs.items()
     ]
-    about = {
-        "name": "+".join(split.name for split in splits),
-        "hash": fingerprint("tokens", sorted(token for tokens in logs.values() for token in tokens)),
-        "scenes": sum(map(len, logs.values())),
-        "missing": sum(len(split.missing) for split in splits),
-    }
     row = pieces[0].first_row(trunk)
     length, width = row[FEATURES].shape[1:]
     return Plan(pieces, about, (length, width), about["scenes"] * sum(tensor.nbytes for tensor in row.values()))
@@ -273,21 +261,3 @@ def _threads(device: str) -> Iterator[ThreadPoolExecutor]:
 
 def _stack(arrays: Sequence[NDArray[Any]]) -> Tensor:
     return torch.from_numpy(np.stack(arrays))
-
-
-def _check_folder(out: Path, origin: Origin, logs: Mapping[str, tuple[str, ...]], split: str) -> None:
-    """Refuse to write over a complete store of another encoder, or one that would lose scenes."""
-    holds, tokens = "an unfinished store", list[str]()
-    if (out / MANIFEST).is_file():
-        held = FeatureStore.open(out)
-        tokens += held.tokens
-        holds = f"a complete store of {held.split['name']}"
-        if changed := differences({**held.origin.plain, "modules": None}, {**origin.plain, "modules": None}, ""):
-            raise ConfigError(
-                f"out: {out} holds a complete store that differs in {', '.join(changed)}; give another out or delete it"
-            )
-    for path in () if tokens else sorted((out / SHARD_FOLDER).glob("*.safetensors")):
-        with suppress(DataError):  # damaged: nothing to lose
-            tokens += Shard(path).tokens
-    asked = {token for part in logs.values() for token in part}
-    require_none_lost(out, holds, tokens, asked, split, "encode both at once with split= val_split=")

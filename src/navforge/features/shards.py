@@ -109,6 +109,9 @@ class Shard:
         except (ValueError, KeyError, TypeError, AttributeError, struct.error, OSError) as error:
             raise DataError(f"shard {path} is damaged: {error}") from error
 
+    def __len__(self) -> int:
+        return len(self.tokens)
+
     def is_whole(self, name: str, row: int) -> bool:
         """Whether a row of a tensor is as it was written."""
         return zlib.crc32(self.rows[name][row]) == self._sums[row, sorted(self.columns).index(name)]

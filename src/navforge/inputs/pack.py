@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from navforge.core.build import Executor, Piece, Report, Result, build
 from navforge.core.errors import ConfigError, DataError
 from navforge.core.failures import SceneFailures
 from navforge.core.files import file_fingerprint, fingerprint
-from navforge.core.products import INPUTS, require_none_lost
+from navforge.core.products import INPUTS
+from navforge.core.sharded_store import ShardFacts
 from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene, read_scenes
 from navforge.data.splits import Split
 from navforge.inputs.input_spec import InputSpec
+from navforge.inputs.parts import Part, plain_parts
 from navforge.inputs.read import read_stored, refer
-from navforge.inputs.shards import Shard, write_shard
-from navforge.inputs.store import FORMAT, MANIFEST, SHARD_FOLDER, InputStore, Part, shard_path, write_store
+from navforge.inputs.shards import FORMAT, Shard, write_shard
+from navforge.inputs.store import InputStore, Origin
 from navforge.maps.geopackage import map_path
 from navforge.models.contract import BEV_SEMANTICS
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackedLog(Piece[int]):
-    """The shard of one log; its entry is the size of the shard in bytes."""
+class PackedLog(Piece[ShardFacts]):
+    """The shard of one log."""
 
     product = INPUTS
     splits: tuple[Split, ...]
@@ -37,7 +39,7 @@ class PackedLog(Piece[int]):
     @property
     def path(self) -> Path:
         """The shard."""
-        return shard_path(self.out, self.name)
+        return InputStore.shard_path(self.out, self.name)
 
     @property
     def key(self) -> str:
@@ -48,16 +50,17 @@ class PackedLog(Piece[int]):
         """Fingerprint of the code of this process."""
         return code_of(Part.of(self.spec))
 
-    def check(self) -> Result[int]:
-        """Size of the shard; DataError if it is damaged or was made from something else."""
+    def check(self) -> Result[ShardFacts]:
+        """What the manifest says of the shard; DataError if it is damaged or was made from something else."""
         shard = Shard(self.path)
-        if list(shard.tokens()) != self._tokens():
+        shard.check()
+        if shard.tokens != tuple(token for split in self.splits for token in split.tokens):
             raise DataError("the set of scenes changed")
-        if shard.made != self._made(self._inputs()):
+        if shard.head != self._made(self._inputs()):
             raise DataError("the code, the planner, the log or the map changed")
         return self._result()
 
-    def make(self) -> Result[int]:
+    def make(self) -> Result[ShardFacts]:
         """Read the scenes and write the shard."""
         failures = SceneFailures(self.name)
 
@@ -72,12 +75,9 @@ class PackedLog(Piece[int]):
             write_shard(path, tuple(self.parts), made, read())
         return self._result()
 
-    def _result(self) -> Result[int]:
-        size = self.path.stat().st_size
-        return Result(size, self.scenes, size)
-
-    def _tokens(self) -> list[str]:
-        return [token for split in self.splits for token in split.tokens]
+    def _result(self) -> Result[ShardFacts]:
+        facts = InputStore.facts(self.out, self.name)
+        return Result(facts, self.scenes, facts.bytes)
 
     def _scenes(self) -> Iterator[Scene]:
         for split in self.splits:
@@ -93,7 +93,7 @@ class PackedLog(Piece[int]):
 
     def _made(self, inputs: tuple[list[str], ...]) -> str:
         tokens = [list(split.tokens) for split in self.splits]
-        return fingerprint(FORMAT, {name: asdict(part) for name, part in self.parts.items()}, tokens, *inputs)
+        return fingerprint(FORMAT, plain_parts(self.parts), tokens, *inputs)
 
 
 def code_of(parts: dict[str, Part]) -> str:
@@ -109,7 +109,7 @@ def pack(
     *,
     workers: int = 0,
     executor: Executor | None = None,
-) -> Report[int]:
+) -> Report[ShardFacts]:
     """Write or finish the store of some splits' scenes; it is published (can be opened) only if every scene was read.
 
     Args:
@@ -126,8 +126,8 @@ def pack(
     """
     parts = Part.of(spec)
     logs = tokens_by_log(splits)
-    name = "+".join(split.name for split in splits)
-    _check_folder(out, parts, logs, name)
+    about = describe_splits(splits)
+    InputStore.check_folder(out, Origin(parts), logs, about["name"])
     pieces = [
         PackedLog(
             name=log,
@@ -142,14 +142,8 @@ def pack(
         for log, tokens in logs.items()
     ]
 
-    def publish(_: Mapping[str, int]) -> None:
-        about = {
-            "name": name,
-            "hash": fingerprint("tokens", sorted(token for tokens in logs.values() for token in tokens)),
-            "scenes": sum(map(len, logs.values())),
-            "missing": sum(len(split.missing) for split in splits),
-        }
-        write_store(out, about, parts, logs)
+    def publish(entries: Mapping[str, ShardFacts]) -> None:
+        InputStore.publish(out, about, Origin(parts), logs, entries)
 
     return build(pieces, publish, executor=executor, workers=workers)
 
@@ -167,22 +161,11 @@ def tokens_by_log(splits: Sequence[Split]) -> dict[str, tuple[str, ...]]:
     return by_log
 
 
-def _check_folder(out: Path, parts: dict[str, Part], logs: dict[str, tuple[str, ...]], split: str) -> None:
-    """Refuse to write over a complete store of another configuration, or one that would lose scenes."""
-    holds, tokens = "an unfinished store", list[str]()
-    if (out / MANIFEST).is_file():
-        held = InputStore.open(out)
-        tokens += held.tokens
-        holds = f"a complete store of {held.split['name']}"
-        old = {name: part.config for name, part in held.parts.items()}
-        new = {name: part.config for name, part in parts.items()}
-        if different := [name for name in {**old, **new} if old.get(name) != new.get(name)]:
-            raise ConfigError(
-                f"out: {out} holds a complete store whose {', '.join(different)} differ from what is asked for; "
-                "give another out or delete it"
-            )
-    for path in () if tokens else sorted((out / SHARD_FOLDER).glob("*.arrow")):
-        with suppress(DataError):  # damaged: nothing to lose
-            tokens += Shard(path).row_tokens()
-    requested = {token for tokens in logs.values() for token in tokens}
-    require_none_lost(out, holds, tokens, requested, split, "pack both at once with split= val_split=")
+def describe_splits(splits: Sequence[Split]) -> dict[str, Any]:
+    """Plain values that name the scenes of a store."""
+    return {
+        "name": "+".join(split.name for split in splits),
+        "hash": fingerprint("tokens", sorted(token for split in splits for token in split.tokens)),
+        "scenes": sum(map(len, splits)),
+        "missing": sum(len(split.missing) for split in splits),
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from navforge.core.outside.files import check
 from navforge.core.outside.records import record
 from navforge.core.outside.text import parse_json
 
+FORMAT = 1
+"""Number of the form of a shard."""
 TOKEN = "token"
 NO_THREADS = pa.ipc.IpcReadOptions(use_threads=False)
 """Loader workers are forked, and threads do not survive a fork."""
@@ -68,7 +70,7 @@ class Shard:
             self._map = pa.memory_map(str(path))
             self._file = pa.ipc.open_file(self._map, options=NO_THREADS)
             about = record(_About, parse_json(self._file.schema.metadata[_MADE].decode()))
-            self.made = about.made
+            self.head = about.made
             """Fingerprint of what the shard was made from."""
             self.parts = about.parts
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -86,15 +88,15 @@ class Shard:
         token, values = self._row(row)
         return token, {name: self._checked(values, name, token, row) for name in parts}
 
-    def tokens(self) -> Iterator[str]:
-        """Token of each scene, after a check of every byte; raises as `read`."""
-        for row in range(len(self)):
-            yield self.read(row, self.parts)[0]
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Its scenes, in the order of the rows; raises DataError if one cannot be read."""
+        return tuple(self._row(row)[0] for row in range(len(self)))
 
-    def row_tokens(self) -> Iterator[str]:
-        """Token of each scene, its parts not checked; DataError if a row cannot be read."""
+    def check(self) -> None:
+        """Read every byte; raises DataError naming the first scene of which a part has changed."""
         for row in range(len(self)):
-            yield self._row(row)[0]
+            self.read(row, self.parts)
 
     def _row(self, row: int) -> tuple[str, dict[str, Any]]:
         try:
