@@ -1,10 +1,11 @@
-"""An agent on a split: plans once, scores under every protocol; what `navforge evaluate` and the demo call."""
+"""An agent on a split: plans once, scores under every protocol; what `navforge evaluate` calls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import polars as pl
 
@@ -13,14 +14,16 @@ from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
 from navforge.evaluation import further_metrics
 from navforge.evaluation.further_metrics import FurtherMetric, measure
-from navforge.evaluation.inference import plan_split
-from navforge.evaluation.latency import Latency
+from navforge.evaluation.inference import plan_split, scenes_of
+from navforge.evaluation.latency import Latency, measure_latency
+from navforge.evaluation.oracle_gap import add_oracle_gap, vocabulary_of
 from navforge.evaluation.score import score_split
 from navforge.evaluation.summary import ColumnSummary, ProtocolSummary, summarise
 from navforge.evaluation.tables import METRIC_KEYS, ScoreTable
 from navforge.evaluation.trajectories import Trajectories
 from navforge.metric_cache.store import MetricCache
 from navforge.scoring.traffic import LOG_REPLAY
+from navforge.teacher.store import TeacherStore
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Evaluation:
         return further_metrics.summarise(self.metrics)
 
 
-def evaluate_agent(
+def evaluate_agent(  # noqa: PLR0913
     agent: Agent,
     split: Split,
     data: DataConfig,
@@ -56,6 +59,8 @@ def evaluate_agent(
     traffic: str = LOG_REPLAY,
     allow_missing: bool = False,
     metrics: Sequence[FurtherMetric] = (),
+    teacher: TeacherStore | None = None,
+    latency_repeats: int = 0,
     workers: int = 0,
 ) -> Evaluation:
     """Plan for every scene of a split once, then score the plans under every protocol.
@@ -70,11 +75,15 @@ def evaluate_agent(
         traffic: log_replay or reactive.
         allow_missing: leave out scenes the cache lacks; they count as missing in the table.
         metrics: what else is measured of the plans (`further_metrics.load_metrics`).
+        teacher: scores of the entries of the agent's vocabulary, for the oracle gap (`oracle_gap.open_teacher`).
+        latency_repeats: scenes of which the time of inference is taken first; 0 for none.
         workers: processes that score; 0 means one per CPU.
 
     Raises:
+        ConfigError: `teacher` is given and the agent does not choose from a vocabulary.
         ScenesFailedError: the agent, the scoring or a metric failed on some scenes.
     """
+    latency = _latency(agent, split, data, latency_repeats) if latency_repeats else None
     trajectories = plan_split(agent, split, data)
     table = score_split(
         trajectories,
@@ -88,12 +97,17 @@ def evaluate_agent(
         allow_missing=allow_missing,
         workers=workers,
     )
-    assert table.metrics is not None
-    if not metrics:
-        return Evaluation(table, trajectories, table.metrics)
-    logs = {token: log for log, tokens in split.logs.items() for token in tokens}
-    scored = trajectories.only(set(table.frame["token"]))
-    further = measure(metrics, scored, logs, cache)
-    return Evaluation(
-        table, trajectories, table.metrics.join(further, on=METRIC_KEYS, how="left", maintain_order="left")
-    )
+    measured = table.metrics
+    assert measured is not None, "an agent makes one plan per scene"
+    if metrics:
+        logs = {token: log for log, tokens in split.logs.items() for token in tokens}
+        further = measure(metrics, trajectories.only(set(table.frame["token"])), logs, cache)
+        measured = measured.join(further, on=METRIC_KEYS, how="left", maintain_order="left")
+    if teacher is not None:
+        measured = add_oracle_gap(measured, trajectories, vocabulary_of(agent), teacher)
+    return Evaluation(table, trajectories, measured, latency)
+
+
+def _latency(agent: Agent, split: Split, data: DataConfig, repeats: int) -> Latency:
+    """Of the first scenes of the split."""
+    return measure_latency(agent, list(islice(scenes_of(split, data), repeats)), repeats)

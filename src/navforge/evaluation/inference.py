@@ -35,7 +35,7 @@ def plan_split(agent: Agent, split: Split, data: DataConfig) -> Trajectories:
     failures: list[Failure] = []
     interval_s: float | None = None
     first_error: Exception | None = None
-    scenes = _scenes(split, data)
+    scenes = scenes_of(split, data)
     with progress(f"planning ({agent.name})", len(split)) as bar:
         while batch := list(islice(scenes, CHUNK)):
             for part, outcome in _plan_batch(agent, batch):
@@ -58,7 +58,8 @@ def plan_split(agent: Agent, split: Split, data: DataConfig) -> Trajectories:
     return Trajectories.make(np.array(tokens), np.concatenate(plans)[:, None], interval_s)
 
 
-def _scenes(split: Split, data: DataConfig) -> Iterator[Scene]:
+def scenes_of(split: Split, data: DataConfig) -> Iterator[Scene]:
+    """All scenes of a split, log by log."""
     for log_name in split.logs:
         yield from read_scenes(split, data, log_name)
 

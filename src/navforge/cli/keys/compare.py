@@ -9,10 +9,10 @@ from pathlib import Path
 
 import yaml
 
-from navforge.cli.keys.evaluate import SCORES
 from navforge.core import config as configs
 from navforge.core.config import key
 from navforge.core.errors import ConfigError
+from navforge.evaluation.folder import SCORES
 from navforge.scoring.protocols import parse_protocols
 
 MARKDOWN, LATEX, NUMBERS, PARQUET = (f"comparison.{end}" for end in ("md", "tex", "csv", "parquet"))
