@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -101,16 +101,12 @@ def of_node(allocation: Allocation | None, devices: int) -> Machine:
             memory, source = allocation.memory_bytes, f"--mem of {allocation.origin}"
         if allocation.cpus_per_task is not None:
             cpus = allocation.cpus_per_task * devices
-    name, gpu_bytes = first_gpu()
-    return Machine(
+    return replace(
+        this_machine(),
         name=socket.gethostname(),
-        here=True,
         cpus=cpus,
         memory_bytes=memory,
         memory_source=source,
-        gpu_bytes=gpu_bytes,
-        gpu_name=name,
-        shared_memory_bytes=free_shared_memory(),
     )
 
 

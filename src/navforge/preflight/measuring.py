@@ -18,7 +18,7 @@ from navforge.data.scenes import read_scenes
 from navforge.data.splits import Split
 from navforge.features.dataset import FeatureDataset
 from navforge.features.store import FeatureStore
-from navforge.inputs.dataset import SceneDataset
+from navforge.inputs.dataset import ExampleSet, SceneDataset
 from navforge.inputs.frames import FRAME
 from navforge.inputs.read import read_inputs
 from navforge.inputs.store import InputStore
@@ -66,24 +66,51 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     dataset = _dataset(config, part, vocabulary, features)
     batch = read_batch(dataset, max(2, min(request.batch_sizes[-1], SCENES)))
     send("begin", "planner")
+    planner = _built(config, vocabulary, features, send)
+    if planner is None:
+        return
+    module = PlannerModule(planner, config.train.augment)
+    rest = len(request.split) - len(part) + request.val_scenes
+    # Before the planner computes: workers are forks, and do without what that leaves behind.
+    _measure_loading(request, module, dataset, batch, _kept_bytes(config, batch, rest), "scenes", send)
+    send("begin", "planner")
+    seconds = _try_contract(planner, config, part, batch, features, send)
+    if seconds is None:
+        return
+    slow = seconds > SLOW_S
+    if request.evaluate:
+        send("begin", EVALUATION)
+        _evaluate(planner, config, part, 1 if slow else EVALUATED, features, send)
+    _measure_checkpoint(config, module, send)
+    send("begin", STEP)
+    if slow and request.count:
+        send(
+            "finding",
+            warning(STEP, "not tried: this CPU is too slow for a planner of this size", "a GPU node tries it"),
+        )
+        return
+    _steps(request, module, batch, send, deadline)
+
+
+def _built(
+    config: RunConfig, vocabulary: Vocabulary | None, features: FeatureStore | None, send: Send
+) -> Planner | None:
+    """The planner as training begins with it; None where its encoder is not that of the feature store."""
     seed_everything(config.train.seed, verbose=False)
     planner = config.planner.build(vocabulary)
-    if features is not None:
-        try:
+    try:
+        if features is not None:
             features.require_trunk(planner)
-        except NavforgeError as error:
-            send("finding", refused_by(FEATURES, error, "encode the splits with this planner's encoder"))
-            return
-    send("step", _cost(config, PlannerModule(planner, config.train.augment)))
-    if request.count:
-        send("bound", count_bytes(PlannerModule(planner, config.train.augment), batch, config.train))
-    send("begin", LOADING)  # before the planner computes: workers are forks, and do without what that leaves behind
-    rest = len(request.split) - len(part) + request.val_scenes
-    cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=_kept_bytes(config, batch, rest))
-    send("loader", cost)
-    rate = f"{cost.examples_per_s:.1f} scenes/s per worker (files as the cache of this machine has them)"
-    send("finding", ok(LOADING, rate))
-    send("begin", "planner")
+    except NavforgeError as error:
+        send("finding", refused_by(FEATURES, error, "encode the splits with this planner's encoder"))
+        return None
+    return planner
+
+
+def _try_contract(
+    planner: Planner, config: RunConfig, part: Split, batch: Batch, features: FeatureStore | None, send: Send
+) -> float | None:
+    """Seconds in which the planner took and gave what it should, in training and in evaluation; None if it did not."""
     first = read_scenes(part, config.data, next(iter(part.logs)))[:1]
     began = time.monotonic()
     if features is None:
@@ -93,22 +120,7 @@ def measure(request: Request, send: Send, deadline: float) -> None:
     findings = list(check_planner(planner, batch, inputs))
     for finding in findings:
         send("finding", finding)
-    if any(finding.level == REFUSED for finding in findings):
-        return
-    slow = time.monotonic() - began > SLOW_S
-    if request.evaluate:
-        send("begin", EVALUATION)
-        _evaluate(planner, config, part, 1 if slow else EVALUATED, features, send)
-    with contextlib.suppress(OSError):  # whether the run folder can be written is a check of its own
-        send("checkpoint", measure_checkpoint(PlannerModule(planner, config.train.augment), config.out))
-    send("begin", STEP)
-    if slow and request.count:
-        send(
-            "finding",
-            warning(STEP, "not tried: this CPU is too slow for a planner of this size", "a GPU node tries it"),
-        )
-        return
-    _steps(request, PlannerModule(planner, config.train.augment), batch, send, deadline)
+    return None if any(finding.level == REFUSED for finding in findings) else time.monotonic() - began
 
 
 def _measure_pretraining(request: Request, config: PretrainConfig, send: Send, deadline: float) -> None:
@@ -119,19 +131,40 @@ def _measure_pretraining(request: Request, config: PretrainConfig, send: Send, d
     batch = read_batch(dataset, max(2, min(request.batch_sizes[-1], SCENES)))
     send("begin", "planner")
     learner = IJepaLearner(config)
-    send("step", _cost(config, learner))
-    if request.count:
-        send("bound", count_bytes(learner, batch, config.train))
-    send("begin", LOADING)
     rest = request.scenes + request.val_scenes - len(dataset) if config.train.keep_inputs else 0
-    cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=rest * dataset[0][FRAME].nbytes)
-    send("loader", cost)
-    rate = f"{cost.examples_per_s:.1f} frames/s per worker (files as the cache of this machine has them)"
-    send("finding", ok(LOADING, rate))
-    with contextlib.suppress(OSError):  # whether the run folder can be written is a check of its own
-        send("checkpoint", measure_checkpoint(learner, config.out))
+    _measure_loading(request, learner, dataset, batch, rest * dataset[0][FRAME].nbytes, "frames", send)
+    _measure_checkpoint(config, learner, send)
     send("begin", STEP)
     _steps(request, learner, batch, send, deadline)
+
+
+def _measure_loading(
+    request: Request, learner: Learner, dataset: ExampleSet, batch: Batch, extra_bytes: int, unit: str, send: Send
+) -> None:
+    """What is known of steps before the first one, then loader workers.
+
+    Args:
+        request: what is measured.
+        learner: that takes the steps.
+        dataset: that workers read.
+        batch: of it.
+        extra_bytes: what a rank would hold of examples that are not in it.
+        unit: what an example is, in words.
+        send: takes the results.
+    """
+    send("step", _cost(request.config, learner))
+    if request.count:
+        send("bound", count_bytes(learner, batch, request.config.train))
+    send("begin", LOADING)
+    cost = measure_loader(dataset, batch_size=request.batch_sizes[-1], extra_bytes=extra_bytes)
+    send("loader", cost)
+    rate = f"{cost.examples_per_s:.1f} {unit}/s per worker (files as the cache of this machine has them)"
+    send("finding", ok(LOADING, rate))
+
+
+def _measure_checkpoint(config: RunBase, learner: Learner, send: Send) -> None:
+    with contextlib.suppress(OSError):  # whether the run folder can be written is a check of its own
+        send("checkpoint", measure_checkpoint(learner, config.out))
 
 
 def part_of(split: Split, scenes: int) -> Split:

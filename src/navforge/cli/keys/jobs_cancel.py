@@ -12,7 +12,7 @@ POSITIONAL = ("run",)
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Keys of `navforge jobs cancel`."""
+    """A run, and how long its ranks may take."""
 
     run: Path = key(help="run folder")
     wait_s: float = key(120.0, "how long ranks may take for their checkpoint", unit="s", low=0)

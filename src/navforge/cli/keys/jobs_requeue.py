@@ -1,18 +1,5 @@
-"""Keys of `navforge jobs requeue`."""
+"""Keys of `navforge jobs requeue`: those of `navforge jobs cancel`."""
 
-from __future__ import annotations
+from navforge.cli.keys.jobs_cancel import POSITIONAL, Config
 
-from dataclasses import dataclass
-from pathlib import Path
-
-from navforge.core.config import key
-
-POSITIONAL = ("run",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Keys of `navforge jobs requeue`."""
-
-    run: Path = key(help="run folder")
-    wait_s: float = key(120.0, "how long ranks may take for their checkpoint", unit="s", low=0)
+__all__ = ["POSITIONAL", "Config"]
