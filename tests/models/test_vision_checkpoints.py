@@ -22,7 +22,6 @@ from navforge.models.loading import load_planner
 from navforge.models.planner import Planner
 from navforge.models.planner_config import PlannerConfig, planner_to_dict
 from navforge.training.frozen import FrozenState
-from navforge.training.ranks.failures import TrainingError
 from tests.models.test_vision import NATIVE, images, saved
 
 TUNINGS: dict[str, dict[str, Any]] = {
@@ -121,10 +120,7 @@ def test_a_frozen_value_that_changes_is_named(tmp_path: Path) -> None:
     frozen = FrozenState(planner)
     with torch.no_grad():
         planner.encoder.trunk.network.layers[2].mlp.fc1.weight.add_(1)  # type: ignore[union-attr,index,operator]
-    frozen.require_unchanged()
+    assert frozen.error() is None
     with torch.no_grad():
         planner.encoder.trunk.network.layers[0].mlp.fc1.bias[3].add_(1e-6)  # type: ignore[union-attr,index,operator]
-    with pytest.raises(
-        TrainingError, match=r"encoder\.trunk\.network\.layers\.0\.mlp\.fc1\.bias is frozen and changed"
-    ):
-        frozen.require_unchanged()
+    assert "encoder.trunk.network.layers.0.mlp.fc1.bias is frozen and changed" in str(frozen.error())

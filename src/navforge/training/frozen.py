@@ -16,16 +16,17 @@ class FrozenState:
         self.planner = planner
         self._before = self._fingerprints()
 
-    def require_unchanged(self) -> None:
-        """Raise TrainingError for the first name whose value is another than at the start."""
+    def error(self) -> TrainingError | None:
+        """An error that names the first value which is another than at the start; None where all are the same."""
         now = self._fingerprints()
         changed = [name for name, value in self._before.items() if now.get(name) != value]
-        if changed:
-            raise TrainingError(
-                f"{changed[0]} is frozen and changed during training ({len(changed)} of {len(now)} frozen values did): "
-                "the planner's code writes to it; its checkpoints are not what the config says",
-                cause="user_error",
-            )
+        if not changed:
+            return None
+        return TrainingError(
+            f"{changed[0]} is frozen and changed during training ({len(changed)} of {len(now)} frozen values did): "
+            "the planner's code writes to it; its checkpoints are not what the config says",
+            cause="user_error",
+        )
 
     def _fingerprints(self) -> dict[str, str]:
         frozen = self.planner.encoder.frozen_names()

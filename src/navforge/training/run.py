@@ -159,7 +159,7 @@ def turns(
         frozen = FrozenState(module.planner) if isinstance(module, PlannerModule) else None
         yield from trainer.turns()
         if frozen is not None:
-            frozen.require_unchanged()
+            ranks.raise_together(frozen.error())  # of FSDP's shards, one rank alone may see the change
         success = True
     finally:
         loggers.close(success=success)

@@ -20,11 +20,13 @@ from navforge.models.loading import load_planner
 from navforge.runs import exits, status
 from navforge.runs.folder import RunFolder
 from navforge.runs.status import Failure, RankStatus
+from navforge.training.loop import trainer
 from navforge.training.loop.checkpointing import CheckpointManager
 from navforge.training.loop.curves import read_curves
 from navforge.training.loop.stepper import Stepper
 from navforge.training.ranks import strategy
 from navforge.training.run_config import RunConfig
+from navforge.vocabulary.vocabulary import Vocabulary
 from tests.models.test_vision import NATIVE, saved
 from tests.training.conftest import broken_images
 from tests.training.processes import Fault, run, same_result, start, wait
@@ -158,24 +160,34 @@ def test_fsdp_shards_saves_whole_checkpoints_and_resumes(make_run: Make) -> None
     same_result(whole.out, stopped.out)
 
 
-def test_fsdp_gathers_blocks_of_transformers_one_at_a_time(make_run: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "tuning", [{"tune": "last_blocks", "blocks": 1}, {"tune": "frozen"}, {"tune": "lora", "lora_rank": 2}], ids=str
+)
+def test_fsdp_shards_what_is_frozen_and_what_learns_of_a_transformer(
+    make_run: Make, tmp_path: Path, tuning: dict[str, Any]
+) -> None:
     saved("ijepa", tmp_path / "weights")
-    weights = str(tmp_path / "weights")
-    encoder = VisionConfig(weights=weights, height=NATIVE, width=NATIVE, tune="last_blocks", blocks=1)
+    encoder = VisionConfig(weights=str(tmp_path / "weights"), height=NATIVE, width=NATIVE, **tuning)
     planner = replace(make_run().planner, encoder=encoder)
     changes = {"batch_size": 4, "epochs": 1}
     sharded = replace(make(make_run, "sharded", strategy="fsdp", **changes), planner=planner)
     replicated = replace(make(make_run, "replicated", strategy="ddp", **changes), planner=planner)
 
     def noted(rank: int) -> None:
-        shard = strategy.fully_shard
+        """Write down what is sharded, and all weights that a checkpoint is made of."""
+        shard, gather = strategy.fully_shard, trainer.whole_state
 
         def fully_shard(module: nn.Module, **keys: Any) -> Any:
             with open(tmp_path / f"units-{rank}", "a") as units:
                 print(type(module).__name__, file=units)
             return shard(module, **keys)
 
-        strategy.fully_shard = fully_shard  # type: ignore[assignment]
+        def whole_state(*arguments: Any) -> Any:
+            weights, optimiser = gather(*arguments)
+            torch.save(weights, tmp_path / f"weights-{rank}.pt")
+            return weights, optimiser
+
+        strategy.fully_shard, trainer.whole_state = fully_shard, whole_state  # type: ignore[assignment]
 
     assert run(sharded, world=2, fault=noted) == [exits.FINISHED] * 2
     assert run(replicated, world=2) == [exits.FINISHED] * 2
@@ -184,8 +196,43 @@ def test_fsdp_gathers_blocks_of_transformers_one_at_a_time(make_run: Make, tmp_p
         units = (tmp_path / f"units-{rank}").read_text().split()
         assert units.count("IJepaLayer") == layers > 1
     losses = [[float(row["loss"]) for row in read_curves(c.out / "steps.csv")] for c in (sharded, replicated)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    assert load_planner(sharded.out / "checkpoints" / "last.ckpt")
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4) and len(losses[0]) == 5
+
+    gathered = torch.load(tmp_path / "weights-0.pt")
+    fresh, held = (
+        planner.resolved().build(Vocabulary.load(tmp_path / "vocabulary.npy")),
+        load_planner(sharded.out / "checkpoints" / "last.ckpt").state_dict(),
+    )
+    outside = fresh.outside_names()
+    assert {f"encoder.{name}" for name in fresh.encoder.frozen_names()} == outside != set()
+    for name, value in fresh.state_dict().items():
+        assert torch.equal(gathered[f"planner.{name}"], held[name]), name
+        assert not (name in outside and not torch.equal(held[name], value)), name
+    moved = [name for name, p in fresh.named_parameters() if p.requires_grad and not torch.equal(held[name], p)]
+    assert any(name.startswith("encoder.trunk") for name in moved) == (tuning["tune"] != "frozen")
+
+
+def test_a_frozen_weight_that_changes_on_one_rank_ends_both_under_fsdp(make_run: Make, tmp_path: Path) -> None:
+    saved("ijepa", tmp_path / "weights")
+    encoder = VisionConfig(weights=str(tmp_path / "weights"), height=NATIVE, width=NATIVE)
+    config = make(make_run, "run", strategy="fsdp", batch_size=4, epochs=1)
+    config = replace(config, planner=replace(config.planner, encoder=encoder))
+
+    def fault(rank: int) -> None:
+        finish = Stepper.finish
+
+        def spoilt(self: Stepper, **where: Any) -> Any:
+            frozen = next(p for p in self.wrapped.parameters() if not p.requires_grad and p.ndim == 2)
+            with torch.no_grad():
+                frozen.mul_(1 + 1e-6 * (rank == 1))
+            return finish(self, **where)
+
+        Stepper.finish = spoilt  # type: ignore[method-assign]
+
+    assert run(config, world=2, fault=fault) == [exits.USER_ERROR] * 2
+    found = [status.read(RunFolder(config.out).failure_file(rank), Failure) for rank in (0, 1)]
+    assert all(one is not None and "is frozen and changed during training" in one.error for one in found)
+    assert "rank 1 failed: " in found[0].error  # type: ignore[union-attr]
 
 
 def test_an_error_of_one_rank_ends_the_other_with_the_same_cause(make_run: Make) -> None:
