@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,13 @@ def test_every_cached_kernel_notices_changes_elsewhere() -> None:
     """numba's own disk cache looks at one file; `geometry.compiled.kernel` at all that the kernel is compiled from."""
     direct = [path.name for path in ROOT.rglob("*.py") if "numba import njit" in path.read_text()]
     assert direct == ["compiled.py"]
+
+
+def test_timm_is_loaded_in_one_place() -> None:
+    """`models.timm_alone` keeps W&B out of the processes that use it."""
+    imports = re.compile(r"^\s*(import|from) timm\b", re.MULTILINE)
+    direct = [path.name for path in ROOT.rglob("*.py") if imports.search(path.read_text())]
+    assert direct == ["timm_alone.py"]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))

@@ -154,7 +154,7 @@ USES = (
     Use(
         "timm",
         "training/ranks/strategy.py",
-        "vision_transformer import Block",
+        "vision_transformer.Block",
         _has("timm.models.vision_transformer:Block"),
     ),
     Use("torch", "preflight/loading.py", "iterator._workers", _loader_workers_are_processes),

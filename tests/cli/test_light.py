@@ -87,3 +87,17 @@ def test_jobs_never_load_them(tmp_path: Path) -> None:
     commands = [["jobs", f"root={tmp_path}"], *([*verb, str(run_folder.path)] for verb in verbs)]
     for command, (_, text, loaded) in zip(commands, run(commands), strict=True):
         assert loaded == [] and text, command
+
+
+def test_a_rank_loads_timm_only_for_its_networks_and_wandb_never_for_timm(tmp_path: Path) -> None:
+    (tmp_path / "wandb.py").write_text("installed = True\n")
+    code = """
+import sys
+import navforge.training.run
+assert not {"timm", "transformers", "wandb"} & set(sys.modules)
+import navforge.models.timm_alone
+assert "timm" in sys.modules and "wandb" not in sys.modules
+import wandb
+assert wandb.installed
+"""
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True)

@@ -43,7 +43,6 @@ from navforge.training.loop.module import PlannerModule
 from navforge.training.loop.trainer import Turn
 from navforge.training.plan_scores import PlanScorer
 from navforge.training.pretraining.config import PretrainConfig
-from navforge.training.pretraining.setup import PretrainSetup
 from navforge.training.ranks.consensus import Stopped
 from navforge.training.ranks.failures import failure
 from navforge.training.ranks.heartbeat import Heartbeat
@@ -179,6 +178,8 @@ def _setup_of(
 ) -> Setup:
     """What the run reads is opened."""
     if isinstance(config, PretrainConfig):
+        from navforge.training.pretraining.setup import PretrainSetup  # noqa: PLC0415 (loads timm)
+
         return PretrainSetup.open(config, folder, rank_info, ranks)
     assert isinstance(config, RunConfig), "a run trains a planner or pre-trains an encoder"
     material = materials.open_run_inputs(config, open_features)

@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 import transformers
-from timm.models import group_parameters
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
@@ -24,6 +22,7 @@ from transformers.utils import logging
 from navforge.core.errors import ConfigError, DataError
 from navforge.models.encoders.timm_network import IMAGENET_MEAN, IMAGENET_STD, token_network
 from navforge.models.encoders.weight_files import Weights
+from navforge.models.timm_alone import timm
 
 HALF = (0.5, 0.5, 0.5)
 _FILE_OPTIONS = ("checkpoint_path", "cache_dir", "num_classes")
@@ -275,7 +274,7 @@ class TimmNetwork(ImageNetwork):
 
     def depths(self) -> dict[str, int]:
         """By timm's own grouping of parameters."""
-        layers: Any = group_parameters(self.network, self.network.group_matcher(), reverse=True)  # type: ignore[operator]
+        layers: Any = timm.models.group_parameters(self.network, self.network.group_matcher(), reverse=True)  # type: ignore[operator]
         return {f"network.{name}": int(layer) for name, layer in layers.items()}
 
     def recompute_activations(self) -> None:

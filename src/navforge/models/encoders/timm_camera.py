@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +13,7 @@ from navforge.models.contract import Features, Inputs
 from navforge.models.encoders.timm_network import IMAGENET_MEAN, IMAGENET_STD, feature_network
 from navforge.models.encoders.vovnet import v2_99
 from navforge.models.modules import Encoder
+from navforge.models.timm_alone import LayerNorm2d
 
 if TYPE_CHECKING:
     from navforge.models.encoders.configs import TimmCameraConfig

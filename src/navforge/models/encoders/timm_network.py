@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
-from timm.models import load_state_dict
 from torch import Tensor, nn
 
 from navforge.core.errors import ConfigError, DataError
@@ -15,6 +13,7 @@ from navforge.core.outside.files import open_regular
 from navforge.models.conversion import Recognised, convert
 from navforge.models.encoders.efficientnet_lite import LITE0, NETWORK
 from navforge.models.plain_files import check_plain
+from navforge.models.timm_alone import timm
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -128,7 +127,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     else:
         check_plain(path, what=what, missing=missing)
     try:
-        return load_state_dict(str(path), weights_only=True)
+        return timm.models.load_state_dict(str(path), weights_only=True)
     except Exception as error:  # whatever the readers of torch and safetensors stumble over
         raise DataError(
             f"{what} {path} is refused: it is damaged or holds more than tensors ({str(error).splitlines()[0][:100]}); "

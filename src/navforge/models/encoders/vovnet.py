@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import timm
-from timm.layers.create_attn import create_attn
-from timm.models.vovnet import OsaBlock
 from torch import nn
 
 from navforge.core.errors import DataError
 from navforge.models.conversion import Conversion, Recognised, Rule, convert
 from navforge.models.encoders.timm_network import read_weights
+from navforge.models.timm_alone import create_attn, timm
 
 BLOCKS = (1, 3, 9, 3)
 """Blocks of stages 2 to 5."""
@@ -36,7 +34,7 @@ def v2_99(*, stage: int = -1, weights: Path | None = None) -> nn.Module:
     """
     network = timm.create_model("ese_vovnet99b", features_only=True, out_indices=(stage,))
     for block in network.modules():
-        if isinstance(block, OsaBlock) and block.attn is None:
+        if isinstance(block, timm.models.vovnet.OsaBlock) and block.attn is None:
             block.attn = create_attn("ese", block.conv_concat.conv.out_channels)
     if weights is not None:
         _load(network, weights)

@@ -14,10 +14,10 @@ import copy
 from typing import TYPE_CHECKING
 
 import torch
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
 
+from navforge.models.timm_alone import timm
 from navforge.training.pretraining.schedules import follow
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Predictor(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
         self.places: Tensor
         self.register_buffer("places", sine_cosine(width, grid), persistent=False)
-        self.blocks = nn.ModuleList([Block(width, attention_heads, qkv_bias=True) for _ in range(depth)])
+        block = timm.models.vision_transformer.Block
+        self.blocks = nn.ModuleList([block(width, attention_heads, qkv_bias=True) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, channels)
         nn.init.trunc_normal_(self.mask_token, std=INIT_STD)

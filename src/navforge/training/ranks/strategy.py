@@ -19,7 +19,6 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from lightning_fabric.strategies.strategy import Strategy
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.distributed.checkpoint import state_dict as dcp
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -31,8 +30,6 @@ from navforge.models.planner import load_all_but
 from navforge.training.config import LoopConfig
 from navforge.training.ranks.rank_info import RankInfo
 
-SHARDED = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, Block)
-"""Layers whose weights are gathered one at a time under FSDP, beside `Encoder.blocks`; the rest is gathered as one."""
 FULL = dcp.StateDictOptions(full_state_dict=True, cpu_offload=True)
 WHOLE = dcp.StateDictOptions(full_state_dict=True)
 
@@ -209,10 +206,13 @@ def _strategy(config: LoopConfig, rank_info: RankInfo, device: torch.device) -> 
 
 
 def _shard(module: nn.Module, mesh: Any) -> nn.Module:
-    """FSDP over all ranks, layer by layer where layers take and return plain tensors."""
+    """FSDP over all ranks, layer by layer where layers take and return plain tensors; the rest is gathered as one."""
+    from navforge.models.timm_alone import timm  # noqa: PLC0415 (slow to load, and for FSDP only)
+
     over = mesh["data_parallel"]
     parts = list(module.modules())
-    layers = [part for part in parts if isinstance(part, SHARDED)]
+    sharded = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, timm.models.vision_transformer.Block)
+    layers = [part for part in parts if isinstance(part, sharded)]
     layers += [block for part in parts if isinstance(part, Encoder) for block in part.blocks()]
     for layer in layers:
         fully_shard(layer, mesh=over)
