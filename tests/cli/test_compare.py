@@ -65,6 +65,11 @@ def test_floors_stand_below_a_rule(runs: Path, capsys: pytest.CaptureFixture[str
     assert "published: no row of a paper is of epdms_v2 on these scenes" in printed
 
 
+def test_a_planner_may_be_called_like_a_key_of_the_devkit(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", group(runs, "base").replace("base=", "agent=", 1), f"hydra={runs / 'lone.parquet'}"]) == 0
+    assert "hydra" in capsys.readouterr().out
+
+
 def test_the_same_comparison_by_keys(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", group(runs, "base"), group(runs, "good"), "--protocol", "epdms_v2"]) == 0
     by_words = capsys.readouterr().out

@@ -91,5 +91,8 @@ def test_a_profile_asks_for_its_share_of_a_node() -> None:
         time_limit="2-00:00:00",
     )
     assert of_profile(profile, 4, 4) == SOUND
+    without = of_profile(profile, 4, 4, on_gpu=False)
+    assert (without.gpus_per_node, without.gpu_type) == (0, None)
+    assert without.cpus_per_node == SOUND.cpus_per_node
     half = of_profile(profile, 1, 2)
     assert (half.cpus_per_node, half.memory_mb) == (64, 240 * 1024)

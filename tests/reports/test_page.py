@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from navforge.core.errors import DataError
+from navforge.evaluation.summary import summarise
 from navforge.reports.figures import CHOSEN, HUMAN, Trajectory, draw_bev, draw_camera, learning_curves
 from navforge.reports.page import AgentScores, Comparison, Curves, ReportData, ScenePicture, render_report, write_report
 from tests.reports import report_scene
@@ -108,16 +109,15 @@ def test_numbers_match_the_tables_and_carry_their_protocol(tmp_path: Path) -> No
     assert "24 scenes of split test (ffffffffffffffff)" in words
 
 
-def test_best_is_marked_among_competitors_only(tmp_path: Path) -> None:
+def test_means_carry_intervals_over_logs_and_no_mark(tmp_path: Path) -> None:
     data = report(tmp_path)
-    human = AgentScores(label="human", table=report_scene.table(0.95), reference=True)
-    text = render_report(dataclasses.replace(data, agents=(*data.agents, human), scenes=(), comparisons=()))
-    rows = re.findall(r"<tr><td>([^<]*)<.*?</tr>", text, flags=re.S)
-    marked = {row: 'class="best' in cells for row, cells in re.findall(r"<tr><td>([^<]*)<(.*?)</tr>", text, flags=re.S)}
-    assert "human" in rows
-    assert marked["hydra_mdp_tiny"]
-    assert not marked["human"]
-    assert not marked["constant velocity"]
+    text = render_report(dataclasses.replace(data, scenes=(), comparisons=()))
+    for agent in data.agents:
+        interval = summarise(agent.table)["pdms_v1"].score.by_log
+        assert interval.low is not None and interval.high is not None
+        assert f"{100 * interval.low:.1f} – {100 * interval.high:.1f}" in text
+    assert not re.search(r'class="[^"]*best', text)
+    assert "<strong>" not in text and "<b>" not in text
 
 
 def test_missing_scenes_are_said_loudly(tmp_path: Path) -> None:

@@ -10,13 +10,16 @@ from navforge.core.config import Leaf
 from navforge.core.errors import ConfigError
 
 
-def to_overrides(words: Sequence[str], leaves: Iterable[Leaf], positional: Sequence[str] = ()) -> list[str]:
+def to_overrides(
+    words: Sequence[str], leaves: Iterable[Leaf], positional: Sequence[str] = (), *, names: bool = False
+) -> list[str]:
     """Every word as `key=value`; what is not understood here is left for `core.config.merge` to refuse.
 
     Args:
         words: what the user typed after the verb.
         leaves: the verb's keys; the type of a key says whether `--key` takes the next word (`true|false` does not).
         positional: keys that bare words give, in this order.
+        names: `NAME=value` may name what the user likes (a planner called `hydra`), so that no key is the devkit's.
 
     Raises:
         ConfigError: a bare word too many, an unknown `--key`, a `--key` without its value, or a key of the devkit's
@@ -29,7 +32,7 @@ def to_overrides(words: Sequence[str], leaves: Iterable[Leaf], positional: Seque
     while rest:
         word = rest.pop(0)
         name, _, value = word.removeprefix("--").partition("=")
-        if "=" in word and (hint := devkit_keys.answer(name.replace("-", "_"), value, known)):
+        if "=" in word and not names and (hint := devkit_keys.answer(name.replace("-", "_"), value, known)):
             raise ConfigError(hint)
         if word.startswith("--"):
             overrides.append(_flag(word, known, rest))

@@ -4,9 +4,9 @@ A verb is a line in `VERBS` and two modules. `cli/keys/VERB.py` holds `Config` (
 and is light, so that help and errors of keys are immediate; `cli/VERB.py`, imported once the keys are known to be
 good, holds `run(config)`, which returns None or an exit status. In the module of keys, `POSITIONAL = ("run",)` names
 keys that bare words may give, in that order; every key may also be written `--key value` (see `cli.argv`). A verb that
-computes scores sets `SELF_CHECK = True`: the numerics self-check runs before it. One whose keys depend on a name among
-them (such as `agent=`) defines `configure(words) -> config` and, for `--help`, `template(words) -> config class or
-instance`.
+computes scores sets `SELF_CHECK = True`: the numerics self-check runs before it. With `NAMES = True`, words
+`NAME=value` may have any name. One whose keys depend on a name among them (such as `agent=`) defines
+`configure(words) -> config` and, for `--help`, `template(words) -> config class or instance`.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def _configure(verb: str, keys: ModuleType, words: list[str]) -> object:
     if longer and not positional and words and not words[0].startswith("--") and "=" not in words[0]:
         raise ConfigError(f"unknown verb {f'{verb} {words[0]}'!r}; verbs: {', '.join([verb, *longer])}")
     template = keys.template if hasattr(keys, "template") else lambda _: keys.Config
-    overrides = to_overrides(words, configs.leaves(template(plain(words))), positional)
+    names = getattr(keys, "NAMES", False)
+    overrides = to_overrides(words, configs.leaves(template(plain(words))), positional, names=names)
     return keys.configure(overrides) if hasattr(keys, "configure") else configs.merge(keys.Config, overrides)
 
 

@@ -71,9 +71,8 @@ def place(config: RunBase, profile: ClusterProfile, shape: Shape, slurm: Slurm |
         return Place(refusal=str(error).partition("; ")[0])
     if isinstance(slurm, str):
         return Place(notes=(f"wait unknown: {slurm}",))
-    request = partition.of_profile(profile, shape.nodes, shape.devices)
-    if config.train.accelerator == "cpu":
-        request = replace(request, gpus_per_node=0)
+    on_gpu = config.train.accelerator != "cpu"
+    request = partition.of_profile(profile, shape.nodes, shape.devices, on_gpu=on_gpu)
     findings = list(partition.check_partition(request, slurm.cluster))
     for finding in findings:
         if finding.level == REFUSED:

@@ -42,14 +42,14 @@ class Cluster:
     nodes: Sequence[Node]
 
 
-def of_profile(profile: ClusterProfile, nodes: int, devices: int) -> Request:
-    """What a run of `nodes` x `devices` ranks asks for under a profile."""
+def of_profile(profile: ClusterProfile, nodes: int, devices: int, *, on_gpu: bool = True) -> Request:
+    """What a run of `nodes` x `devices` ranks asks for under a profile, with a GPU for each or with none."""
     return Request(
         partition=profile.partition,
         account=profile.account,
         nodes=nodes,
-        gpus_per_node=devices,
-        gpu_type=profile.gpu_type,
+        gpus_per_node=devices if on_gpu else 0,
+        gpu_type=profile.gpu_type if on_gpu else None,
         cpus_per_node=profile.cpus_per_rank * devices,
         memory_mb=profile.job_memory_gb(devices) * 1024,
         time_limit_s=profile.time_limit_s,

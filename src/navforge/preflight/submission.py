@@ -127,7 +127,7 @@ def _asked(config: RunBase, profile: ClusterProfile | None, job: Allocation | No
     if profile is not None:
         target, request = (
             machine.of_profile(profile, config.devices),
-            partition.of_profile(profile, config.nodes, config.devices),
+            partition.of_profile(profile, config.nodes, config.devices, on_gpu=config.train.accelerator != "cpu"),
         )
     elif job is not None:
         target, request = machine.of_allocation(job, config.devices), partition.of_allocation(job)

@@ -88,7 +88,7 @@ def _agent(label: str, table: ScoreTable, config: ReportConfig) -> AgentScores:
         config.baseline: "sees its own speed, acceleration and command, nothing else",
         config.blanked: "the same weights, shown black images",
     }
-    return AgentScores(label=label, table=table, note=notes.get(label, ""), reference=label == "human")
+    return AgentScores(label=label, table=table, note=notes.get(label, ""))
 
 
 def _comparisons(config: ReportConfig) -> tuple[Comparison, ...]:

@@ -31,8 +31,6 @@ class AgentScores:
     table: ScoreTable
     note: str = ""
     """A remark shown below the name, such as what was blanked."""
-    reference: bool = False
-    """Not a competitor, such as the human: never marked as the best."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +126,6 @@ def render(template: str, **values: object) -> str:
 class _Cell:
     text: str
     detail: str = ""
-    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,37 +162,21 @@ def _score_table(agents: Sequence[AgentScores], summaries: dict[str, dict[str, P
         raise DataError(f"no agent of the report was scored under {name}")
     found = {agent.label: summaries[agent.label][name] for agent in present}
     columns = list(dict.fromkeys(c.column for s in found.values() for c in s.columns if c.column != "progress_m"))
-    rivals = [agent.label for agent in present if not agent.reference]
-    best = {column: max((_mean(found[label], column) for label in rivals), default=-1.0) for column in columns}
-    rows = []
-    for agent in present:
-        cells = [_cell(found[agent.label], column, None if agent.reference else best[column]) for column in columns]
-        rows.append((agent, tuple(cells)))
+    rows = tuple((agent, tuple(_cell(found[agent.label], column) for column in columns)) for agent in present)
     filters = {"human filter on" if summary.human_filter else "human filter off" for summary in found.values()}
     heads = [(SHORT.get(column, "score"), column.replace("_", " ")) for column in columns]
-    return _Table(name, protocol(name).title, ", ".join(sorted(filters)), tuple(heads), tuple(rows))
+    return _Table(name, protocol(name).title, ", ".join(sorted(filters)), tuple(heads), rows)
 
 
-def _mean(summary: ProtocolSummary, column: str) -> float:
+def _cell(summary: ProtocolSummary, column: str) -> _Cell:
     own = summary.get(column)
-    return -1.0 if own is None else own.mean
-
-
-def _cell(summary: ProtocolSummary, column: str, best: float | None) -> _Cell:
-    own = summary.get(column)
-    if own is None:
-        return _Cell("–")
-    return _Cell(
-        text=f"{100 * own.mean:.1f}",
-        detail=_span(own.by_scene),
-        best=best is not None and abs(own.mean - best) < 5e-5,
-    )
+    return _Cell("–") if own is None else _Cell(f"{100 * own.mean:.1f}", _span(own.by_log))
 
 
 def _span(interval: Interval) -> str:
     """An interval in percent."""
     if interval.low is None or interval.high is None:
-        return "one scene"
+        return "one log"
     return f"{100 * interval.low:.1f} – {100 * interval.high:.1f}"
 
 
@@ -204,7 +185,7 @@ def _chart(agents: Sequence[AgentScores], summaries: dict[str, dict[str, Protoco
     for agent in agents:
         if name in summaries[agent.label]:
             score = summaries[agent.label][name].score
-            low, high = score.by_scene.low, score.by_scene.high
+            low, high = score.by_log.low, score.by_log.high
             bounds = (None, None) if low is None or high is None else (100 * low, 100 * high)
             rows.append((agent.label, 100 * score.mean, *bounds))
     return score_intervals(rows)

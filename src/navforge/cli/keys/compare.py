@@ -15,6 +15,8 @@ from navforge.core.errors import ConfigError
 from navforge.evaluation.folder import SCORES
 from navforge.scoring.protocols import parse_protocols
 
+NAMES = True
+"""`NAME=FOLDER` names a planner."""
 MARKDOWN, LATEX, NUMBERS, PARQUET = (f"comparison.{end}" for end in ("md", "tex", "csv", "parquet"))
 
 
