@@ -26,8 +26,8 @@ from navforge.preflight.memory import LOADERS_TOGETHER, HostPlan, LoaderCost, ch
 from navforge.preflight.node import on_node
 from navforge.preflight.request import Request
 from navforge.training.config import TrainConfig
+from navforge.training.loop.epochs import EpochPlan
 from navforge.training.loop.loaders import train_loader, val_loader
-from navforge.training.loop.order import EpochPlan
 from navforge.training.ranks.messages import Ranks
 from navforge.training.ranks.rank_info import RankInfo
 from navforge.training.run_config import RunConfig

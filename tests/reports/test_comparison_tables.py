@@ -124,4 +124,4 @@ def test_published_rows_are_marked_and_have_no_interval() -> None:
     assert frame["low"].null_count() == frame["seeds_first"].null_count() == frame.height
     for text in (to_markdown([section]), to_latex([section])):
         assert "published" in text
-    assert r"\multicolumn{14}{l}{\emph{published}}" in to_latex([section])
+    assert r"\multicolumn{15}{l}{\emph{published}}" in to_latex([section])

@@ -192,7 +192,12 @@ def test_what_weakens_a_study_is_said(tmp_path: Path) -> None:
     warnings = "\n".join(
         graph(tmp_path, seeds=[0], evaluate=evaluate, factors=factors, stages=stages, comparisons=[]).warnings
     )
+    labels = {"labels": {"10 %": {"labels.fraction": 0.1}, "100 %": {}}}
+    warnings += "\n".join(graph(tmp_path, factors=labels, comparisons=[]).warnings)
+    equal = {**STUDY["shared"], "train.updates": 40}
+    assert "fewer updates" not in "".join(graph(tmp_path, factors=labels, comparisons=[], shared=equal).warnings)
     for words in (
+        "factors.labels: its levels train for equally many epochs, so fewer labels also mean fewer updates",
         "one seed",
         "chooses the best checkpoint",
         "train.epochs is the same",
@@ -221,15 +226,15 @@ def test_thesis_studies_are_predicted_from_the_size_of_the_benchmark(
     assert "136 logs), 3 against 3 seeds" in shown and "assumed spreads: 0.65 points over seeds" in shown
 
 
-def test_a_predicted_hour_is_scenes_times_epochs_over_speed(tmp_path: Path) -> None:
+def test_a_predicted_hour_is_samples_over_speed(tmp_path: Path) -> None:
     found = unfold(read_study(Path("thesis/labels")), tmp_path, configure)
     tenth, whole = (
         assumed(found, configure("train", found.cells[place].runs[0].words), SplitSize(scenes=103_288, logs=1192))
         for place in (0, 3)
     )
     assert tenth is not None and whole is not None
-    assert whole.hours[1:] == pytest.approx((103_288 * 20 / 2000 / 3600, 103_288 * 20 / 100 / 3600))
-    assert tenth.hours == pytest.approx([hours / 10 for hours in whole.hours])
+    assert whole.hours[1:] == pytest.approx((64_000 * 32 / 2000 / 3600, 64_000 * 32 / 100 / 3600))
+    assert tenth.hours == whole.hours, "of equally many updates"
 
 
 def test_a_scored_split_that_shares_scenes_with_training_is_refused(tmp_path: Path) -> None:

@@ -52,6 +52,21 @@ def test_a_run_draws_its_subset_and_says_so(half: RunConfig) -> None:
     assert not (half.out.with_name("whole") / "labels.json").exists()
 
 
+def test_levels_of_equal_updates(half: RunConfig) -> None:
+    """Half of the labels and all of them learn for as many updates, with as many validations."""
+    equal = replace(half.train, updates=28)
+    found = {}
+    for name, fraction in (("half", 0.5), ("whole", 1.0)):
+        config = replace(half, out=half.out.with_name(name), train=equal, labels=LabelConfig(fraction=fraction))
+        facts = read_checkpoint(train(config)).facts
+        finished = json.loads((config.out / "finished.json").read_text())
+        epochs = len((config.out / "epochs.csv").read_text().splitlines()) - 1
+        found[name] = (epochs, finished["steps"], finished["training"]["samples"], facts["length"])
+    assert found["half"] == found["whole"]
+    assert found["half"][:3] == (4, 28, 28 * 3)
+    assert found["half"][3] == {"epochs": 4, "updates": 28, "samples": 28 * 3}
+
+
 def test_every_seed_has_the_same_subset(half: RunConfig) -> None:
     other = replace(half, out=half.out.with_name("other"), train=replace(half.train, seed=5, epochs=1))
     one = read_checkpoint(train(replace(half, train=replace(half.train, epochs=1)))).facts["labels"]

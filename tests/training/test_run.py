@@ -153,6 +153,24 @@ def test_resumed_equals_uninterrupted_to_the_bit(
     assert [(attempt.nodes, attempt.device) for attempt in attempts] == [(1, "CPU")] * 2
 
 
+def test_resumed_in_an_epoch_of_more_than_a_pass(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of three steps, passes of two: interrupted in the second pass of an epoch, after a checkpoint in it."""
+    equal = replace(make_run().train, updates=12)
+    asked = iter(range(10**6))
+    train(make_run("whole", train=equal))
+    monkeypatch.setattr(CheckpointManager, "due", property(lambda self: next(asked) == 4))
+    with pulled_plug(5):
+        train(make_run("halves", train=equal))
+    train(make_run("halves", train=equal))
+    same_result(make_run("whole").out, make_run("halves").out)
+    assert [attempt.resumed_step for attempt in status.read_attempts(RunFolder(make_run("halves").out).attempts)] == [
+        0,
+        4,
+    ]
+    with pytest.raises(ConfigError, match=r"train\.updates \(12 -> None\)"):
+        train(make_run("halves"))
+
+
 def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(make_run: Make, capsys: Any) -> None:
     train(make_run("whole"))
     with pulled_plug(5):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from navforge.data.label_subsets import LabelFacts
     from navforge.data.scenes import Scene
+    from navforge.training.loop.epochs import TrainingLength
     from navforge.vocabulary.vocabulary import Vocabulary
 
 
@@ -35,6 +36,8 @@ class Agent(ABC):
 
     labels: LabelFacts | None = None
     """The label subset it learned from; None: no subset."""
+    length: TrainingLength | None = None
+    """How long it learned; None where that is not known."""
     vocabulary: Vocabulary | None = None
     """What its plans are entries of; None for an agent that makes plans of its own."""
     device: str = "cpu"

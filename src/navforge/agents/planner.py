@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,9 +24,13 @@ from navforge.models.contract import Inputs
 from navforge.models.loading import load_planner
 from navforge.models.planner import VOCABULARY_KEY, Planner
 from navforge.training.inference import batches, plan_scenes
+from navforge.training.loop.epochs import TrainingLength
 from navforge.vocabulary.vocabulary import Vocabulary
 
 CAMERA_INPUT = "panorama"
+
+
+FactT = TypeVar("FactT")
 
 
 class PlannerAgent(Agent):
@@ -63,7 +68,8 @@ class PlannerAgent(Agent):
         self.device = pick_device(device)
         read = read_checkpoint(checkpoint)
         self.planner = load_planner(read, self.device, weights=weights)
-        self.labels = _labels(read)
+        self.labels = _fact(read, "labels", LabelFacts)
+        self.length = _fact(read, "length", TrainingLength)
         entries = self.planner.state_dict().get(VOCABULARY_KEY)
         self.vocabulary = None if entries is None else Vocabulary(entries.cpu().numpy())
         held = self.planner.config
@@ -104,12 +110,12 @@ class PlannerAgent(Agent):
         return forward
 
 
-def _labels(checkpoint: Checkpoint) -> LabelFacts | None:
-    values = checkpoint.facts.get("labels")
+def _fact(checkpoint: Checkpoint, name: str, kind: type[FactT]) -> FactT | None:
+    values = checkpoint.facts.get(name)
     try:
-        return None if values is None else record(LabelFacts, values)
+        return None if values is None else record(kind, values)
     except ValueError as error:
-        raise DataError(f"checkpoint {checkpoint.path} is damaged: labels: {error}") from error
+        raise DataError(f"checkpoint {checkpoint.path} is damaged: {name}: {error}") from error
 
 
 def require_name(held: str, name: str, checkpoint: Path) -> None:

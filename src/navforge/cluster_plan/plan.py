@@ -113,8 +113,10 @@ def training_s(work: Work, shape: Shape, samples_per_s: Estimate) -> Estimate:
     train = work.config.train
     assert train.batch_size is not None, "the caller asks for a number"
     batch = max(1, min(train.batch_size, work.scenes // (shape.ranks * train.accumulate)))
+    updates = train.epoch_updates
+    scenes = work.scenes if updates is None else updates * batch * shape.ranks * train.accumulate
     seconds = [
-        train.epochs * epoch_s(_pace(batch, shape, rate), work.scenes, work.val_scenes, shape.ranks)
+        train.epochs * epoch_s(_pace(batch, shape, rate), scenes, work.val_scenes, shape.ranks)
         for rate in (samples_per_s.value, samples_per_s.high, samples_per_s.low)
     ]
     return Estimate(*seconds)

@@ -94,6 +94,7 @@ def evaluate_agent(  # noqa: PLR0913
         traffic=traffic,
         agent=(agent.name, agent.fingerprint),
         labels=agent.labels,
+        length=agent.length,
         allow_missing=allow_missing,
         workers=workers,
     )

@@ -30,6 +30,12 @@ class Planner:
         return str(self.tables[0].meta.labels or "all")
 
     @property
+    def length(self) -> str | None:
+        """How long its runs learned, in words; None where that is not known, or differs."""
+        known = {table.meta.length for table in self.tables}
+        return str(known.pop()) if len(known) == 1 and None not in known else None
+
+    @property
     def trained(self) -> bool:
         """Whether another seed would give other weights; constant velocity and the human have none."""
         untrained = {kind.name for kind in REFERENCE_AGENTS}

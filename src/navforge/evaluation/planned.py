@@ -39,6 +39,8 @@ class PlannerMeans:
     trained: bool
     labels: str
     """Which labels it learned from, in words."""
+    length: str | None
+    """How long its runs learned, in words; None where that is not known."""
     seed_sd: float | None
     """Standard deviation of the score over seeds; None with one."""
     columns: dict[str, Estimate]
@@ -225,6 +227,7 @@ def _means(place: int, planner: Planner, runs: dict[str, tuple[list[Runs], Any]]
         seeds=len(planner.tables),
         trained=planner.trained,
         labels=planner.labels,
+        length=planner.length,
         seed_sd=float(means.std(ddof=1)) if len(means) > 1 else None,
         columns={column: estimate([found[place]], logs, (1.0,), level=level) for column, (found, logs) in runs.items()},
     )

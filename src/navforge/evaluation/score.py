@@ -36,6 +36,7 @@ from navforge.scoring.traffic import LOG_REPLAY, REACTIVE, check_traffic
 from navforge.simulation.plans import prepare_plans
 from navforge.simulation.rollout import drive
 from navforge.simulation.selfcheck import check
+from navforge.training.loop.epochs import TrainingLength
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ def score_split(  # noqa: PLR0913
     traffic: str = LOG_REPLAY,
     agent: tuple[str, str | None] | None = None,
     labels: LabelFacts | None = None,
+    length: TrainingLength | None = None,
     allow_missing: bool = False,
     workers: int = 0,
 ) -> ScoreTable:
@@ -127,6 +129,7 @@ def score_split(  # noqa: PLR0913
         traffic: log_replay, or reactive: vehicles react to each plan, which takes one trajectory per scene.
         agent: name of who planned and fingerprint of the weights behind it, for the metadata.
         labels: the label subset the agent learned from, for the metadata.
+        length: how long the agent learned, for the metadata.
         allow_missing: leave out scenes without a trajectory and those the cache lacks; they count as missing.
         workers: processes; 0 means one per CPU.
 
@@ -184,6 +187,7 @@ def score_split(  # noqa: PLR0913
         agent=None if agent is None else agent[0],
         checkpoint=None if agent is None else agent[1],
         labels=labels,
+        length=length,
         navforge=importlib.metadata.version("navforge"),
     )
     return ScoreTable(frame, meta, metrics)

@@ -29,6 +29,7 @@ from navforge.evaluation.folder import SCORES, metrics_beside
 from navforge.evaluation.trajectories import listing
 from navforge.scoring.protocols import protocol
 from navforge.scoring.traffic import LOG_REPLAY
+from navforge.training.loop.epochs import TrainingLength
 
 FORMAT = 2
 KEYS = ("token", "index", "protocol")
@@ -73,6 +74,8 @@ class TableMeta:
     """Fingerprint of the planner's checkpoint file."""
     labels: LabelFacts | None = None
     """The label subset the planner learned from; None: no subset."""
+    length: TrainingLength | None = None
+    """How long it learned; None where that is not known."""
     navforge: str
     """Version of the code."""
     format: int = FORMAT

@@ -64,7 +64,9 @@ class PreflightContext:
         if paces is None or self.scenes is None:
             return None
         ranks = self.config.nodes * self.config.devices
-        ends = [epoch_s(pace, self.scenes, self.val_scenes, ranks) for pace in paces]
+        batch, updates = paces[0].batch_size, self.config.train.epoch_updates
+        scenes = self.scenes if updates is None else updates * batch * ranks * self.config.train.accumulate
+        ends = [epoch_s(pace, scenes, self.val_scenes, ranks) for pace in paces]
         written = (self.checkpoint_s or 0.0) * (2 if self.val_scenes else 1)  # one before a validation
         return Estimate(*ends) + Estimate(written, written / CHECKPOINT_RANGE, written * CHECKPOINT_RANGE)
 

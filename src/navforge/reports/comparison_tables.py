@@ -39,7 +39,17 @@ def scenes_of(family: Family) -> str:
 
 def _means(family: Family) -> Section:
     columns = [column for column in family.score_columns if column != SCORE]
-    heads = ("planner", "labels", "better than", "score", "95 %", "seeds", "sd over seeds", *map(column_title, columns))
+    heads = (
+        "planner",
+        "labels",
+        "learned for",
+        "better than",
+        "score",
+        "95 %",
+        "seeds",
+        "sd over seeds",
+        *map(column_title, columns),
+    )
     rows = [_mean(one, ", ".join(family.better_than(one.name)), columns) for one in family.planners]
     below = []
     if family.floors:
@@ -53,14 +63,14 @@ def _means(family: Family) -> Section:
     notes += ["Floors are in no comparison"] if family.floors else []
     notes += [f"Published, not run here: {papers}"] if papers else []
     title = f"Scores under {family.protocol}, points"
-    return Section(title, ". ".join(notes), heads, tuple(rows), words=3, below=tuple(below))
+    return Section(title, ". ".join(notes), heads, tuple(rows), words=4, below=tuple(below))
 
 
 def _mean(planner: PlannerMeans, better_than: str, columns: Sequence[str]) -> tuple[str, ...]:
     score = planner.columns[SCORE]
     spread = NONE if planner.seed_sd is None else f"{planner.seed_sd:.2f}"
     seeds = str(planner.seeds) if planner.trained else "none"
-    cells = (planner.name, planner.labels if planner.trained else NONE, better_than or NONE)
+    cells = (planner.name, planner.labels if planner.trained else NONE, planner.length or NONE, better_than or NONE)
     numbers = (f"{score.value:.1f}", _span(score), seeds, spread)
     found = (planner.columns.get(column) for column in columns)
     return (*cells, *numbers, *(NONE if one is None else f"{one.value:.1f}" for one in found))
@@ -68,7 +78,7 @@ def _mean(planner: PlannerMeans, better_than: str, columns: Sequence[str]) -> tu
 
 def _of_paper(row: Published, number: int, columns: Sequence[str]) -> tuple[str, ...]:
     found = (row.values.get(column) for column in columns)
-    cells = (f"{row.title} [{number}]", NONE, NONE, f"{row.values[SCORE]:.1f}", NONE, NONE, NONE)
+    cells = (f"{row.title} [{number}]", NONE, NONE, NONE, f"{row.values[SCORE]:.1f}", NONE, NONE, NONE)
     return (*cells, *(NONE if value is None else f"{value:.1f}" for value in found))
 
 

@@ -12,14 +12,14 @@ from navforge.reports.sections import Section
 from navforge.runs.folder import RunFolder
 from navforge.runs.training_record import read_training_record
 
-_COLUMNS = ("hours", "gpu_hours", "samples", "epochs_to_90", "loss_gap", "score_gap")
+_COLUMNS = ("hours", "gpu_hours", "epochs", "updates", "samples", "epochs_to_90", "loss_gap", "score_gap")
 
 
 def cost_frame(runs: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
     """One row per planner: means over its runs; null where a run has not finished or had nothing to measure it by.
 
-    Columns `planner`, `runs`, `hours` and `gpu_hours` of one run, `samples`, `epochs_to_90` (of the best validation
-    score), `loss_gap` (validation less training) and `score_gap` (training less validation, points).
+    Columns `planner`, `runs`, `hours` and `gpu_hours` of one run, `epochs`, `updates`, `samples`, `epochs_to_90` (of
+    the best validation score), `loss_gap` (validation less training), `score_gap` (training less validation, points).
 
     Args:
         runs: run folders of each planner, one per seed.
@@ -34,6 +34,8 @@ def cost_frame(runs: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
             {
                 "hours": one.seconds / 3600,
                 "gpu_hours": one.gpu_hours,
+                "epochs": one.epochs,
+                "updates": one.updates,
                 "samples": one.samples,
                 "epochs_to_90": one.epochs_to_90,
                 "loss_gap": one.loss_gap,
@@ -52,7 +54,7 @@ def cost_frame(runs: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
 
 def cost_section(costs: pl.DataFrame) -> Section:
     """The frame as a table."""
-    digits = {"samples": 0, "epochs_to_90": 1, "loss_gap": 3, "score_gap": 1}
+    digits = {"epochs": 0, "updates": 0, "samples": 0, "epochs_to_90": 1, "loss_gap": 3, "score_gap": 1}
     rows = tuple(
         (
             row["planner"],
@@ -62,7 +64,18 @@ def cost_section(costs: pl.DataFrame) -> Section:
         )
         for row in costs.to_dicts()
     )
-    heads = ("planner", "runs", "a run", "its GPUs", "samples seen", "epochs to 90 %", "loss gap", "score gap")
+    heads = (
+        "planner",
+        "runs",
+        "a run",
+        "its GPUs",
+        "epochs",
+        "updates",
+        "samples seen",
+        "epochs to 90 %",
+        "loss gap",
+        "score gap",
+    )
     note = (
         "Means over the runs of each planner; 90 % of its best validation score; loss of validation less training, "
         "score of training less validation in points, both of the last epoch"

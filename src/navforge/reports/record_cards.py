@@ -124,7 +124,9 @@ def _part(run: RecordedRun, prefix: str) -> str:
 
 def _length(run: RecordedRun) -> str:
     done = trained(run)
-    return f"{_key(run, 'train.epochs')} epochs; done: {'nothing yet' if done == NONE else done}"
+    updates = run.origin.keys.get("train.updates", "null")
+    asked = f"{_key(run, 'train.epochs')} epochs" + ("" if updates == "null" else f" of {updates} updates in all")
+    return f"{asked}; done: {'nothing yet' if done == NONE else done}"
 
 
 def _reads(run: RecordedRun) -> str:

@@ -36,6 +36,9 @@ class TrainingRecord:
     epochs_to_90: int | None
     """Epochs until the validation score first reached 90 % of its best."""
     epochs_to_95: int | None
+    epochs: int | None = None
+    updates: int | None = None
+    """Optimiser steps; None, as `epochs`, before the whole file is read."""
 
     @property
     def loss_gap(self) -> float | None:
@@ -81,10 +84,13 @@ def read_training_record(folder: RunFolder) -> TrainingRecord | None:
     """
     if not folder.finished.is_file():
         return None
-    values = read_json(folder.finished, "record of a finished run").get(KEY)
+    whole = read_json(folder.finished, "record of a finished run")
+    if (values := whole.get(KEY)) is None:
+        return None
     try:
-        return None if values is None else record(TrainingRecord, values, newer=True)
-    except ValueError as error:
+        values = {**values, "epochs": whole.get("epochs"), "updates": whole.get("steps")}
+        return record(TrainingRecord, values, newer=True)
+    except (TypeError, ValueError) as error:
         raise DataError(f"{folder.finished} is damaged: {error}") from error
 
 

@@ -53,6 +53,7 @@ _FREE = {
 """Keys that do not decide what is made."""
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _VOCABULARY = "vocabulary.npy"
+_FRACTION = "labels.fraction"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,6 +360,7 @@ def _warnings(study: Study) -> Iterator[str]:
         same = [key for key in sorted(keys) if len({level.get(key) for level in levels.values()}) == 1]
         if same:
             yield f"factors.{name}: {', '.join(same)} is the same in every level; it belongs in shared"
+    yield from _unequal_updates(study)
     if not study.comparisons:
         yield "comparisons: none planned; the report will have scores and no verdict"
     for name, keys in study.evaluate.items():
@@ -366,6 +368,19 @@ def _warnings(study: Study) -> Iterator[str]:
             yield (
                 f"evaluate.{name}: split {keys['split']} chooses the best checkpoint of each run (val_split), so its "
                 "scores are too high"
+            )
+
+
+def _unequal_updates(study: Study) -> Iterator[str]:
+    """Factors whose levels are label fractions that train for equally many passes."""
+    for name, levels in study.factors.items():
+        fractions = {float(level.get(_FRACTION, 1)) for level in levels.values()}
+        keys = {key for level in levels.values() for key in level} | study.shared.keys()
+        if len(fractions) > 1 and "train.updates" not in keys:
+            yield (
+                f"factors.{name}: its levels train for equally many epochs, so fewer labels also mean fewer updates, "
+                "and what is shown of labels is mixed with the length of training; train.updates=N in shared gives all "
+                "levels equally many"
             )
 
 

@@ -14,6 +14,7 @@ from navforge.statistics.power import detectable, expected_errors
 from navforge.studies.graph import Configure, Graph, GridCell
 from navforge.studies.splits import SplitSize, split_size
 from navforge.studies.state import WAITING, state_of
+from navforge.training.loop.epochs import training_length
 
 S_PER_H = 3600.0
 
@@ -60,7 +61,8 @@ def predictions(graph: Graph, configure: Configure, measure: Measure | None) -> 
             cost = measure(config)
             kinds[kind] = None if cost is None else (cost, config.labels.fraction)
         if (known := kinds.get(kind)) is not None:
-            first, low, high = (hours * config.labels.fraction / known[1] for hours in known[0].hours)
+            longer = 1.0 if config.train.updates else config.labels.fraction / known[1]
+            first, low, high = (hours * longer for hours in known[0].hours)
             costs[cell.name] = replace(known[0], hours=(first, low, high))
         elif cost := assumed(graph, config, split_size(config.split, config.data)):
             costs[cell.name] = cost
@@ -84,7 +86,7 @@ def recorded(cells: tuple[GridCell, ...]) -> dict[str, Cost]:
 
 
 def assumed(graph: Graph, config: Any, size: SplitSize) -> Cost | None:
-    """What a run takes at the speeds that the file assumes; None without them or where the split's size is unknown.
+    """What a run takes at the speeds that the file assumes; None without them, or where split or batch are unknown.
 
     Args:
         graph: of the study.
@@ -92,9 +94,10 @@ def assumed(graph: Graph, config: Any, size: SplitSize) -> Cost | None:
         size: of the split it trains on.
     """
     speeds = graph.study.assumed.samples_per_s
-    if not speeds or size.scenes is None:
+    if not speeds or size.scenes is None or None in (config.train.batch_size, config.train.loader_workers):
         return None
-    samples = size.scenes * config.labels.fraction * config.train.epochs
+    scenes = round(size.scenes * config.labels.fraction)
+    samples = training_length(scenes, config.train, config.nodes * config.devices).samples
     middle = (speeds[0] * speeds[1]) ** 0.5
     hours = samples / middle / S_PER_H, samples / speeds[1] / S_PER_H, samples / speeds[0] / S_PER_H
     words = f"assumed {speeds[0]:g} to {speeds[1]:g} scenes/s"

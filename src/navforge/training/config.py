@@ -57,7 +57,13 @@ class LabelConfig:
 class LoopConfig:
     """Optimiser, schedule, loader and machine of a run, whatever it trains."""
 
-    epochs: int = key(20, "passes over the split", low=1)
+    epochs: int = key(20, "passes over the split, each followed by validation and a checkpoint", low=1)
+    updates: int | None = key(
+        None,
+        "optimiser steps of the whole run, shared out evenly over its epochs, which are then no passes over the split: "
+        "runs on different splits learn for equally long; null: an epoch is a pass",
+        low=1,
+    )
     batch_size: int | None = key(32, "scenes per step and rank", low=1, none="auto")
     accumulate: int = key(1, "batches per rank that make one optimiser step", low=1)
     learning_rate: float = key(1e-4, "peak learning rate", low=0.0)
@@ -87,6 +93,21 @@ class LoopConfig:
     tolerate_corrupt: int = key(0, "corrupt samples replaced by their neighbours before the run stops", low=0)
     rendezvous_timeout_s: int = key(120, "how long ranks wait for each other at the start", unit="s", low=1)
     loggers: tuple[str, ...] = key((), "further loggers beside TensorBoard and CSV", choices=("wandb", "mlflow"))
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where epochs would differ in length."""
+        if self.updates is not None and (rest := self.updates % self.epochs):
+            fewer = self.updates - rest
+            near = [str(number) for number in (fewer, fewer + self.epochs) if number]
+            raise ConfigError(
+                f"train.updates: {self.updates} cannot be shared out evenly over train.epochs={self.epochs}; give "
+                f"{' or '.join(near)}"
+            )
+
+    @property
+    def epoch_updates(self) -> int | None:
+        """Optimiser steps of an epoch; None: those of a pass over the split."""
+        return None if self.updates is None else self.updates // self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)

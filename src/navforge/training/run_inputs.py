@@ -20,6 +20,7 @@ from navforge.metric_cache.store import MetricCache
 from navforge.models.checkpoints import Checkpoint
 from navforge.teacher.store import TeacherStore
 from navforge.training.config import FREE
+from navforge.training.loop.epochs import training_length
 from navforge.vocabulary.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ def facts(config: RunConfig, material: RunInputs, world_size: int) -> dict[str, 
         "split": material.train_split.name,
         "scenes": len(material.train_split),
         "missing_scenes": len(material.train_split.missing),
+        "length": asdict(training_length(len(material.train_split), config.train, world_size)),
         "labels": None if material.labels is None else asdict(material.labels.facts),
         "fingerprints": material.fingerprints,
         "provenance": plain_provenance(config),

@@ -13,8 +13,9 @@ from navforge.models import checkpoints
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import StopSignals
 from navforge.training.loop.drawn import Drawn
+from navforge.training.loop.epochs import plan_of
 from navforge.training.loop.learner import Learner
-from navforge.training.loop.loaders import plan_of, train_loader, val_loader
+from navforge.training.loop.loaders import train_loader, val_loader
 from navforge.training.loop.loggers import Loggers
 from navforge.training.loop.stepper import Stepper
 from navforge.training.loop.trainer import Parts, Trainer

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import chain
 
 import pytest
 import torch
 
 from navforge.core.errors import ConfigError
-from navforge.training.loop.order import EpochBatches, EpochPlan, SharedBatches, shuffled
+from navforge.training.config import LoopConfig
+from navforge.training.loop.epochs import EpochPlan, TrainingLength, training_length
+from navforge.training.loop.order import EpochBatches, SharedBatches, shuffled
 
 
 def batches(plan: EpochPlan, rank: int, epoch: int = 0, step: int = 0, seed: int = 3) -> list[list[int]]:
@@ -46,6 +49,29 @@ def test_a_later_start_gives_the_rest(step: int) -> None:
     plan = EpochPlan(50, 3, 2, 2)
     for rank in (0, 1):
         assert batches(plan, rank, epoch=1, step=step) == batches(plan, rank, epoch=1)[2 * step :]
+
+
+@pytest.mark.parametrize("updates", [1, 3, 4, 9])
+def test_epochs_of_as_many_updates_go_through_the_same_passes(updates: int) -> None:
+    """Four steps make a pass; wherever epochs end, the steps are those of pass after pass."""
+    stream = [batch for number in range(9) for batch in batches(EpochPlan(50, 3, 2, 2), 1, epoch=number)]
+    plan = EpochPlan(50, 3, 2, 2, updates)
+    assert (plan.steps, plan.pass_steps) == (updates, 4)
+    found = [batch for epoch in range(4) for batch in batches(plan, 1, epoch=epoch)]
+    assert found == stream[: 4 * updates * 2]
+    assert batches(plan, 1, epoch=3, step=updates - 1) == found[-2:]
+
+
+def test_the_length_of_a_run() -> None:
+    by_passes = LoopConfig(epochs=4, batch_size=3, accumulate=2)
+    by_updates = dataclasses.replace(by_passes, updates=12)
+    assert training_length(50, by_passes, 2) == TrainingLength(epochs=4, updates=16, samples=16 * 12)
+    assert training_length(50, by_updates, 2) == TrainingLength(epochs=4, updates=12, samples=12 * 12)
+    assert training_length(500, by_updates, 2).updates == 12
+    with pytest.raises(ConfigError, match=r"train\.updates: 13 cannot be .* over train\.epochs=4; give 12 or 16"):
+        dataclasses.replace(by_passes, updates=13)
+    with pytest.raises(ConfigError, match=r"give 4$"):
+        dataclasses.replace(by_passes, updates=3)
 
 
 def test_a_split_smaller_than_a_step_makes_one_smaller_step() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
 from navforge.data.splits import Split
 from navforge.features.dataset import FeatureDataset
@@ -24,7 +23,8 @@ from navforge.inputs.workers import begin, worker_context
 from navforge.models.planner_config import PlannerConfig
 from navforge.teacher.store import TeacherStore
 from navforge.training.config import LoopConfig, TrainConfig
-from navforge.training.loop.order import EpochBatches, EpochPlan, SharedBatches
+from navforge.training.loop.epochs import EpochPlan
+from navforge.training.loop.order import EpochBatches, SharedBatches
 from navforge.training.ranks.messages import Ranks
 
 END_S = 5.0
@@ -46,20 +46,6 @@ def dataset_of(
         return FeatureDataset(split, planner, features, teacher=teacher)
     keep = config.keep_inputs and config.tolerate_corrupt == 0
     return SceneDataset(split, planner, data, teacher=teacher, keep_inputs=keep, store=store)
-
-
-def plan_of(size: int, config: LoopConfig, world_size: int) -> EpochPlan:
-    """How an epoch is cut into steps.
-
-    Raises:
-        ConfigError: the batch size is still `auto`, or there are fewer scenes than ranks.
-    """
-    if config.batch_size is None or config.loader_workers is None:
-        raise ConfigError(
-            "train.batch_size and train.loader_workers are auto, which navforge train settles before ranks start; give "
-            "numbers"
-        )
-    return EpochPlan(size, config.batch_size, world_size, config.accumulate)
 
 
 def train_loader(

@@ -1,58 +1,13 @@
-"""The order in which ranks see scenes: decided by seed, epoch, step and number of ranks alone."""
+"""The order in which ranks see scenes: decided by seed, step and number of ranks alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch.utils.data import Sampler
 
-from navforge.core.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class EpochPlan:
-    """How an epoch over `size` scenes is cut into optimiser steps.
-
-    A step takes `accumulate` rounds of one batch per rank; scenes that do not fill a last step are left out, except
-    where the split is smaller than a single step: then the step is smaller.
-    """
-
-    size: int
-    batch_size: int
-    """Scenes per rank and round."""
-    world_size: int = 1
-    accumulate: int = 1
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError where a rank would get nothing."""
-        if self.size < self.world_size * self.accumulate:
-            raise ConfigError(
-                f"split: {self.size} scenes cannot be shared by {self.world_size} ranks with train.accumulate="
-                f"{self.accumulate}; train on more scenes or fewer ranks"
-            )
-
-    @property
-    def batch(self) -> int:
-        """Scenes per rank and round."""
-        return min(self.batch_size, self.size // (self.world_size * self.accumulate))
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps of an epoch."""
-        return max(1, self.size // (self.batch_size * self.world_size * self.accumulate))
-
-    @property
-    def scenes_per_step(self) -> int:
-        """Of all ranks."""
-        return self.batch * self.world_size * self.accumulate
-
-    def rounds(self, order: list[int], rank: int, first_step: int = 0) -> Iterator[list[int]]:
-        """Batches of a rank from a step on: slices of the shuffled scenes, round by round, rank by rank."""
-        for index in range(first_step * self.accumulate, self.steps * self.accumulate):
-            start = (index * self.world_size + rank) * self.batch
-            yield order[start : start + self.batch]
+from navforge.training.loop.epochs import EpochPlan
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -73,8 +28,12 @@ class EpochBatches(Sampler[list[int]]):
         return (self.plan.steps - self.first_step) * self.plan.accumulate
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = shuffled(self.plan.size, self.seed, self.epoch)
-        return self.plan.rounds(order, self.rank, self.first_step)
+        plan, order, shown = self.plan, [], None
+        for total in range(self.epoch * plan.steps + self.first_step, (self.epoch + 1) * plan.steps):
+            number, step = divmod(total, plan.pass_steps)
+            if number != shown:
+                order, shown = shuffled(plan.size, self.seed, number), number
+            yield from plan.rounds(order, self.rank, step)
 
 
 class SharedBatches(Sampler[list[int]]):
@@ -100,7 +59,7 @@ class SharedBatches(Sampler[list[int]]):
             yield list(range(start, min(start + self._batch_size, self._size)))
 
 
-def shuffled(size: int, seed: int, epoch: int) -> list[int]:
-    """A permutation that depends on seed and epoch alone."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+def shuffled(size: int, seed: int, number: int) -> list[int]:
+    """A permutation that depends on the seed and the number of the pass alone."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
     return torch.randperm(size, generator=generator).tolist()
