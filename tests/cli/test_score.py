@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import navforge
+from navforge.cli import score as score_cli
 from navforge.cli.main import main
 from navforge.data.paths import DataConfig
 from navforge.data.splits import load_split
@@ -111,6 +112,15 @@ def test_errors_and_smoothness_are_measured_as_in_an_evaluation(
     assert fde == pytest.approx(np.hypot(human[-1, 0] - 20, human[-1, 1]))
     assert score(tokens, per_scene=2) == 0
     assert not (tmp_path / "out" / "t.metrics.parquet").exists(), "of the plans before"
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_scoring(
+    score: Score, tokens: list[str], tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(score_cli, "score_split", lambda *_, **__: pytest.fail("scored first"))
+    (tmp_path / "out" / "t.parquet").mkdir(parents=True)
+    assert score(tokens) == 2
+    assert f"{tmp_path / 'out' / 't.parquet'}: Is a directory" in capsys.readouterr().err
 
 
 def test_refused_input_leaves_an_earlier_table(score: Score, tokens: list[str], tmp_path: Path) -> None:

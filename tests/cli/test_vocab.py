@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from navforge.cli import vocab
 from navforge.cli.main import main
 from navforge.vocabulary import clustering
 from navforge.vocabulary.vocabulary import Vocabulary
@@ -32,6 +33,15 @@ def test_a_vocabulary_of_a_sample(data: list[str], tmp_path: Path, capsys) -> No
     other = tmp_path / "w.npy"
     assert main(["vocab", "split=real", f"out={other}", "size=30", "trajectories=20", *data]) == 2
     assert "20 of them distinct, cannot make 30 vocabulary entries" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_clustering(
+    data: list[str], tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(vocab, "cluster", lambda *_, **__: pytest.fail("clustered first"))
+    (tmp_path / "file").touch()
+    assert main(["vocab", "split=real", f"out={tmp_path / 'file' / 'v.npy'}", "size=8", *data]) == 2
+    assert f"{tmp_path / 'file'}: File exists; a file is there where a folder is expected" in capsys.readouterr().err
 
 
 def test_many_trajectories_take_the_exact_k_means(

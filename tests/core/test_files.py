@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from navforge.core.files import atomic_path, file_fingerprint, fingerprint, write_json, write_text
+from navforge.core.files import atomic_path, check_writable, file_fingerprint, fingerprint, write_json, write_text
 
 
 def test_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -65,6 +65,17 @@ def test_an_end_at_any_moment_leaves_no_litter(tmp_path: Path) -> None:
         (tmp_path / "a.txt").unlink(missing_ok=True)
         number += 1
     assert number > 50
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_work(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "a.txt")
+    assert os.listdir(tmp_path / "new") == []
+    write_text(tmp_path / "file", "")
+    (tmp_path / "folder").mkdir()
+    for name, error in (("folder", IsADirectoryError), ("file/a", FileExistsError), ("file/b/a", NotADirectoryError)):
+        with pytest.raises(error) as raised:
+            check_writable(tmp_path / name)
+        assert str(raised.value.filename).startswith(str(tmp_path / name.split("/", maxsplit=1)[0]))
 
 
 def test_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:

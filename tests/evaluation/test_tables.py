@@ -173,3 +173,38 @@ def test_missing_scenes_are_said(make_table: MakeTable) -> None:
 def test_missing_hash_ignores_order() -> None:
     assert tables.missing_hash([]) is None
     assert tables.missing_hash(["a", "b"]) == tables.missing_hash(["b", "a"]) != tables.missing_hash(["a"])
+
+
+def test_metrics_are_read_beside_their_own_table_alone(tmp_path: Path, make_table: MakeTable) -> None:
+    """Two commands that write to one place at once may leave the table of one and the metrics of the other."""
+    for name, agent in (("a", "human"), ("b", "stop")):
+        table = make_table()
+        metrics = table.frame.select(tables.METRIC_KEYS).unique().with_columns(ade_m=pl.lit(1.5))
+        table = ScoreTable(table.frame, dataclasses.replace(table.meta, agent=agent), metrics)
+        tables.write(tmp_path / f"{name}.parquet", table)
+        tables.write_metrics(tmp_path / f"{name}.parquet", table)
+        assert metrics.equals(tables.read_evaluation(tmp_path / f"{name}.parquet").metrics)
+    (tmp_path / "b.metrics.parquet").replace(tmp_path / "a.metrics.parquet")
+    with pytest.raises(DataError, match="measured of other plans than those of"):
+        tables.read_evaluation(tmp_path / "a.parquet")
+
+
+def test_no_flipped_bit_is_read_as_a_metric(tmp_path: Path, make_table: MakeTable) -> None:
+    table = make_table()
+    metrics = table.frame.select(tables.METRIC_KEYS).unique(maintain_order=True).with_row_index("ade_m")
+    table = dataclasses.replace(table, metrics=metrics.cast({"ade_m": pl.Float64}).select(*tables.METRIC_KEYS, "ade_m"))
+    tables.write(tmp_path / "t.parquet", table)
+    path = tables.write_metrics(tmp_path / "t.parquet", table)
+    content, chance, refused = path.read_bytes(), np.random.default_rng(1), 0
+    for position in chance.choice(len(content), 200, replace=False):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(chance.integers(8))
+        path.write_bytes(damaged)
+        try:
+            again = tables.read_evaluation(tmp_path / "t.parquet").metrics
+        except DataError as error:
+            assert str(path) in str(error)
+            refused += 1
+        else:
+            assert table.metrics is not None and table.metrics.equals(again)
+    assert refused > 60

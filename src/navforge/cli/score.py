@@ -10,7 +10,7 @@ import polars as pl
 from navforge.cli.keys.score import Config
 from navforge.cli.notices import warn
 from navforge.core import provenance
-from navforge.core.files import atomic_path
+from navforge.core.files import check_writable
 from navforge.core.screen import say
 from navforge.data.splits import load_split
 from navforge.evaluation import further_metrics, summary, tables, trajectories
@@ -30,6 +30,7 @@ def run(config: Config) -> None:
     split.require_annotations()
     warn(split)
     cache = open_cache(config.cache, split, allow_missing=config.allow_missing)
+    check_writable(config.out)
     failures, measured = config.out.with_suffix(".failures.json"), metrics_beside(config.out)
     try:
         table = score_split(
@@ -52,8 +53,7 @@ def run(config: Config) -> None:
     measured.unlink(missing_ok=True)
     tables.write(config.out, table)
     if table.metrics is not None:
-        with atomic_path(measured) as partial:
-            table.metrics.write_parquet(partial)
+        tables.write_metrics(config.out, table)
     provenance.record(config.out.parent, config, name=f"{config.out.stem}.score")
     _report(table, given.per_scene, config.out)
 

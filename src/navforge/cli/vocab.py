@@ -12,7 +12,7 @@ from navforge.cli.keys.vocab import Config
 from navforge.cli.notices import warn
 from navforge.core import provenance
 from navforge.core.errors import ConfigError, DataError
-from navforge.core.files import sole_use
+from navforge.core.files import check_writable, sole_use
 from navforge.core.outside.text import read_json
 from navforge.core.parallel import progress
 from navforge.core.screen import say
@@ -35,6 +35,7 @@ def run(config: Config) -> None:
         "sampled": config.trajectories,
     }
     require_own(config, facts)
+    check_writable(config.out)
     taken = split if config.trajectories is None else sampled(split, config.trajectories, seed=config.seed)
     trajectories = human_trajectories(taken, config.data, workers=config.workers)
     with bars() as step:

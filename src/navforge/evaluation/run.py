@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from navforge import agents
 from navforge.core import provenance
@@ -111,9 +111,8 @@ def _publish(evaluation: Evaluation, config: EvaluateConfig, classes: tuple[type
     provenance.record(config.out, config, name="evaluate", classes=classes)
     result = summary.to_json(evaluation.table, evaluation.summaries, provenance.collect(classes=classes))
     result["files"] = {SCORES: tables.checksum(config.out / SCORES), PLANS: file_fingerprint(config.out / PLANS)}
-    with atomic_path(config.out / METRICS) as partial:
-        evaluation.metrics.write_parquet(partial)
-    result["files"][METRICS] = file_fingerprint(config.out / METRICS)
+    measured = tables.write_metrics(config.out / SCORES, replace(evaluation.table, metrics=evaluation.metrics))
+    result["files"][METRICS] = file_fingerprint(measured)
     result["metrics"] = summary.columns_to_json(evaluation.metric_summaries)
     if evaluation.latency is not None:
         result["latency"] = asdict(evaluation.latency)

@@ -166,14 +166,35 @@ def write(path: Path | str, table: ScoreTable) -> None:
     """
     frame = table.frame.sort(ORDER)
     _check(ScoreTable(frame, table.meta), "the table to write")
-    footer = json.dumps(dataclasses.asdict(table.meta), allow_nan=False)
+    footer = _footer(table.meta)
     with atomic_path(path) as temporary:
         frame.write_parquet(temporary, metadata={FOOTER_KEY: footer, CHECKSUM_KEY: _checksum(frame, footer)})
+
+
+def write_metrics(scores: Path, table: ScoreTable) -> Path:
+    """Write what was measured of a table's plans beside it, where `read_evaluation` finds it; return the file.
+
+    Its checksum covers that of the table, so that it is not read beside another.
+
+    Args:
+        scores: file of the table (`write`).
+        table: with metrics.
+    """
+    assert table.metrics is not None
+    path = metrics_beside(scores)
+    mark = _checksum(table.metrics, _checksum(table.frame.sort(ORDER), _footer(table.meta)))
+    with atomic_path(path) as temporary:
+        table.metrics.write_parquet(temporary, metadata={CHECKSUM_KEY: mark})
+    return path
 
 
 def checksum(path: Path | str) -> str:
     """The checksum that a written table carries, over all rows and what it was computed from."""
     return pl.read_parquet_metadata(path)[CHECKSUM_KEY]
+
+
+def _footer(meta: TableMeta) -> str:
+    return json.dumps(dataclasses.asdict(meta), allow_nan=False)
 
 
 def _checksum(frame: pl.DataFrame, footer: str) -> str:
@@ -219,7 +240,8 @@ def read_evaluation(path: Path | str) -> ScoreTable:
         path: the folder, or a score table.
 
     Raises:
-        DataError: as `read`, or the file of metrics is not the one that belongs to the table.
+        DataError: as `read`, or the file of metrics is damaged or belongs to another table. Files of before 0.2
+            have no checksum; only their scenes are compared.
     """
     path = Path(path)
     scores = path / SCORES if path.is_dir() else path
@@ -227,14 +249,17 @@ def read_evaluation(path: Path | str) -> ScoreTable:
     if not measured.is_file():
         return table
     try:
+        mark = pl.read_parquet_metadata(measured).get(CHECKSUM_KEY)
         metrics = pl.read_parquet(measured)
-    except (PolarsError, PanicException, OSError) as error:
+    except (PolarsError, PanicException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{measured} is not a readable Parquet file; evaluate again") from error
     scenes = table.frame.select("token", "index").unique()
     if not set(METRIC_KEYS) <= set(metrics.columns) or not scenes.sort("token", "index").equals(
         metrics.select("token", "index").sort("token", "index")
     ):
         raise DataError(f"{measured} does not have the scenes of {scores}; evaluate again")
+    if mark is not None and mark != _checksum(metrics, checksum(scores)):
+        raise DataError(f"{measured} is damaged, or was measured of other plans than those of {scores}; evaluate again")
     return dataclasses.replace(table, metrics=metrics)
 
 

@@ -87,8 +87,10 @@ def read_npz(
                 entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
                 absent = [name for name in names if name not in entries]
                 if absent:
-                    listed = ", ".join(sorted(entries)[:8])
-                    raise DataError(f"{what} {path} has no array {', '.join(absent)}; it holds {listed[:200]}{words}")
+                    listed = ", ".join(sorted(entries)[:8]) or "no arrays"
+                    raise DataError(
+                        f"{what} {path} has no array {', '.join(absent)}; it holds {listed[:200] or 'nothing'}{words}"
+                    )
                 try:
                     check_expansion(sum(entries[name].file_size for name in names), os.fstat(file.fileno()).st_size)
                 except ValueError as error:
