@@ -10,7 +10,14 @@ import pytest
 
 from navforge.cli.study_files import configure
 from navforge.core.errors import ConfigError
-from navforge.launch.study_jobs import Share, StudyJob, describe, plan_jobs
+from navforge.launch.study_jobs import (
+    Share,
+    StudyJob,
+    describe,
+    on_several_nodes,
+    plan_jobs,
+    waits_for_nodes,
+)
 from navforge.slurm.profile import ClusterProfile
 from navforge.studies.graph import Graph, Node
 from navforge.studies.study_file import Launch
@@ -96,3 +103,18 @@ def test_runs_of_another_shape_are_an_array_of_their_own(tmp_path: Path) -> None
     found = jobs(graph(tmp_path, factors=factors, floors={}, **on_gpu()))
     by_name = {job.name: (job.share.gpus, len(job.tasks)) for job in found if job.name.startswith("runs")}
     assert by_name == {"runs-1": (1, 2), "runs-2": (2, 2)}
+
+
+def test_a_run_on_several_nodes_is_in_no_array_and_its_evaluation_waits_for_its_job(tmp_path: Path) -> None:
+    factors = {"width": {"narrow": {}, "wide": {"planner.head.hidden": 32, "nodes": 2, "devices": 4}}}
+    study = graph(tmp_path, factors=factors, floors={}, seeds=[0], **on_gpu())
+    assert [node.name for node in on_several_nodes(study)] == ["wide, seed 0"]
+    planned = [name for job in jobs(study) for task in job.tasks for name in task]
+    assert planned == ["town", "cache train", "cache test", "narrow, seed 0", "narrow, seed 0, on test"]
+    assert waits_for_nodes(study, ()) == {"wide, seed 0", "wide, seed 0, on test"}
+    for name in ("town", "cache train", "cache test", "narrow, seed 0", "narrow, seed 0, on test"):
+        finish(study.nodes[name])
+    (evaluation,) = jobs(study, {study.nodes["wide, seed 0"].key})
+    assert evaluation.tasks == (("wide, seed 0, on test",),) and evaluation.after == ("wide, seed 0",)
+    assert evaluation.share == Share(cpus=8, gpus=1), "an evaluation is one process"
+    assert not waits_for_nodes(study, {study.nodes["wide, seed 0"].key})

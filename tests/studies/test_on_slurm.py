@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import navforge
@@ -16,6 +17,8 @@ from navforge.runs.folder import RunFolder
 from navforge.runs.status import read_attempts
 from navforge.studies.graph import RUN
 from navforge.studies.state import FAILED, STOPPED, WAITING, state_of
+from tests.built_once import built_once
+from tests.e2e.world import EVERY_WINDOW, World, make_world
 from tests.slurm_cluster.cluster import Cluster, wait_for
 from tests.studies.test_run import TOY, calls
 from tests.studies.world import STUDY, graph, study, write
@@ -114,7 +117,7 @@ def test_what_the_cluster_would_never_start_is_not_submitted(
     assert main(["study", "plan", *words, "measure=false"]) == 0
     said = capsys.readouterr().out
     assert "Jobs that study run launch=slurm would submit: 4" in said and "refused: the cluster has no" in said
-    assert not waiting(slurm) and not (tmp_path / "OUT").exists()
+    assert not waiting(slurm) and not list((tmp_path / "OUT").iterdir())
 
 
 @pytest.mark.slow
@@ -140,8 +143,48 @@ def test_killed_on_the_cluster_and_gone_on_with_it_has_the_scores_of_a_local_run
     assert main([*words, "wait=true"]) == 0
     assert f"{len(made.nodes)} of {len(made.nodes)} done" in capsys.readouterr().out
     assert len(read_attempts(RunFolder(first.out).attempts)) == 2
-    tables = [
-        {path.relative_to(out): path.read_bytes() for path in out.glob("evaluations/*/*/*.parquet")}
-        for out in (here, there)
-    ]
-    assert tables[0] == tables[1] and len(tables[0]) >= 2, "scene by scene, so in every table of the report"
+    tables = sorted(here.glob("evaluations/*/*/*.parquet"))
+    assert len(tables) == 4
+    for table in tables:  # scene by scene: no table of the report can differ
+        assert pl.read_parquet(table).equals(pl.read_parquet(there / table.relative_to(here))), table
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(built_once(tmp_path_factory, "e2e_world", make_world))
+
+
+@pytest.mark.slow
+def test_a_run_on_several_nodes_is_a_job_of_its_own_and_is_evaluated_after_it(
+    slurm: Cluster, town: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored = tmp_path / "scored.yaml"
+    scored.write_text(EVERY_WINDOW)
+    values = {
+        "name": "nodes",
+        "question": "Does it train on two nodes?",
+        "data": {"logs": str(town.path / "town" / "navsim_logs"), "maps": str(town.path / "town" / "maps")},
+        "shared": {
+            **{"agent": "ego_mlp", "split": str(town.path / "split.yaml"), "cache": str(town.path / "cache")},
+            **{"nodes": 2, "preflight": False},
+            "train": {"accelerator": "cpu", "epochs": 2, "batch_size": 1, "loader_workers": 0, "smoke_scenes": 0},
+        },
+        "factors": {"width": {"narrow": {"planner.head.hidden": 16}}},
+        "seeds": [0],
+        "evaluate": {"test": {"split": str(scored), "cache": str(town.path / "cache"), "device": "cpu", "workers": 1}},
+    }
+    path, out = write(tmp_path / "study.yaml", values), tmp_path / "OUT"
+    words = ["study", "run", str(path), f"out={out}"]
+    assert main(words) == 2
+    assert "narrow, seed 0 trains on several nodes, which Slurm starts; give launch=slurm" in capsys.readouterr().err
+    assert main(["study", "plan", str(path), f"out={out}", *ON_SLURM, "measure=false"]) == 0
+    assert "narrow, seed 0, 2 node(s) x 1 rank(s)" in capsys.readouterr().out
+    assert main([*words, *ON_SLURM]) == 0
+    said = capsys.readouterr().out
+    (run,) = out.glob("runs/*")
+    (job,) = RunFolder(run).read_record().jobs
+    assert f"job {job}: narrow, seed 0, 2 node(s) x 1 rank(s)" in said and f", after {job}\n" in said
+    assert main([*words, *ON_SLURM, "wait=true"]) == 0
+    said = capsys.readouterr().out
+    assert "2 stages, runs and evaluations wait or run already" in said and "2 of 2 done" in said
+    assert RunFolder(run).read_record().jobs == (job,)

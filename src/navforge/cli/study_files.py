@@ -13,7 +13,7 @@ from navforge.cli.jobs import default_root
 from navforge.cli.keys.studies import StudyLaunchKeys
 from navforge.core import config as configs
 from navforge.preflight.machine import count_gpus
-from navforge.studies.graph import Graph, unfold
+from navforge.studies.graph import Graph, needs_slurm, unfold
 from navforge.studies.study_file import read_study
 
 
@@ -29,7 +29,9 @@ def graph_to_launch(config: StudyLaunchKeys) -> Graph:
 
 
 def configure(verb: str, words: Sequence[str]) -> Any:
-    """The config that a verb would run with."""
+    """The config that a verb would run with; a run on several nodes is one that Slurm starts, whatever the cluster."""
+    if needs_slurm(verb, words):
+        words = [*words, "launch=slurm", "cluster=any"]
     keys = importlib.import_module(f"navforge.cli.keys.{verb.replace('-', '_')}")
     return keys.configure(words) if hasattr(keys, "configure") else configs.merge(keys.Config, words)
 

@@ -53,6 +53,6 @@ def measured(config: Any) -> Cost | None:
     return Cost(
         hours=hours,
         source=f"steps measured on {figures.get('measured_on')}",
-        gpus=config.devices if on_gpu else 0,
+        gpus=config.nodes * config.devices if on_gpu else 0,
         memory_bytes=figures.get("host_bytes"),
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from navforge.cli.keys.studies import SLURM
 from navforge.cli.keys.study_run import Config
 from navforge.cli.study_files import configure, graph_to_launch, visible_gpus
-from navforge.cli.study_slurm import after_words, look_ahead
+from navforge.cli.study_slurm import after_words, later_words, look_ahead, queued_nodes, submit_run
 from navforge.core import provenance
 from navforge.core.errors import ConfigError
 from navforge.core.files import sole_use
 from navforge.core.screen import say
+from navforge.jobs.control import RefusedError
 from navforge.launch import array
-from navforge.launch.study_jobs import describe, queued_tasks, submit
+from navforge.launch.study_jobs import describe, on_several_nodes, submit
 from navforge.slurm.client import SlurmUnreachableError
 from navforge.studies.graph import Graph
 from navforge.studies.plan import predictions
@@ -28,18 +29,12 @@ def run(config: Config) -> int:
     for warning in graph.warnings:
         say(f"warning: {warning}")
     if config.launch == SLURM:
-        jobs = _submit(config, graph)
-        if jobs and not config.wait:
+        if _on_slurm(config, graph):
             say(
-                "this command ends here, the jobs go on without it; it submits what is missing then when it is given "
-                f"again. navforge study status {config.study} out={graph.out} shows them"
+                "this command ends here, the jobs go on without it; given again it submits what is missing then. "
+                f"navforge study status {config.study} out={graph.out} shows them"
             )
             return 0
-        for job in jobs:
-            array.watch(job, done=lambda: _done(graph), total=len(graph.nodes), label=graph.study.name)
-        for node in graph.nodes.values():
-            if not node.done:
-                say(f"{node.name}: {why(graph, node)}")
     else:
         _run_here(config, graph)
     say(f"{_done(graph)} of {len(graph.nodes)} done; navforge study report {config.study} out={graph.out}")
@@ -48,6 +43,9 @@ def run(config: Config) -> int:
 
 def _run_here(config: Config, graph: Graph) -> None:
     _require_no_jobs(graph)
+    for node in on_several_nodes(graph):
+        if not node.done:
+            raise ConfigError(f"nodes: {node.name} trains on several nodes, which Slurm starts; give launch=slurm")
     slots = Slots(at_once=graph.study.launch.at_once or 1, gpus=visible_gpus())
     with sole_use(graph.out):
         provenance.record(graph.out, config, name="study")
@@ -57,8 +55,8 @@ def _run_here(config: Config, graph: Graph) -> None:
 def _require_no_jobs(graph: Graph) -> None:
     """Raise ConfigError where jobs of Slurm make, or will make, a part of the study."""
     try:
-        queued = queued_tasks(graph.out)
-    except SlurmUnreachableError as error:
+        queued = queued_nodes(graph)
+    except (SlurmUnreachableError, RefusedError) as error:
         say(f"warning: whether jobs of an earlier launch=slurm are left is not known: {error}")
         return
     missing = [queued[node.key].job for node in graph.nodes.values() if not node.done and node.key in queued]
@@ -70,8 +68,29 @@ def _require_no_jobs(graph: Graph) -> None:
         )
 
 
-def _submit(config: Config, graph: Graph) -> list[str]:
-    """Submit what is missing and in no job yet; return the jobs that are left, those of earlier commands too.
+def _on_slurm(config: Config, graph: Graph) -> bool:
+    """Submit what is missing; whether jobs are left that this command does not wait for."""
+    before = -1
+    while _done(graph) > before:
+        before = _done(graph)
+        jobs, later = _submit(config, graph)
+        if jobs and not config.wait:
+            return True
+        for job in jobs:
+            array.watch(job, done=lambda: _done(graph), total=len(graph.nodes), label=graph.study.name)
+        if not later:
+            break
+    for node in graph.nodes.values():
+        if not node.done:
+            say(f"{node.name}: {why(graph, node)}")
+    return False
+
+
+def _submit(config: Config, graph: Graph) -> tuple[list[str], bool]:
+    """Submit what is missing and in no job yet.
+
+    Returns:
+        The jobs that are left, those of earlier commands too; whether there is more to submit once they have ended.
 
     Raises:
         PreflightError: the cluster would never start a job.
@@ -82,14 +101,21 @@ def _submit(config: Config, graph: Graph) -> list[str]:
         for line in plan.warnings():
             say(line)
         provenance.record(graph.out, config, name="study")
-        left = list(dict.fromkeys(task.job for task in plan.queued.values()))
-        if left:
-            say(f"{len(plan.queued)} stages, runs and evaluations wait or run already: job {' '.join(left)}")
+        if plan.queued:
+            left = " ".join(dict.fromkeys(task.job for task in plan.queued.values()))
+            say(f"{len(plan.queued)} stages, runs and evaluations wait or run already: job {left}")
+        for run in plan.runs:
+            say(submit_run(graph, run), flush=True)
+        if plan.runs:
+            plan = look_ahead(graph, {})
+        jobs = list(dict.fromkeys(task.job for task in plan.queued.values()))
         if plan.jobs:
             for one in submit(graph, study_path(config.study), plan.jobs, plan.profile, configure, plan.queued):
                 say(f"job {one.id}: {describe(one.job, plan.profile)}{after_words(one.after)}", flush=True)
-                left.append(one.id)
-    return left
+                jobs.append(one.id)
+        if plan.later:
+            say(later_words(plan.later))
+    return jobs, bool(plan.later)
 
 
 def _done(graph: Graph) -> int:

@@ -12,13 +12,14 @@ from rich.text import Text
 
 from navforge.cli.keys.study_status import Config
 from navforge.cli.study_files import read_graph
+from navforge.cli.study_slurm import queued_nodes
+from navforge.core.errors import NavforgeError
 from navforge.core.screen import screen
 from navforge.jobs.state import ACTIVE
 from navforge.jobs.state import state_of as state_of_run
 from navforge.jobs.view import read_run
-from navforge.launch.study_jobs import QueuedTask, queued_tasks
+from navforge.launch.study_jobs import QueuedTask
 from navforge.runs.folder import RunFolder
-from navforge.slurm.client import SlurmError
 from navforge.studies.graph import RUNS, STAGE, Graph, Node
 from navforge.studies.state import DONE, FAILED, NEW, RUNNING, STOPPED, WAITING, remedy, state_of, why
 
@@ -45,8 +46,8 @@ def run(config: Config) -> None:
 def _jobs(graph: Graph) -> tuple[Mapping[str, QueuedTask], str]:
     """Tasks of Slurm that wait or run, by fingerprints of nodes; why they are not known, where that is so."""
     try:
-        return queued_tasks(graph.out), ""
-    except SlurmError as error:
+        return queued_nodes(graph), ""
+    except NavforgeError as error:
         return {}, f"jobs are not shown: {error}"
 
 

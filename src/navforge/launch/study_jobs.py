@@ -1,5 +1,7 @@
 """A study on Slurm: a job for each stage, and a job array of its runs with their evaluations.
 
+A run on several nodes is a job of its own, by `navforge train`; what reads it waits for that.
+
 OUT/slurm/N/                  a submission; they are counted from 1
   study.yaml, code/           the study file, and navforge, as they were
   work.json                   nodes of each task, by name, with their fingerprints
@@ -27,9 +29,8 @@ from navforge.core.outside.text import read_json
 from navforge.launch import array, snapshot
 from navforge.launch.array import ArrayFacts
 from navforge.slurm import client as slurm
-from navforge.slurm.output import QueuedJob
 from navforge.slurm.profile import ClusterProfile
-from navforge.studies.graph import RUN, RUNS, STAGE, Configure, Graph, Node, unfold
+from navforge.studies.graph import RUN, RUNS, STAGE, Configure, Graph, Node, needs_slurm, unfold
 from navforge.studies.run import Slots, run_nodes
 from navforge.studies.study_file import Launch, read_study
 
@@ -98,12 +99,15 @@ def plan_jobs(
         ConfigError: a run needs more GPUs than a node has.
     """
     launch = graph.study.launch
-    missing = [node for node in graph.nodes.values() if not node.done and node.key not in queued]
+    later = waits_for_nodes(graph, queued)
+    missing = [
+        node for node in graph.nodes.values() if not node.done and node.key not in queued and node.name not in later
+    ]
     jobs = [
         StudyJob(
             name=node.out.name,
             tasks=((node.name,),),
-            share=_share(node, 1, launch, profile, configure),
+            share=_share(node, 1, launch, profile, configure, train=True),
             after=_after(graph, [node.name]),
         )
         for node in missing
@@ -115,7 +119,8 @@ def plan_jobs(
             units.setdefault(_run_of(graph, node).name, []).append(node)
     by_share: dict[Share, list[list[Node]]] = {}
     for run, nodes in units.items():
-        share = _share(graph.nodes[run], launch.runs_per_job, launch, profile, configure)
+        train = any(node.name == run for node in nodes)
+        share = _share(graph.nodes[run], launch.runs_per_job, launch, profile, configure, train=train)
         by_share.setdefault(share, []).append(nodes)
     for number, (share, alike) in enumerate(by_share.items(), 1):
         tasks = tuple(
@@ -135,13 +140,38 @@ def plan_jobs(
     return jobs
 
 
-def _share(node: Node, runs: int, launch: Launch, profile: ClusterProfile, configure: Configure) -> Share:
-    """What a task gets that makes a node, or so many runs like it side by side: their share of a node, at most all.
+def on_several_nodes(graph: Graph) -> list[Node]:
+    """Runs, done or not, that need more than one node of a cluster."""
+    return [node for node in graph.nodes.values() if needs_slurm(node.verb, node.words)]
+
+
+def waits_for_nodes(graph: Graph, queued: Collection[str]) -> set[str]:
+    """Names of runs on several nodes that are neither done nor in a job, and of what reads them, directly or not."""
+    later = {node.name for node in on_several_nodes(graph) if not node.done and node.key not in queued}
+    for node in graph.nodes.values():
+        if not node.done and node.key not in queued and not later.isdisjoint(node.needs):
+            later.add(node.name)
+    return later
+
+
+def _share(
+    node: Node, runs: int, launch: Launch, profile: ClusterProfile, configure: Configure, *, train: bool
+) -> Share:
+    """What a task gets: the share of a node of what it makes, at most all of it.
+
+    Args:
+        node: that it makes, or one of runs that are alike.
+        runs: how many it makes side by side.
+        launch: what is asked for.
+        profile: of the cluster.
+        configure: config of a verb from its words.
+        train: whether it trains the runs, or evaluates them only.
 
     Raises:
         ConfigError: a run alone needs more.
     """
     ranks, on_gpu = _ranks(node, configure)
+    ranks = ranks if train else 1
     if ranks > profile.gpus_per_node:
         raise ConfigError(
             f"devices: {node.name} has {ranks} ranks, a node of {profile.name} has {profile.gpus_per_node} GPUs; lower "
@@ -184,20 +214,14 @@ def describe(job: StudyJob, profile: ClusterProfile) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedTask:
-    """A task that waits, runs or ends just now."""
+    """A task of a job array, or a job, that waits, runs or ends just now."""
 
     job: str
-    """Id of the job array."""
-    number: int
+    """Id of the job, or of the whole job array."""
+    id: str
+    """The same or, of a task of an array, `12_3`; as Slurm's commands take it."""
     runs: bool
     """Whether it has begun."""
-    reason: str
-    """Why it waits, as Slurm puts it."""
-
-    @property
-    def id(self) -> str:
-        """`12_3`, as Slurm's commands take it."""
-        return f"{self.job}_{self.number}"
 
 
 def queued_tasks(out: Path) -> dict[str, QueuedTask]:
@@ -219,13 +243,9 @@ def queued_tasks(out: Path) -> dict[str, QueuedTask]:
     for entry in slurm.alive(list(jobs)):
         job = entry.shown_as.partition("_")[0]
         for number in array.numbers(entry.shown_as):
-            task = QueuedTask(job=job, number=number, runs=entry.state != "PENDING", reason=_reason(entry))
+            task = QueuedTask(job=job, id=f"{job}_{number}", runs=entry.state != "PENDING")
             queued |= {key: task for key in jobs[job][number].values()}
     return queued
-
-
-def _reason(entry: QueuedJob) -> str:
-    return "" if entry.reason == "None" else entry.reason
 
 
 def _job_id(folder: Path, name: str) -> str | None:

@@ -320,6 +320,11 @@ class _Unfolding:
         return {key: value for key, value in keys.items() if key.startswith(same)}
 
 
+def needs_slurm(verb: str, words: Sequence[str]) -> bool:
+    """Whether it is a run on several machines, which Slurm alone can start."""
+    return verb in RUNS and any(word.startswith("nodes=") and word != "nodes=1" for word in words)
+
+
 def product(node: Node) -> Path:
     """What a reference to a node stands for: the file of a vocabulary, else the folder."""
     return node.marker if node.verb == "vocab" else node.out

@@ -101,7 +101,8 @@ def assumed(graph: Graph, config: Any, size: SplitSize) -> Cost | None:
     middle = (speeds[0] * speeds[1]) ** 0.5
     hours = samples / middle / S_PER_H, samples / speeds[1] / S_PER_H, samples / speeds[0] / S_PER_H
     words = f"assumed {speeds[0]:g} to {speeds[1]:g} scenes/s"
-    return Cost(hours=hours, source=words, gpus=0 if config.train.accelerator == "cpu" else config.devices)
+    gpus = 0 if config.train.accelerator == "cpu" else config.nodes * config.devices
+    return Cost(hours=hours, source=words, gpus=gpus)
 
 
 def detectable_difference(graph: Graph, logs: int) -> Iterator[tuple[tuple[int, int], float]]:

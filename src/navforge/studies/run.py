@@ -155,8 +155,7 @@ class _Run:
     def _start(self, node: Node, log: IO[bytes]) -> None:
         slot = min(set(range(self.slots.at_once)) - {one.slot for one in self.working})
         words = [*self.command, node.verb, *node.words, *self.slots.words(node)]
-        log.write(f"{START}{time.strftime('%FT%T%z')}: {' '.join(words)}\n".encode())
-        log.flush()
+        mark_start(log, words)
         process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
@@ -185,6 +184,12 @@ class _Run:
             except subprocess.TimeoutExpired:
                 with suppress(ProcessLookupError):
                     os.killpg(one.process.pid, signal.SIGKILL)
+
+
+def mark_start(log: IO[bytes], words: Sequence[str]) -> None:
+    """Write into a node's log that a command starts which is to make it."""
+    log.write(f"{START}{time.strftime('%FT%T%z')}: {' '.join(words)}\n".encode())
+    log.flush()
 
 
 def _takes_all(node: Node) -> bool:

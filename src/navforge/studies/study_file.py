@@ -51,7 +51,7 @@ KINDS = {
 """Keys of a study file with their kinds."""
 REQUIRED = ("name", "question", "shared", "factors", "seeds", "evaluate")
 STAGE_VERBS = ("town", "cache", "vocab", "teach", "pack", "pretrain", "encode")
-OWN_KEYS = ("out", "train.seed", "seed", "launch", "cluster", "checkpoint", "nodes")
+OWN_KEYS = ("out", "train.seed", "seed", "launch", "cluster", "checkpoint")
 SEEDS, VERB, PER, WITHIN, FIRST, SECOND, FACTOR = "seeds", "verb", "per", "within", "first", "second", "factor"
 _SAID = {str: "a text", dict: "a mapping", list: "a list"}
 
