@@ -188,6 +188,8 @@ def describe(config: Any) -> list[tuple[str, str, str, str]]:
         default = leaf.none if leaf.default is None else _as_word(plain_value(leaf.default))
         default = "required" if leaf.required else default
         kind = "|".join(map(str, leaf.choices)) if leaf.choices else leaf.type_name
+        if leaf.choices and leaf.type_name.startswith("list of "):
+            kind = f"list of {kind}"
         meaning = leaf.help + (f" [{leaf.unit}]" if leaf.unit else "")
         rows.append((leaf.name, kind, default, meaning))
     return rows

@@ -20,7 +20,7 @@ class EvaluateConfig:
     agent: str = key(
         help=f"a class (package.module:Class), a recipe (FILE.yaml), or one of {', '.join(agents.names())}"
     )
-    checkpoint: Path | None = key(None, "trained weights of a planner (navforge train); none for reference agents")
+    checkpoint: Path | None = key(None, "trained weights of a planner (navforge train); null for reference agents")
     weights: str | None = key(
         None, "where the file or folder of the encoder's frozen weights is now; null: where the checkpoint says"
     )
@@ -36,7 +36,7 @@ class EvaluateConfig:
     )
     blank_camera: bool = key(False, "show a planner black images: what does it get from its cameras?")
     features: Path | None = key(
-        None, "feature store of the split (navforge encode), for planners with a frozen encoder; none: encode images"
+        None, "feature store of the split (navforge encode), for planners with a frozen encoder; null: encode images"
     )
     metrics: tuple[str, ...] = key(
         (),

@@ -126,7 +126,7 @@ class AlignConfig:
     """A loss that draws the planner's image features towards those of a frozen encoder, in training alone."""
 
     features: Path | None = key(
-        None, "feature store of that encoder and the training split (navforge encode); none: no such loss"
+        None, "feature store of that encoder and the training split (navforge encode); null: no such loss"
     )
     weight: float = key(0.5, "factor of the loss", low=0.0)
     target: str = key(

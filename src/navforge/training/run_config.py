@@ -33,9 +33,9 @@ class RunConfig(RunBase):
     val_cache: Path | None = key(
         None, "metric cache of the validation split, on which plans of planners without a teacher are scored each epoch"
     )
-    store: Path | None = key(None, "input store of the splits (navforge pack); none: decode sensor files")
+    store: Path | None = key(None, "input store of the splits (navforge pack); null: decode sensor files")
     features: Path | None = key(
-        None, "feature store of the splits (navforge encode), for planners with a frozen encoder; none: encode images"
+        None, "feature store of the splits (navforge encode), for planners with a frozen encoder; null: encode images"
     )
     labels: LabelConfig = key(LabelConfig)
     planner: PlannerConfig = key(help="the planner")

@@ -23,7 +23,7 @@ class Config(ExecutorKeys):
     split: str = key(help=SPLIT_HELP)
     out: Path = key(help="folder of the store; give it to navforge train as features=")
     val_split: str | None = key(None, "another split to hold in the same store")
-    store: Path | None = key(None, "input store of the splits (navforge pack); none: decode sensor files")
+    store: Path | None = key(None, "input store of the splits (navforge pack); null: decode sensor files")
     dtype: str = key("float16", "type of the stored tokens", choices=("float32", "float16", "bfloat16"))
     batch_size: int = key(32, "scenes that the encoder takes at once", unit="scenes", low=1)
     device: str = key(
