@@ -151,29 +151,24 @@ def compare_planners(
     runs = _defined_runs(aligned, name)
     contrasts = [
         {
-            column: estimate([found[places[first]], found[places[second]]], logs, level=level)
-            for column, (found, logs) in runs.items()
+            column: estimate([values[places[first]], values[places[second]]], logs, level=level)
+            for column, (values, logs) in runs.items()
         }
         for first, second in pairs
     ]
-    scores = [found[SCORE] for found in contrasts]
-    tested = [i for i, one in enumerate(scores) if one.p is not None and not one.one_seed]
-    size = len(tested) if planned is None else planned
-    p_values = [scores[i].p or 0.0 for i in tested] + [1.0] * (size - len(tested))
-    corrected: list[float | None] = [None] * len(scores)
-    for i, p in zip(tested, holm(p_values), strict=False):
-        corrected[i] = float(p)
-    found, logs = runs[SCORE]
+    corrected, size = _corrected([columns[SCORE] for columns in contrasts], planned)
+    scores, logs = runs[SCORE]
     differences = []
     for (first, second), columns, p in zip(pairs, contrasts, corrected, strict=True):
-        one, other, errors = found[places[first]], found[places[second]], columns[SCORE].errors
+        gap = scores[places[first]].values.mean(axis=0) - scores[places[second]].values.mean(axis=0)
+        errors = columns[SCORE].errors
         differences.append(
             Difference(
                 first=first,
                 second=second,
                 columns=columns,
                 p_corrected=p,
-                p_signs=sign_flip(log_sums(one.values.mean(axis=0) - other.values.mean(axis=0), logs)[0]),
+                p_signs=sign_flip(log_sums(gap, logs)[0]),
                 detectable=None if p is None or errors is None else detectable(errors, level=1 - (1 - level) / size),
                 verdict=verdict(columns[SCORE], p, alpha=1 - level),
             )
@@ -194,6 +189,17 @@ def compare_planners(
         ),
         published=tuple(published),
     )
+
+
+def _corrected(scores: Sequence[Estimate], planned: int | None) -> tuple[list[float | None], int]:
+    """By Holm over the family, the p of each score (None with one seed or one log), and the size of the family."""
+    tested = [i for i, one in enumerate(scores) if one.p is not None and not one.one_seed]
+    size = len(tested) if planned is None else planned
+    p_values = [scores[i].p or 0.0 for i in tested] + [1.0] * (size - len(tested))
+    corrected: list[float | None] = [None] * len(scores)
+    for i, p in zip(tested, holm(p_values), strict=False):
+        corrected[i] = float(p)
+    return corrected, size
 
 
 def _defined_runs(aligned: Aligned, name: str) -> dict[str, tuple[list[Runs], Any]]:
