@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,19 +145,7 @@ def score_split(  # noqa: PLR0913
             "answers one plan; give one trajectory per scene, or use traffic=log_replay"
         )
     log_of = {token: log for log, tokens in split.logs.items() for token in tokens}
-    strangers = [token for token in trajectories.tokens if token not in log_of]
-    if strangers:
-        raise DataError(
-            f"{len(strangers)} of {len(trajectories.tokens)} tokens are not scenes of split {split.name}: "
-            f"{listing(strangers)}"
-        )
-    planned = set(trajectories.tokens)
-    unplanned = [token for token in split.tokens if token not in planned]
-    if unplanned and not allow_missing:
-        raise DataError(
-            f"no trajectory for {len(unplanned)} of {len(split)} scenes of split {split.name}: {listing(unplanned)}; "
-            "add them, or score the rest with allow_missing=true (every result then says what is missing)"
-        )
+    _require_covered(trajectories, split, log_of, allow_missing=allow_missing)
     paired = SWITCH[extended_comfort]
     rules = Rules(
         protocols=protocols,
@@ -191,6 +179,25 @@ def score_split(  # noqa: PLR0913
         navforge=importlib.metadata.version("navforge"),
     )
     return ScoreTable(frame, meta, metrics)
+
+
+def _require_covered(
+    trajectories: Trajectories, split: Split, log_of: Mapping[str, str], *, allow_missing: bool
+) -> None:
+    """Raise DataError for a trajectory of no scene of the split and, unless `allow_missing`, a scene without one."""
+    strangers = [token for token in trajectories.tokens if token not in log_of]
+    if strangers:
+        raise DataError(
+            f"{len(strangers)} of {len(trajectories.tokens)} tokens are not scenes of split {split.name}: "
+            f"{listing(strangers)}"
+        )
+    planned = set(trajectories.tokens)
+    unplanned = [token for token in split.tokens if token not in planned]
+    if unplanned and not allow_missing:
+        raise DataError(
+            f"no trajectory for {len(unplanned)} of {len(split)} scenes of split {split.name}: {listing(unplanned)}; "
+            "add them, or score the rest with allow_missing=true (every result then says what is missing)"
+        )
 
 
 def _score_trajectories(
