@@ -22,7 +22,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Before torch is imported: threads of several test processes on the same CPUs wait for each other, busily.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest_plugins = ["tests.requirements"]
+pytest_plugins = ["tests.requirements", "tests.temporary"]
 SHARED = Path(os.environ.get("NAVFORGE_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
 
