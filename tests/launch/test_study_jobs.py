@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from navforge.cli.study_files import configure
+from navforge.cli.study_slurm import queue_lines
 from navforge.core.errors import ConfigError
 from navforge.launch.study_jobs import (
+    QueuedTask,
     Share,
     StudyJob,
     describe,
@@ -118,3 +120,16 @@ def test_a_run_on_several_nodes_is_in_no_array_and_its_evaluation_waits_for_its_
     assert evaluation.tasks == (("wide, seed 0, on test",),) and evaluation.after == ("wide, seed 0",)
     assert evaluation.share == Share(cpus=8, gpus=1), "an evaluation is one process"
     assert not waits_for_nodes(study, {study.nodes["wide, seed 0"].key})
+
+
+def test_what_is_in_the_queue_is_told_job_by_job() -> None:
+    tasks = [
+        QueuedTask(job="44", id=f"44_{number}", runs=number == 0, reason=reason)
+        for number, reason in enumerate(("", "Resources", "JobArrayTaskLimit", "JobArrayTaskLimit"))
+    ]
+    alone = QueuedTask(job="45", id="45", runs=True, reason="")
+    queued = {str(place): task for place, task in enumerate([*tasks, tasks[1], alone])}
+    assert list(queue_lines(queued)) == [
+        "job 44: 1 running, 3 waiting (JobArrayTaskLimit, Resources)",
+        "job 45: 1 running",
+    ]

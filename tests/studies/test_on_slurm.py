@@ -79,7 +79,8 @@ def test_what_fails_stops_what_needs_it_what_is_cancelled_goes_on_and_nothing_is
     task = queued_tasks(out)[left.key]
     wait_for(lambda: waiting(slurm) == {task.id}, "all other tasks")
     assert main(["study", "status", str(path), f"out={out}", "watch=false"]) == 0
-    assert f"seed 1: running, job {task.id}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"seed 1: running, job {task.id}" in said and f"job {task.job}: 1 running\n" in said
     slurm.call("scancel", "--signal=USR1", task.id)  # as Slurm does before the time limit
     wait_for(lambda: calls.read_text().count(f"train {left.out.name}") == 2, "the task to come back from the queue")
     slurm.call("scancel", task.id)

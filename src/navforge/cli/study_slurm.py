@@ -51,7 +51,7 @@ class JobPlan:
         for run in self.runs:
             yield run_words(run)
         for job in self.jobs:
-            yield f"{describe(job, self.profile)}{after_words(job.after)}"
+            yield f"{describe(job, self.profile)}{after_words(job.after, '; ')}"
         if self.later:
             yield later_words(self.later)
 
@@ -114,7 +114,10 @@ def queued_nodes(graph: Graph) -> dict[str, QueuedTask]:
         if folder.read_record().launch == "slurm":
             now = look(folder)
             if now.view.job is not None and not now.state.ended:
-                queued[node.key] = QueuedTask(job=now.view.job, id=now.view.job, runs=now.state.name != "queued")
+                reason = "" if now.job is None else now.job.reason
+                queued[node.key] = QueuedTask(
+                    job=now.view.job, id=now.view.job, runs=now.state.name != "queued", reason=reason
+                )
     return queued
 
 
@@ -150,9 +153,22 @@ def _config(node: Node) -> Any:
     return configure(node.verb, node.words)
 
 
-def after_words(what: tuple[str, ...]) -> str:
-    """`, after town, cache train`."""
-    return f", after {', '.join(what)}" if what else ""
+def after_words(what: tuple[str, ...], between: str = ", ") -> str:
+    """`, after 41, 42`."""
+    return f", after {between.join(what)}" if what else ""
+
+
+def queue_lines(queued: Mapping[str, QueuedTask]) -> Iterator[str]:
+    """`job 44: 3 running, 9 waiting (Resources)`, for each job."""
+    jobs: dict[str, set[QueuedTask]] = {}
+    for task in queued.values():
+        jobs.setdefault(task.job, set()).add(task)
+    for job, tasks in jobs.items():
+        waiting = [task for task in tasks if not task.runs]
+        reasons = ", ".join(sorted({task.reason for task in waiting} - {""}))
+        counts = {"running": len(tasks) - len(waiting), "waiting": len(waiting)}
+        words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        yield f"job {job}: {words}" + (f" ({reasons})" if reasons else "")
 
 
 def later_words(names: tuple[str, ...]) -> str:

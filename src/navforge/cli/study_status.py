@@ -12,7 +12,7 @@ from rich.text import Text
 
 from navforge.cli.keys.study_status import Config
 from navforge.cli.study_files import read_graph
-from navforge.cli.study_slurm import queued_nodes
+from navforge.cli.study_slurm import queue_lines, queued_nodes
 from navforge.core.errors import NavforgeError
 from navforge.core.screen import screen
 from navforge.jobs.state import ACTIVE
@@ -77,7 +77,8 @@ def render(graph: Graph, queued: Mapping[str, QueuedTask], note: str) -> Rendera
     done = sum(node.done for node in graph.nodes.values())
     failed = [node for node in graph.nodes.values() if state_of(graph, node) == FAILED]
     lines = [Text(f"{node.name}: {why(graph, node)}\n    {remedy(graph, node)}", style="red") for node in failed]
-    notes = [Text(f"note: {note}", style="yellow")] if note else []
+    notes = [Text(line) for line in queue_lines(queued)]
+    notes += [Text(f"note: {note}", style="yellow")] if note else []
     return Group(stages, Text(), cells, Text(f"\n{done} of {len(graph.nodes)} done"), *lines, *notes)
 
 

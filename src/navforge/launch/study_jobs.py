@@ -222,6 +222,8 @@ class QueuedTask:
     """The same or, of a task of an array, `12_3`; as Slurm's commands take it."""
     runs: bool
     """Whether it has begun."""
+    reason: str
+    """Why it waits, as Slurm puts it; empty where nothing is wrong."""
 
 
 def queued_tasks(out: Path) -> dict[str, QueuedTask]:
@@ -242,8 +244,9 @@ def queued_tasks(out: Path) -> dict[str, QueuedTask]:
     queued = {}
     for entry in slurm.alive(list(jobs)):
         job = entry.shown_as.partition("_")[0]
+        reason = "" if entry.reason == "None" else entry.reason
         for number in array.numbers(entry.shown_as):
-            task = QueuedTask(job=job, id=f"{job}_{number}", runs=entry.state != "PENDING")
+            task = QueuedTask(job=job, id=f"{job}_{number}", runs=entry.state != "PENDING", reason=reason)
             queued |= {key: task for key in jobs[job][number].values()}
     return queued
 
