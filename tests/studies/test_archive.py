@@ -57,9 +57,9 @@ def test_the_same_numbers_elsewhere_and_no_weights(tmp_path: Path) -> None:
     found = results_in(here)
     (tmp_path / "study.yaml").write_text("name: null\n")
     archive = tmp_path / "study.zip"
-    write_archive(archive, found, here, tmp_path / "study.yaml")
+    write_archive(archive, found, [here], tmp_path / "study.yaml")
     before, content = numbers(found), archive.read_bytes()
-    write_archive(archive, found, here, tmp_path / "study.yaml")
+    write_archive(archive, found, [here], tmp_path / "study.yaml")
     assert archive.read_bytes() == content
     names = zipfile.ZipFile(archive).namelist()
     assert "runs/one/run.json" in names and not [name for name in names if name.endswith(".ckpt")]
@@ -69,6 +69,15 @@ def test_the_same_numbers_elsewhere_and_no_weights(tmp_path: Path) -> None:
     assert "not shown" in before
     assert opened.cells[0].missing == ("seed 3: no memory",)
     assert opened.floors["floor"]["test"].is_relative_to(there)
+
+
+def test_what_was_taken_over_from_an_earlier_study_is_in_the_archive(tmp_path: Path) -> None:
+    here, earlier = tmp_path / "here", tmp_path / "earlier"
+    found = results_in(earlier)
+    here.mkdir()
+    (tmp_path / "study.yaml").write_text("name: null\n")
+    write_archive(tmp_path / "study.zip", found, [here, earlier], tmp_path / "study.yaml")
+    assert numbers(open_archive(tmp_path / "study.zip", tmp_path / "there")) == numbers(found)
 
 
 def test_what_is_no_archive_of_a_study_is_refused(tmp_path: Path) -> None:

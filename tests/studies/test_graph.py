@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
-from navforge.studies.graph import unfold
+from navforge.studies.graph import Graph, unfold
 from navforge.studies.plan import assumed
 from navforge.studies.splits import SplitSize, require_no_overlap
 from navforge.studies.study_file import SHIPPED, read_study
@@ -251,3 +252,55 @@ def test_a_scored_split_that_shares_scenes_with_training_is_refused(tmp_path: Pa
     with pytest.raises(ConfigError, match="1 of 1 logs of two are in one too"):
         require_no_overlap("one", "two", data)
     require_no_overlap("one", "three", data)
+
+
+def finish(found: Graph) -> None:
+    """Write what verbs write last, and the configs that say of which data."""
+    for node in found.nodes.values():
+        node.out.mkdir(parents=True, exist_ok=True)
+        node.marker.write_text("{}")
+        places = {
+            key.removeprefix("data."): value
+            for key, _, value in (w.partition("=") for w in node.words)
+            if "data." in key
+        }
+        (node.out / f"{node.verb}.config.yaml").write_text(yaml.safe_dump({"data": places}))
+
+
+def test_what_an_earlier_study_has_finished_is_taken_over(tmp_path: Path) -> None:
+    first = graph(tmp_path)
+    finish(first)
+    wider = {**STUDY["factors"], "width": {**STUDY["factors"]["width"], "huge": {"planner.head.hidden": 64}}}
+    second = unfold(
+        read_study(write(tmp_path / "b.yaml", study(factors=wider, take_over=[str(first.out)]))),
+        tmp_path / "B",
+        configure,
+    )
+    assert {node.name for node in second.nodes.values() if not node.done} == {
+        name for name in second.nodes if name.startswith("huge")
+    }
+    assert {name: node.out for name, node in second.nodes.items() if second.takes_over(node)} == {
+        name: node.out for name, node in first.nodes.items()
+    }
+    first.nodes["wide, 50 %, seed 1"].marker.unlink()
+    again = unfold(read_study(tmp_path / "b.yaml"), tmp_path / "B", configure)
+    assert again.nodes["wide, 50 %, seed 1"].out.is_relative_to(tmp_path / "B"), "what is not done is made here"
+
+
+def test_nothing_is_taken_over_that_was_made_of_other_data(tmp_path: Path) -> None:
+    """Fingerprints do not tell where data lie, so that a study finds what it made when the data move."""
+    here, there = ({"logs": f"/{place}/navsim_logs", "maps": f"/{place}/maps"} for place in ("here", "there"))
+    plain = {"stages": {**STUDY["stages"]}, "data": here}
+    del plain["stages"]["town"]
+    first = graph(tmp_path, **plain)
+    finish(first)
+    for data, taken in ((here, True), (there, False)):
+        path = write(tmp_path / "b.yaml", study(**{**plain, "data": data}, take_over=[str(first.out)]))
+        second = unfold(read_study(path), tmp_path / "B", configure)
+        assert [node.key for node in second.nodes.values()] == [node.key for node in first.nodes.values()]
+        assert all(second.takes_over(node) == taken for node in second.nodes.values())
+
+
+def test_a_folder_to_take_over_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"take_over: no such folder: .*nowhere"):
+        graph(tmp_path, take_over=[str(tmp_path / "nowhere")])

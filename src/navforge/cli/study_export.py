@@ -16,7 +16,7 @@ def run(config: Config) -> None:
     graph = read_graph(config.study, config.out)
     path = config.archive or graph.out / f"{config.study.stem}{SUFFIX}"
     found = results(graph)
-    count = write_archive(path, found, graph.out, study_path(config.study))
+    count = write_archive(path, found, (graph.out, *graph.study.take_over), study_path(config.study))
     missing = sum(len(cell.missing) for cell in found.cells)
     say(f"{path}: {count} files, {write_size(path.stat().st_size)}; {missing} runs and evaluations are missing")
     say(f"navforge study report {path} analyses it anywhere")

@@ -46,7 +46,7 @@ def read_record(root: Path, planned: Mapping[Path, str] | None = None) -> Record
 
     Args:
         root: that runs and evaluations lie in, up to `DEPTH` levels deep.
-        planned: name of run folders that should be there, such as those of a study.
+        planned: names of run folders that should be there, such as those of a study, or lie elsewhere.
 
     Raises:
         DataError: the root is not a folder.
@@ -58,8 +58,11 @@ def read_record(root: Path, planned: Mapping[Path, str] | None = None) -> Record
     answer = slurm_answer([view for folder in folders if (view := _view(folder)) is not None])
     runs = [read_recorded_run(folder, _name(folder.path, root), answer.jobs) for folder in folders]
     present = {folder.path.resolve() for folder in folders}
-    absent = {path: name for path, name in (planned or {}).items() if path.resolve() not in present}
-    runs += [not_started(RunFolder(path), name) for path, name in absent.items()]
+    for path, name in (planned or {}).items():
+        if path.resolve() not in present:
+            folder = RunFolder(path)
+            is_there = folder.record_file.is_file() or folder.config.is_file()
+            runs.append(read_recorded_run(folder, name, answer.jobs) if is_there else not_started(folder, name))
     evaluations = [read_recorded_evaluation(path, _name(path, root)) for path in scored]
     apart = {
         run.name: _apart(own)

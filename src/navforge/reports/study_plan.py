@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from navforge.core.durations import write_duration
@@ -33,6 +34,8 @@ def _stages(graph: Graph) -> Section:
 
 
 def _state(graph: Graph, node: Node) -> tuple[str, str]:
+    if graph.takes_over(node):
+        return state_of(graph, node), f"in {os.path.relpath(node.out)}"
     return state_of(graph, node), "" if node.done else why(graph, node)
 
 
@@ -40,7 +43,8 @@ def _cells(graph: Graph, costs: Mapping[str, Cost]) -> Section:
     rows = []
     for cell in graph.cells:
         cost = costs.get(cell.name)
-        done = f"{sum(run.done for run in cell.runs)} of {len(cell.runs)}"
+        taken = sum(graph.takes_over(run) for run in cell.runs)
+        done = f"{sum(run.done for run in cell.runs)} of {len(cell.runs)}" + (f", {taken} taken over" if taken else "")
         scored = [f"{split} {sum(node.done for node in nodes)}" for split, nodes in cell.evaluations.items()]
         hours = "unknown" if cost is None else _range(cost.hours)
         rows.append((*cell.levels.values(), done, ", ".join(scored), hours, NONE if cost is None else cost.source))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,19 +33,19 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 """Of every member, so that equal studies are equal archives."""
 
 
-def write_archive(path: Path, results: StudyResults, root: Path, study_file: Path) -> int:
+def write_archive(path: Path, results: StudyResults, roots: Sequence[Path], study_file: Path) -> int:
     """Write the archive; return the number of files in it.
 
     Args:
         path: to write.
         results: of the study.
-        root: folder of the study.
+        roots: folder of the study, and those of studies that it takes from.
         study_file: that it was read from.
     """
-    members = {RESULTS: json.dumps(to_plain(results, root), indent=2).encode(), STUDY: study_file.read_bytes()}
-    for folder in (*_folders(results), *root.glob("stages/*")):
+    members = {RESULTS: json.dumps(to_plain(results, roots), indent=2).encode(), STUDY: study_file.read_bytes()}
+    for folder in (*_folders(results), *(stage for root in roots for stage in root.glob("stages/*"))):
         for file in (file for pattern in KEPT for file in folder.glob(pattern)):
-            members[file.relative_to(root).as_posix()] = file.read_bytes()
+            members[_below(file, roots).as_posix()] = file.read_bytes()
     with atomic_path(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(members.items()):
             archive.writestr(zipfile.ZipInfo(name, _TIME), content, zipfile.ZIP_DEFLATED)
@@ -72,9 +72,9 @@ def open_archive(path: Path, folder: Path) -> StudyResults:
         raise DataError(f"{path} is not an archive of a study: {error}; navforge study export writes one") from error
 
 
-def to_plain(results: StudyResults, root: Path) -> dict[str, Any]:
-    """Results as JSON has them, paths below a folder."""
-    plain = json.loads(json.dumps(asdict(_moved(results, lambda path: path.relative_to(root))), default=str))
+def to_plain(results: StudyResults, roots: Sequence[Path]) -> dict[str, Any]:
+    """Results as JSON has them, paths below the folders of studies."""
+    plain = json.loads(json.dumps(asdict(_moved(results, lambda path: _below(path, roots))), default=str))
     return {"format": _FORMAT, **plain}
 
 
@@ -115,6 +115,11 @@ def _moved(results: StudyResults, move: Callable[[Path], Path]) -> StudyResults:
     )
     floors = {name: {split: move(path) for split, path in paths.items()} for name, paths in results.floors.items()}
     return replace(results, cells=cells, floors=floors)
+
+
+def _below(path: Path, roots: Sequence[Path]) -> Path:
+    """The path below the folder that it lies in."""
+    return next(path.relative_to(root) for root in roots if path.is_relative_to(root))
 
 
 def _folders(results: StudyResults) -> Iterator[Path]:

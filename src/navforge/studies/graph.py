@@ -7,13 +7,15 @@ ever consulted. Keys at their default do not count, so that a later version with
 made; neither do keys of speed and place, nor where the data lie.
 
 OUT/stages/NAME-KEY   OUT/runs/CELL-KEY   OUT/evaluations/SPLIT/CELL-KEY
+
+What an earlier study (`take_over`) has finished under the same fingerprint, of the same data, is taken from its folder.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from navforge.core import config as configs
 from navforge.core.config import did_you_mean
 from navforge.core.errors import ConfigError
 from navforge.core.files import fingerprint
+from navforge.core.outside.text import read_yaml
 from navforge.core.products import CACHE, EVALUATION, FEATURES, INPUTS, TEACHER, TOWN
 from navforge.runs.folder import BEST, RunFolder
 from navforge.studies.results import Comparison
@@ -107,6 +110,10 @@ class Graph:
     """By name and split."""
     comparisons: tuple[Comparison, ...]
     warnings: tuple[str, ...]
+
+    def takes_over(self, node: Node) -> bool:
+        """Whether a node is done in the folder of an earlier study, which is left as it is."""
+        return not node.out.is_relative_to(self.out)
 
 
 def unfold(study: Study, out: Path, configure: Configure) -> Graph:
@@ -279,12 +286,36 @@ class _Unfolding:
         shown = _by_key(explicit, needs)
         decisive = {key: value for key, value in shown.items() if not key.startswith("data.") or value != explicit[key]}
         mark = fingerprint(verb, decisive)
-        out = self.out / f"{folder}-{mark[:10]}"
+        marker = _MARKERS.get(verb, _VOCABULARY)
+        out = self._place(f"{folder}-{mark[:10]}", marker, config, decisive)
         words = tuple(f"{key}={value}" for key, value in {**keys, "out": f"{out}{end}"}.items())
-        marker = out / _MARKERS.get(verb, _VOCABULARY)
         names = tuple(dict.fromkeys(node.name for node in needs.values()))
-        node = Node(name=name, kind=kind, verb=verb, words=words, out=out, marker=marker, needs=names, key=mark)
+        node = Node(name=name, kind=kind, verb=verb, words=words, out=out, marker=out / marker, needs=names, key=mark)
         return node, shown
+
+    def _place(self, folder: str, marker: str, config: Any, decisive: Collection[str]) -> Path:
+        """Where a node lies: in the study, or where it is not done there, in an earlier study that has it done.
+
+        Args:
+            folder: below the study's, with the fingerprint.
+            marker: name of the file that is written last.
+            config: of the verb.
+            decisive: keys that the fingerprint is of. Where data lie is not among them, unless a stage writes them: the
+                earlier node has to be of the same.
+        """
+        own = self.out / folder
+        if (own / marker).is_file():
+            return own
+        kind, mark = folder.partition("/")[0], folder.rpartition("-")[2]
+        for study in self.study.take_over:
+            for earlier in sorted((study / kind).glob(f"**/*-{mark}")):
+                if (earlier / marker).is_file() and all(
+                    value == recorded
+                    for name, value, recorded in _places(config, earlier)
+                    if f"data.{name}" not in decisive
+                ):
+                    return earlier
+        return own
 
     def stage(self, reader: str, name: str, levels: Mapping[str, str]) -> Node:
         """The stage that a reference means in a cell."""
@@ -323,6 +354,13 @@ class _Unfolding:
 def needs_slurm(verb: str, words: Sequence[str]) -> bool:
     """Whether it is a run on several machines, which Slurm alone can start."""
     return verb in RUNS and any(word.startswith("nodes=") and word != "nodes=1" for word in words)
+
+
+def _places(config: Any, folder: Path) -> Iterator[tuple[str, Any, Any]]:
+    """Name, path, and path in the config that a finished node's folder records, of all places of data."""
+    recorded = next((read_yaml(path, "config") for path in folder.glob("*.config.yaml")), {})
+    for name, value in configs.plain_value(getattr(config, "data", {})).items():
+        yield name, value, recorded.get("data", {}).get(name)
 
 
 def product(node: Node) -> Path:

@@ -78,7 +78,8 @@ def run_nodes(graph: Graph, names: Sequence[str], slots: Slots, *, command: Sequ
         command: what a verb and its words are given to.
     """
     read = {need for name in names if not graph.nodes[name].done for need in graph.nodes[name].needs}
-    checked = {name for name in read if graph.nodes[name].verb in BUILDS and graph.nodes[name].done}
+    stages = [node for name in read if (node := graph.nodes[name]).done and not graph.takes_over(node)]
+    checked = {node.name for node in stages if node.verb in BUILDS}
     left = [graph.nodes[name] for name in names if not graph.nodes[name].done or name in checked]
     run = _Run(graph=graph, slots=slots, command=command, left=left, total=len(left), checked=checked)
     try:

@@ -10,6 +10,7 @@
     evaluate            by name: keys of `navforge evaluate`
     comparisons         pairs of levels; over levels of factors that a pair does not name it is made in each
     floors              by name: keys of `navforge evaluate` for an agent to compare with
+    take_over           folders of earlier studies: what they have finished counts where it is the same
     launch, assumed     see `Launch`, `Assumed`
 
 `${NAME}` in a value is what the stage NAME writes; a stage so named is made before what names it. Scalars are taken as
@@ -45,6 +46,7 @@ KINDS = {
     "evaluate": dict,
     "comparisons": list,
     "floors": dict,
+    "take_over": list,
     "launch": dict,
     "assumed": dict,
 }
@@ -128,6 +130,7 @@ class Study:
     evaluate: Mapping[str, Keys]
     comparisons: tuple[Planned, ...]
     floors: Mapping[str, Keys]
+    take_over: tuple[Path, ...]
     launch: Launch
     assumed: Assumed
 
@@ -199,6 +202,7 @@ def parse_study(values: Any) -> Study:
             _comparison(f"comparisons[{i}]", one, factors) for i, one in enumerate(top.get("comparisons", ()))
         ),
         floors={name: _run_keys(f"floors.{name}", value) for name, value in top.get("floors", {}).items()},
+        take_over=_folders("take_over", top.get("take_over", [])),
         launch=_config("launch", Launch, top.get("launch", {})),
         assumed=_config("assumed", Assumed, top.get("assumed", {})),
     )
@@ -306,6 +310,16 @@ def _seeds(where: str, value: Any) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"{where}: {list(seeds)} holds a seed twice; each is one run")
     return seeds
+
+
+def _folders(where: str, values: list[Any]) -> tuple[Path, ...]:
+    """Absolute folders, which are there."""
+    folders = tuple(Path(str(value)).expanduser().absolute() for value in values)
+    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise ConfigError(
+            f"{where}: no such folder: {', '.join(missing)}; name folders of earlier studies (their out=)"
+        )
+    return folders
 
 
 def _config(where: str, cls: type[Any], value: Any) -> Any:
