@@ -101,6 +101,13 @@ def test_an_unfinished_store_is_refused(copied: Path, tmp_path: Path) -> None:
         InputStore.open(tmp_path / "nowhere")
 
 
+def test_another_format_is_refused_with_what_keeps_the_shards(copied: Path) -> None:
+    manifest = read_sealed(copied / INPUTS.manifest, "manifest")
+    write_sealed(copied / INPUTS.manifest, {**manifest, "format": 1})
+    with pytest.raises(DataError, match=r"has format 1, this code reads 2; delete .*/inputs.json and run"):
+        InputStore.open(copied)
+
+
 def test_a_flipped_byte_is_named_by_shard_scene_and_part(
     copied: Path, packed: InputStore, planner: PlannerConfig, split: Split
 ) -> None:
