@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from navforge.core.files import atomic_path, check_writable, file_fingerprint, fingerprint, write_json, write_text
@@ -130,4 +131,25 @@ def test_a_full_disk_is_named_by_the_file_that_was_written(tmp_path: Path, monke
     with pytest.raises(OSError, match="No space left") as caught:
         write_text(tmp_path / "table.txt", "text")
     assert caught.value.filename == str(tmp_path / "table.txt") and caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a full disk to write to")
+def test_a_full_disk_is_named_where_polars_meets_it(tmp_path: Path) -> None:
+    table = pl.DataFrame({"x": [1.0]})
+    words = r"No space left on device while writing a\.parquet"
+    with pytest.raises(OSError, match=words) as caught, atomic_path(tmp_path / "a.parquet") as path:
+        path.unlink()
+        path.symlink_to("/dev/full")
+        table.write_parquet(path)
+    assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(tmp_path / "a.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_by_the_innermost_file(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    outer, inner = atomic_path(tmp_path / "outer"), atomic_path(tmp_path / "inner")
+    with pytest.raises(OSError, match="while writing inner") as caught, outer, inner:
+        raise full
+    assert caught.value.filename == str(tmp_path / "inner")
     assert list(tmp_path.iterdir()) == []

@@ -19,6 +19,7 @@ import numpy as np
 
 from navforge.core.errors import DataError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ROOM = 1 << 20
 """Free bytes of a disk below which a short write means that it is full."""
 
@@ -41,16 +42,25 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
-    except OSError as error:
-        # numpy reports a short write without an error number; a disk without room is what it means.
-        number = errno.ENOSPC if error.errno is None and _free_bytes(target.parent) < _NO_ROOM else error.errno
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except Exception as error:
+        number = _error_number(error, target.parent)
+        of_another = isinstance(error, OSError) and str(error.filename) not in ("None", str(temporary))
+        if number in _FULL and not of_another:
             raise OSError(number, _no_room(number, temporary, target), str(target)) from error
-        if error.filename is not None or number is None:
+        if number is None or not isinstance(error, OSError) or error.filename is not None:
             raise
         raise OSError(number, error.strerror, str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _error_number(error: Exception, folder: Path) -> int | None:
+    """The number of an error of the operating system, also of one that a library reports in its own words."""
+    if not isinstance(error, OSError):  # Polars: "... underlying IO error: No space left on device (os error 28)"
+        return next((number for number in _FULL if os.strerror(number) in str(error)), None)
+    if error.errno is None and _free_bytes(folder) < _NO_ROOM:
+        return errno.ENOSPC  # numpy reports a short write without a number; a disk without room is what it means
+    return error.errno
 
 
 def _no_room(number: int, temporary: Path, target: Path) -> str:
