@@ -30,7 +30,7 @@ srun --kill-on-bad-exit=1 navforge train agent=hydra_mdp_tiny split=train nodes=
 
 
 def read(folder: Path, text: str) -> Script:
-    (folder / "job.sbatch").write_text(text)
+    (folder / "job.sbatch").write_text(text, newline="")
     return read_script(folder / "job.sbatch")
 
 
@@ -78,7 +78,9 @@ def test_ways_to_ask(tmp_path: Path, old: str, new: str, field: str, value: obje
     ("text", "says"),
     [
         ("#!/bin/bash\nsrun navforge train\n", "no #SBATCH"),
-        ("#SBATCH -N 1\nsrun ./other.sh\n", "has no command that trains"),
+        ("#!/bin/sh\n#SBATCH -N 1\nsrun ./other.sh\n", "has no command that trains"),
+        ("#SBATCH -N 1\nsrun navforge train\n", "the first line of .* is not #! with an interpreter"),
+        ("#!/bin/sh\r\n#SBATCH -N 1\r\nsrun navforge train\r\n", "has DOS line breaks, which sbatch refuses"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -96,7 +98,9 @@ def test_other_files_are_refused(tmp_path: Path, text: str, says: str) -> None:
     ],
 )
 def test_the_command_is_found_among_others(tmp_path: Path, command: str, verb: str, srun: bool) -> None:
-    around = '#SBATCH -N 1\necho navforge rank comes\n{}\ntrue # navforge train x\necho "navforge train ended"\n'
+    around = (
+        '#!/bin/sh\n#SBATCH -N 1\necho navforge rank comes\n{}\ntrue # navforge train x\necho "navforge train ended"\n'
+    )
     found = read(tmp_path, around.format(command))
     launcher = "navforge train" if verb == "train" else None
     assert (found.verb, found.allocation.srun, found.allocation.launcher) == (verb, srun, launcher)
@@ -113,17 +117,17 @@ def test_the_command_is_found_among_others(tmp_path: Path, command: str, verb: s
     ],
 )
 def test_the_run_that_a_script_names(tmp_path: Path, command: str, run: str | None) -> None:
-    assert read(tmp_path, f"#SBATCH -N 1\n{command}\n").run == run
+    assert read(tmp_path, f"#!/bin/sh\n#SBATCH -N 1\n{command}\n").run == run
 
 
 def test_several_commands_are_refused_with_their_lines(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"2 times.*line 2: navforge train a=1; line 4: srun navforge rank run"):
-        read(tmp_path, "#SBATCH -N 1\nnavforge train \\\n  a=1\nsrun navforge rank run\n")
+    with pytest.raises(DataError, match=r"2 times.*line 3: navforge train a=1; line 5: srun navforge rank run"):
+        read(tmp_path, "#!/bin/sh\n#SBATCH -N 1\nnavforge train \\\n  a=1\nsrun navforge rank run\n")
 
 
 def test_a_bad_time_names_script_and_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"job\.sbatch line 2: --time: 'tomorrow' is not a duration"):
-        read(tmp_path, "#SBATCH -N 1\n#SBATCH --time=tomorrow\nnavforge train\n")
+    with pytest.raises(DataError, match=r"job\.sbatch line 3: --time: 'tomorrow' is not a duration"):
+        read(tmp_path, "#!/bin/sh\n#SBATCH -N 1\n#SBATCH --time=tomorrow\nnavforge train\n")
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ def read_script(path: Path) -> Script:
     text = read_text(path, "script")
     if "#SBATCH" not in text:
         raise DataError(f"script: {path} has no #SBATCH line; give the file that sbatch gets")
+    if "\r\n" in text:
+        raise DataError(f"script: {path} has DOS line breaks, which sbatch refuses; convert it with dos2unix")
+    if not text.startswith("#!"):
+        raise DataError(f"script: the first line of {path} is not #! with an interpreter, so sbatch refuses it")
     written = commands(text)
     command, verb = _training_command(path, written)
     words = command.words
