@@ -12,6 +12,8 @@ import yaml
 from navforge.cli.main import main
 from navforge.core.errors import ConfigError
 from navforge.data.paths import DataConfig
+from navforge.reports.study_plan import disk_line
+from navforge.studies.disk import Room, rooms
 from navforge.studies.graph import Graph, unfold
 from navforge.studies.plan import assumed
 from navforge.studies.splits import SplitSize, require_no_overlap
@@ -224,7 +226,31 @@ def test_thesis_studies_are_predicted_from_the_size_of_the_benchmark(
     duration = r"\d+ (?:min|h|d) \d+ (?:s|min|h)"
     assert re.search(rf"predicted for \d+ of them: {duration} \({duration} to {duration}\) of runs", shown)
     assert re.search(rf"of GPUs: {duration} \(", shown)
+    size = r"~ [\d.]+ [MG]iB"
+    assert re.search(rf"disk: 0 MiB are there, {size} of stages to come, {size} of runs to come, {size} of eval", shown)
     assert "136 logs), 3 against 3 seeds" in shown and "assumed spreads: 0.65 points over seeds" in shown
+
+
+def test_room_is_what_lies_there_else_what_its_siblings_take_else_predicted(tmp_path: Path) -> None:
+    found = graph(tmp_path)
+    first, *others = found.cells[0].runs
+    first.out.mkdir(parents=True)
+    first.marker.write_text("0123456789")
+    (first.out / "again").hardlink_to(first.marker)
+    asked = []
+
+    def predict(verb: str, _: object, scenes: int | None) -> int | None:
+        asked.append((verb, scenes))
+        return 1000 if verb == "train" else None
+
+    sizes = rooms(found, configure, predict)
+    assert sizes[first.name] == Room(10, True), "a file with two names counts once"
+    assert {sizes[run.name] for run in others} == {Room(10, False)}
+    assert {sizes[run.name] for run in found.cells[1].runs} == {Room(1000, False)}
+    line = disk_line(found, sizes)
+    runs = 10 * len(others) + 1000 * sum(len(cell.runs) for cell in found.cells[1:])
+    assert line.startswith("disk: 0 MiB are there") and ", stages to come unknown, " in line
+    assert sum(room.bytes or 0 for room in sizes.values() if not room.there) == runs
 
 
 def test_a_predicted_hour_is_samples_over_speed(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from navforge.cli.study_files import configure, graph_to_launch
 from navforge.cli.study_slurm import look_ahead
 from navforge.core.screen import say, screen
 from navforge.reports.sections import print_section
-from navforge.reports.study_plan import detectable_lines, plan_sections, sum_lines
+from navforge.reports.study_plan import detectable_lines, disk_line, plan_sections, sum_lines
+from navforge.studies.disk import rooms
 from navforge.studies.plan import S_PER_H, Cost, predictions
 from navforge.studies.splits import require_no_overlap_in
 
@@ -22,10 +23,13 @@ def run(config: Config) -> None:
     say(f"{graph.study.name}: {graph.study.question}\n{graph.out}")
     costs = predictions(graph, configure, measured if config.measure else None)
     console = screen(width=160)
-    for section in plan_sections(graph, costs):
+    from navforge.preflight.bytes_written import bytes_written  # noqa: PLC0415 (loads torch)
+
+    sizes = rooms(graph, configure, bytes_written)
+    for section in plan_sections(graph, costs, sizes):
         print_section(console, section)
     say("")
-    for line in (*sum_lines(graph, costs), *detectable_lines(graph, configure)):
+    for line in (*sum_lines(graph, costs), disk_line(graph, sizes), *detectable_lines(graph, configure)):
         say(line)
     if config.launch == SLURM:
         plan = look_ahead(graph, costs)

@@ -8,29 +8,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from navforge.core.durations import write_duration
 from navforge.core.sizes import write_size
 from navforge.reports.sections import Section
-from navforge.studies.graph import STAGE, Configure, Graph, Node
+from navforge.studies.disk import Room
+from navforge.studies.graph import EVALUATION_KIND, RUN, STAGE, Configure, Graph, Node
 from navforge.studies.plan import S_PER_H, Cost, detectable_difference, differing_keys
 from navforge.studies.splits import split_size
 from navforge.studies.state import state_of, why
 
 NONE = "-"
+PREDICTED_SIZE = "sizes after ~ are predictions"
 
 
-def plan_sections(graph: Graph, costs: Mapping[str, Cost]) -> list[Section]:
+def plan_sections(graph: Graph, costs: Mapping[str, Cost], rooms: Mapping[str, Room]) -> list[Section]:
     """The tables that have rows.
 
     Args:
         graph: of the study.
         costs: predicted, of a run of each cell, by its name; others are unknown.
+        rooms: of every node, by its name.
     """
-    return [section for section in (_stages(graph), _cells(graph, costs), _comparisons(graph)) if section.rows]
+    sections = (_stages(graph, rooms), _cells(graph, costs, rooms), _comparisons(graph))
+    return [section for section in sections if section.rows]
 
 
-def _stages(graph: Graph) -> Section:
+def _stages(graph: Graph, rooms: Mapping[str, Room]) -> Section:
     nodes = [node for node in graph.nodes.values() if node.kind == STAGE]
     nodes += [node for by_split in graph.floors.values() for node in by_split.values()]
-    rows = tuple((node.name, node.verb, ", ".join(node.needs) or NONE, *_state(graph, node)) for node in nodes)
-    return Section("Stages and floors, each made once", "", ("name", "verb", "reads", "state", ""), rows, words=5)
+    rows = tuple(
+        (node.name, node.verb, ", ".join(node.needs) or NONE, _size(rooms[node.name]), *_state(graph, node))
+        for node in nodes
+    )
+    heads = ("name", "verb", "reads", "disk", "state", "")
+    return Section("Stages and floors, each made once", PREDICTED_SIZE, heads, rows, words=6)
+
+
+def _size(room: Room) -> str:
+    if room.bytes is None:
+        return "unknown"
+    return write_size(room.bytes) if room.there else f"~ {write_size(room.bytes)}"
 
 
 def _state(graph: Graph, node: Node) -> tuple[str, str]:
@@ -39,7 +53,7 @@ def _state(graph: Graph, node: Node) -> tuple[str, str]:
     return state_of(graph, node), "" if node.done else why(graph, node)
 
 
-def _cells(graph: Graph, costs: Mapping[str, Cost]) -> Section:
+def _cells(graph: Graph, costs: Mapping[str, Cost], rooms: Mapping[str, Room]) -> Section:
     rows = []
     for cell in graph.cells:
         cost = costs.get(cell.name)
@@ -47,9 +61,12 @@ def _cells(graph: Graph, costs: Mapping[str, Cost]) -> Section:
         done = f"{sum(run.done for run in cell.runs)} of {len(cell.runs)}" + (f", {taken} taken over" if taken else "")
         scored = [f"{split} {sum(node.done for node in nodes)}" for split, nodes in cell.evaluations.items()]
         hours = "unknown" if cost is None else _range(cost.hours)
-        rows.append((*cell.levels.values(), done, ", ".join(scored), hours, NONE if cost is None else cost.source))
-    heads = (*graph.study.factors, "seeds trained", "evaluated", "per run", "predicted from")
-    return Section("Cells", "times are predictions: most likely (range)", heads, tuple(rows), words=len(heads))
+        size = _size(rooms[cell.runs[-1].name])
+        source = NONE if cost is None else cost.source
+        rows.append((*cell.levels.values(), done, ", ".join(scored), size, hours, source))
+    heads = (*graph.study.factors, "seeds trained", "evaluated", "disk of a run", "per run", "predicted from")
+    note = f"times are predictions: most likely (range); {PREDICTED_SIZE}"
+    return Section("Cells", note, heads, tuple(rows), words=len(heads))
 
 
 def _comparisons(graph: Graph) -> Section:
@@ -79,12 +96,24 @@ def sum_lines(graph: Graph, costs: Mapping[str, Cost]) -> Iterator[str]:
     at_once = graph.study.launch.at_once
     together = "" if at_once is None else f", {at_once} of them at once"
     yield f"predicted for {of} of them: {_range(hours)} of runs{together}; of GPUs: {_range(gpu_hours)}"
-    disk = [cost.disk_bytes * count for cost, count in known if cost.disk_bytes is not None]
     memory = [cost.memory_bytes for cost, _ in known if cost.memory_bytes is not None]
-    if disk:
-        yield f"predicted disk of runs: {write_size(sum(disk))}"
     if memory:
         yield f"predicted memory of a run: {write_size(max(memory))}"
+
+
+def disk_line(graph: Graph, rooms: Mapping[str, Room]) -> str:
+    """What the study takes on the disk, in words: what is there, and what is predicted of the rest by kind."""
+    there = sum(room.bytes or 0 for room in rooms.values() if room.there)
+    parts = [f"{write_size(there)} are there"]
+    for kind, words in ((STAGE, "stages"), (RUN, "runs"), (EVALUATION_KIND, "evaluations")):
+        left = [rooms[node.name].bytes for node in graph.nodes.values() if node.kind == kind and not node.done]
+        known = [size for size in left if size is not None]
+        if known:
+            lacks = f" ({len(left) - len(known)} of {len(left)} unknown)" if len(known) < len(left) else ""
+            parts.append(f"~ {write_size(sum(known))} of {words} to come{lacks}")
+        elif left:
+            parts.append(f"{words} to come unknown")
+    return f"disk: {', '.join(parts)}"
 
 
 def detectable_lines(graph: Graph, configure: Configure) -> Iterator[str]:

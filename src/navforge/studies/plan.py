@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from navforge.runs.folder import RunFolder
@@ -29,8 +28,6 @@ class Cost:
     """What the prediction is from, in words."""
     gpus: int = 0
     """Of a run; 0: on CPUs."""
-    disk_bytes: int | None = None
-    """Of a run."""
     memory_bytes: int | None = None
     """Of the host, by a run."""
 
@@ -80,7 +77,6 @@ def recorded(cells: tuple[GridCell, ...]) -> dict[str, Cost]:
                 hours=(sum(hours) / len(hours), hours[0], hours[-1]),
                 source=f"{len(records)} finished runs of it",
                 gpus=round(records[0].gpu_hours * S_PER_H / max(records[0].seconds, 1e-9)),
-                disk_bytes=max(_bytes(run.out) for run in cell.runs if run.done),
             )
     return costs
 
@@ -128,7 +124,3 @@ def detectable_difference(graph: Graph, logs: int) -> Iterator[tuple[tuple[int, 
 def differing_keys(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """Keys in which the runs of two cells differ."""
     return sorted(name for name in {*first, *second} if first.get(name) != second.get(name))
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -18,6 +18,25 @@ from navforge.training.recipes.hydra import TINY as HYDRA_TINY
 from navforge.training.recipes.hydra import WITH_EP
 from navforge.training.recipes.recipe import Recipe
 
+ARCHITECTURES: dict[str | None, tuple[str, str]] = {
+    "facebook/ijepa_vith14_1k": (
+        "ijepa",
+        '{"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16, "intermediate_size": 5120, '
+        '"patch_size": 14, "image_size": 224}',
+    ),
+    "facebook/dinov3-vitl16-pretrain-lvd1689m": (
+        "dinov3_vit",
+        '{"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096, '
+        '"patch_size": 16, "image_size": 224, "num_register_tokens": 4}',
+    ),
+    "facebook/vjepa2-vitl-fpc64-256": (
+        "vjepa2",
+        '{"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "mlp_ratio": 4, "patch_size": 16, '
+        '"crop_size": 256, "tubelet_size": 2}',
+    ),
+}
+"""Network and architecture by the Hub's name of the weights, as published: for predictions made without the files."""
+
 IJEPA = VisionConfig(weights="facebook/ijepa_vith14_1k")
 DINOV3 = VisionConfig(weights="facebook/dinov3-vitl16-pretrain-lvd1689m")
 VJEPA2 = VisionConfig(weights="facebook/vjepa2-vitl-fpc64-256", frames=4, height=256, width=256)
