@@ -82,7 +82,7 @@ def facts_of(run: RecordedRun, record: Record) -> Iterator[tuple[str, str]]:
         _code(run),
         _libraries(run),
         _hardware(run),
-        NOT_RECORDED if run.weights is None else f"best.ckpt {run.weights}",
+        _weights(run, record),
     )
     yield from zip(FACTS, words, strict=True)
     yield "cost", cost(run)
@@ -194,10 +194,18 @@ def _libraries(run: RecordedRun) -> str:
     return ", ".join([f"python {python}", *(f"{name} {version}" for name, version in libraries.items())])
 
 
+def _weights(run: RecordedRun, record: Record) -> str:
+    """Of the best checkpoint by fingerprint; where that is not here, of those that were evaluated."""
+    if run.weights is not None:
+        return f"best.ckpt {run.weights}"
+    scored = {one.meta.checkpoint for one in record.evaluations_of(run) if one.meta is not None and one.meta.checkpoint}
+    return f"evaluated {', '.join(sorted(scored))}" if scored else NOT_RECORDED
+
+
 def _hardware(run: RecordedRun) -> str:
     attempts = () if run.view is None else run.view.attempts
     kinds = dict.fromkeys(
-        f"{one.world_size} ranks on {one.nodes or '?'} nodes, {one.device or f'device {NOT_RECORDED}'}"
+        f"{one.world_size} x {one.device or f'device {NOT_RECORDED}'}, nodes: {one.nodes or NOT_RECORDED}"
         for one in attempts
     )
     starts = f", {len(attempts)} starts" if len(attempts) > 1 else ""
