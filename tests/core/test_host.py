@@ -79,16 +79,19 @@ def test_verbs_run_for_a_stranger(tmp_path: Path) -> None:
         "sys.exit(main(['evaluate', '--help']))"
     )
     environment = {name: text for name, text in os.environ.items() if name not in VARIABLES}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    os.chown(temporary, STRANGER, -1)
     stranger = ["setpriv", "--reuid", str(STRANGER), "--clear-groups"]
     reading = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]  # the interpreter is root's
     done = subprocess.run(
         [*stranger, *reading, sys.executable, "-c", "import navforge;" + program],
-        env={**environment, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**environment, "HOME": "/nonexistent", "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"},
         cwd="/",
         capture_output=True,
         text=True,
         check=False,
     )
-    shutil.rmtree(Path(host.tempfile.gettempdir()) / f"navforge-{STRANGER}", ignore_errors=True)
     assert done.returncode == 0, done.stderr
+    assert (temporary / f"navforge-{STRANGER}").is_dir()
     assert "agent" in done.stdout

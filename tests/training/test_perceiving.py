@@ -42,7 +42,8 @@ def test_one_batch_of_town_is_learned(latent: bool, tiny_town: Path) -> None:
         for parameter in planner.parameters():
             parameter.add_(1e-3 * torch.randn_like(parameter))
     optimiser = torch.optim.Adam(planner.parameters(), lr=2e-3)
-    history = []
+    first: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for step in range(60):
         losses = planner.loss(planner(batch["inputs"]), targets)
         optimiser.zero_grad()
@@ -50,10 +51,15 @@ def test_one_batch_of_town_is_learned(latent: bool, tiny_town: Path) -> None:
         if step == 0:
             dead = [name for name, p in planner.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
             assert not dead
+            first = {term: value.item() for term, value in losses.items()}
         optimiser.step()
-        history.append({name: value.item() for name, value in losses.items()})
-    first, last = history[0], history[-1]
-    assert last["total"] < 0.35 * first["total"]
-    for term in ("trajectory", "agent_class", "bev_semantics"):
-        assert last[term] < 0.6 * first[term], (term, first, last)
-    assert last["agent_box"] < 0.8 * first["agent_box"], (first, last)
+        shares = {term: value.item() / first[term] for term, value in losses.items()}
+        if learned(shares):
+            break
+    assert learned(shares), shares
+
+
+def learned(shares: dict[str, float]) -> bool:
+    """Whether every term is down to its bound, as a share of what it was."""
+    bounds = {"total": 0.35, "trajectory": 0.6, "agent_class": 0.6, "bev_semantics": 0.6, "agent_box": 0.8}
+    return all(shares[term] < bound for term, bound in bounds.items())
