@@ -39,9 +39,10 @@ def test_a_gap_is_named_and_concerns_the_windows_that_span_it():
     assert gap.within(slice(2, 4)) and not gap.within(slice(3, 6)) and not gap.within(slice(0, 3))
 
 
-def test_nanoseconds_are_recognised():
-    first = found(lambda raw: [frame.update(timestamp=frame["timestamp"] * 1000) for frame in raw])[0]
-    assert first.text == "500 s between frames 0 and 1; times are microseconds, these look like nanoseconds"
+@pytest.mark.parametrize(("factor", "gap", "unit"), [(1000, "500", "nanoseconds"), (0.001, "0.0005", "milliseconds")])
+def test_times_in_another_unit_are_recognised(factor, gap, unit):
+    first = found(lambda raw: [frame.update(timestamp=int(frame["timestamp"] * factor)) for frame in raw])[0]
+    assert first.text == f"{gap} s between frames 0 and 1; times are microseconds, these look like {unit}"
 
 
 def shift(frame, metres: float) -> None:

@@ -93,6 +93,20 @@ def test_hash_depends_on_the_token_set_alone(root):
     assert len(a.hash) == 16
 
 
+def test_a_link_to_a_log_that_is_gone_counts_as_that_log(root):
+    link = root / "navsim_logs" / "two" / "log3.pkl"
+    link.symlink_to(root / "unmounted" / "log3.pkl")
+    why = f"log3 (DataError: log {link} is a symbolic link to {root}/unmounted/log3.pkl, which does not exist"
+    with pytest.raises(DataError) as error:
+        by_yaml(root, "frame_interval: 1\n")
+    assert why in str(error.value) and "allow_missing=true" in str(error.value)
+    assert set(by_yaml(root, "frame_interval: 1\n", allow_missing=True).missing_logs) == {"log3"}
+    link.unlink()
+    link.symlink_to(link)
+    with pytest.raises(DataError, match="is a circle of symbolic links"):
+        by_yaml(root, "frame_interval: 1\n")
+
+
 def test_missing_scenes_are_counted_and_listed(root):
     text = f"frame_interval: 1\nlog_names: [log0, gone]\ntokens: ['{token(1)}', 'feed', 'beef']\n"
     with pytest.raises(DataError, match=r"2 of its 3 scenes are not on disk: beef, feed") as error:

@@ -22,6 +22,8 @@ from navforge.geometry.se2 import wrap_angle
 
 SPACING_TOLERANCE = 0.1
 """Share of 0.5 s by which frames may be closer or farther apart."""
+_UNITS = {"nanoseconds": 1e3, "milliseconds": 1e-3}
+"""Units in which times may have been written, with what a second in them is if they are read as microseconds, s."""
 _JUMP_M = 3.0
 _JUMP_MPS2 = 16.0
 """A position may differ from what the speeds before and after explain by 3 m and half this acceleration times dt^2."""
@@ -79,8 +81,9 @@ def _spacing(frames: Sequence[Frame]) -> Iterator[Finding]:
         seconds = _seconds_between(before, frame)
         if seconds is None or abs(seconds - FRAME_INTERVAL_S) <= SPACING_TOLERANCE * FRAME_INTERVAL_S:
             continue
-        unit = "; times are microseconds, these look like nanoseconds" if abs(seconds / 1000 - 0.5) < 0.25 else ""
-        text = f"{seconds:g} s between frames {before.index} and {frame.index}{unit}"
+        unit = next((name for name, size in _UNITS.items() if abs(seconds / size - FRAME_INTERVAL_S) < 0.25), None)
+        looks = f"; times are microseconds, these look like {unit}" if unit else ""
+        text = f"{seconds:g} s between frames {before.index} and {frame.index}{looks}"
         yield Finding(Doubt.SPACING, frame.index, text)
 
 

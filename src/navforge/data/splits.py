@@ -296,7 +296,7 @@ def _scan(
 ) -> tuple[dict[str, _LogScan], dict[str, str]]:
     """Windows of every log, logs in order of name; and logs that cannot be read, with the reason."""
     bare = _windows_only(scene_filter)
-    if not workers and sum(path.stat().st_size for path in paths.values()) < _SERIAL_BYTES:
+    if not workers and sum(path.stat().st_size for path in paths.values() if path.is_file()) < _SERIAL_BYTES:
         workers = 1
     scans: dict[str, _LogScan] = {}
     unreadable: dict[str, str] = {}
