@@ -24,6 +24,8 @@ HEAVY = {
     "shapely",
     "matplotlib",
     "sklearn",
+    "cv2",
+    "PIL",
 }
 CODE = """
 import contextlib, io, json, sys

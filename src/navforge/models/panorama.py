@@ -14,10 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from navforge.core.config import key
 from navforge.core.errors import ConfigError, DataError
@@ -26,9 +24,6 @@ CAMERAS = ("CAM_F0", "CAM_L0", "CAM_L1", "CAM_L2", "CAM_R0", "CAM_R1", "CAM_R2",
 FRONT = "CAM_F0"
 ANTIALIASED = "antialiased"
 BILINEAR = "bilinear"
-
-# OpenCV's own threads do not survive the fork of a loader's worker.
-cv2.setNumThreads(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +100,8 @@ def stitch(images: dict[str, NDArray[np.uint8]], config: PanoramaConfig) -> NDAr
     Raises:
         DataError: a camera is missing or no RGB image.
     """
+    from PIL import Image  # noqa: PLC0415 (help needs the configs alone)
+
     parts: list[NDArray[np.uint8]] = []
     for name in config.names:
         if name not in images:
@@ -122,6 +119,10 @@ def stitch(images: dict[str, NDArray[np.uint8]], config: PanoramaConfig) -> NDAr
 
 
 def _resize(image: NDArray[np.uint8], config: PanoramaConfig) -> NDArray[np.uint8]:
+    import cv2  # noqa: PLC0415 (help needs the configs alone)
+    from PIL import Image  # noqa: PLC0415
+
+    cv2.setNumThreads(1)  # OpenCV's own threads do not survive the fork of a loader's worker
     size = (config.width, config.height)
     if config.resize == BILINEAR:
         return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
