@@ -162,7 +162,7 @@ def test_implausible_scenes_are_a_warning_and_unannotated_ones_a_refusal(tmp_pat
     if not annotated:
         assert cached == 2 and err.count("\n") == 1
         assert "3 of 3 scenes of split tiny have no annotations, such as" in err
-        assert "can be planned on and submitted, but not cached or scored" in err
+        assert "scored by the benchmark's server, not here" in err
         return
     gap = "3 of 3 scenes of split tiny have frames that are not 0.5 s apart, such as"
     assert cached == 0 and f"navforge: warning: {gap}" in err and "1 s between frames 7 and 8" in err

@@ -98,6 +98,12 @@ def test_a_path_that_cannot_be_written_is_one_line_and_status_2(
     assert "give another path" in line and ".partial" not in line
 
 
+@pytest.mark.parametrize("word", ["agnt=ego_mlp", "--helpp=1"])
+def test_an_unknown_key_is_named_before_a_missing_one(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", word]) == 2
+    assert word.strip("-").partition("=")[0] in capsys.readouterr().err
+
+
 def test_an_error_of_the_system_without_a_path_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -109,7 +109,7 @@ def test_a_link_to_a_log_that_is_gone_counts_as_that_log(root):
 
 def test_missing_scenes_are_counted_and_listed(root):
     text = f"frame_interval: 1\nlog_names: [log0, gone]\ntokens: ['{token(1)}', 'feed', 'beef']\n"
-    with pytest.raises(DataError, match=r"2 of its 3 scenes are not on disk: beef, feed") as error:
+    with pytest.raises(DataError, match=r"2 of its 3 scenes are missing: beef, feed") as error:
         by_yaml(root, text)
     assert "1 of its 2 logs are not on disk or cannot be read: gone" in str(error.value)
     assert "scenes found per log: log0 1" in str(error.value)
@@ -129,7 +129,7 @@ def test_long_lists_are_cut(root):
 
 def test_a_token_whose_window_is_cut_short_is_missing(root):
     # Frame 6 of log0 has only one of three future frames.
-    with pytest.raises(DataError, match="1 of its 1 scenes are not on disk"):
+    with pytest.raises(DataError, match="1 of its 1 scenes are missing"):
         by_yaml(root, f"frame_interval: 1\nlog_names: [log0]\ntokens: ['{token(6)}']\n")
 
 

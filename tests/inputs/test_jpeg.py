@@ -57,6 +57,19 @@ def test_truncated_images_are_refused(left: int, tmp_path: Path) -> None:
         read_camera(path)
 
 
+def test_an_image_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """Its header says 30,000 x 30,000; nothing is decoded."""
+    written = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(written, "JPEG")
+    content = bytearray(written.getvalue())
+    size = content.index(b"\xff\xc0") + 5
+    content[size : size + 4] = (30_000).to_bytes(2, "big") * 2
+    path = tmp_path / "huge.jpg"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"huge\.jpg"):
+        read_camera(path)
+
+
 def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none.jpg not found"):
         read_camera(tmp_path / "none.jpg")

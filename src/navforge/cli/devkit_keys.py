@@ -45,7 +45,7 @@ _FOLDERS = ("experiment_name", "experiment_uid")
 """Keys whose value is not a path."""
 _PROCESSES = ("worker",)
 """Keys whose value names an executor."""
-_SUBMISSION = "navforge writes plans and their scores, no submission to the leaderboard"
+_SUBMISSION = "navforge writes plans and their scores, and no submission yet; plans.npz has what one is made of"
 _NEEDLESS = {
     "train_test_split.data_split": "logs are found by their names in every folder under data.logs",
     "data_split": "logs are found by their names in every folder under data.logs",

@@ -132,12 +132,9 @@ def merge(base: type[ConfigT] | ConfigT, overrides: Sequence[str]) -> ConfigT:
     """
     known = {leaf.name: leaf for leaf in leaves(base)}
     given: dict[str, Any] = {}
+    require_known(base, overrides)
     for word in overrides:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"expected key=value, got {word!r}; keys: {', '.join(known)}")
-        if name not in known:
-            raise ConfigError(_unknown_key(name, known))
+        name, _, text = word.partition("=")
         if name in given:
             raise ConfigError(f"{name} was given twice: {given[name]!r} and {text!r}; give it once")
         given[name] = _parse(known[name], text)
@@ -146,6 +143,17 @@ def merge(base: type[ConfigT] | ConfigT, overrides: Sequence[str]) -> ConfigT:
         named = ", ".join(f"{name}={known[name].type_name.upper()}" for name in missing)
         raise ConfigError(f"missing required key(s): {named}")
     return _build(base, given, "")
+
+
+def require_known(base: Any, overrides: Sequence[str]) -> None:
+    """Raise ConfigError for a word that is not `KEY=value` with a key of a config class or instance."""
+    known = {leaf.name: leaf for leaf in leaves(base)}
+    for word in overrides:
+        name, equals, _ = word.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"expected key=value, got {word!r}; keys: {', '.join(known)}")
+        if name not in known:
+            raise ConfigError(_unknown_key(name, known))
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -34,7 +34,8 @@ CAMERAS = ("CAM_F0", "CAM_L0", "CAM_L1", "CAM_L2", "CAM_R0", "CAM_R1", "CAM_R2",
 
 
 UNANNOTATED = (
-    "no annotations, as in logs of the private test set: it can be planned on and submitted, but not cached or scored"
+    "no annotations, as in logs of the private test set: the server of the benchmark scores plans for it; it cannot be "
+    "cached or scored here"
 )
 
 

@@ -23,7 +23,7 @@ from navforge.data.paths import DataConfig
 from navforge.data.scenes import Scene
 
 IMAGE = "camera image"
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -127,7 +127,7 @@ def read_image(path: Path | str, *, scale: int = 1) -> NDArray[np.uint8]:
             return np.asarray(image.convert("RGB"))
     except UnidentifiedImageError as error:
         raise DataError(f"{IMAGE} {path} is damaged or not an image{but_is(content[:16])}") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{IMAGE} {path} is damaged: {error}") from error
 
 

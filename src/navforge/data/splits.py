@@ -33,7 +33,7 @@ AT = "@"
 _LISTED = 20
 _CONSEQUENCE = {
     Doubt.SPACING: "; poses, targets and scores take them as 0.5 s apart, as the official devkit does",
-    Doubt.UNANNOTATED: "; such logs (the private test set) can be planned on and submitted, but not cached or scored",
+    Doubt.UNANNOTATED: "; plans for such logs (the private test set) are scored by the benchmark's server, not here",
 }
 _SERIAL_BYTES = 64 << 20
 
@@ -408,7 +408,7 @@ def _describe_missing(split: Split) -> str:
     tokens = [token for token in split.missing if token not in synthetic]
     if tokens:
         declared = split.filter.declared_scenes
-        parts.append(f"{len(tokens)} of its {declared} scenes are not on disk: {_some(tokens)}")
+        parts.append(f"{len(tokens)} of its {declared} scenes are missing: {_some(tokens)}")
     if split.missing_logs:
         declared = split.filter.declared_logs or len(split.missing_logs) + len(split.logs)
         logs = [log if why == "not found" else f"{log} ({why})" for log, why in split.missing_logs.items()]

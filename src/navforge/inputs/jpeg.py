@@ -17,7 +17,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from navforge.core.errors import DataError
 from navforge.core.outside.files import read_bytes
-from navforge.data.sensors import IMAGE, read_image
+from navforge.data.sensors import DAMAGE, IMAGE, read_image
 
 Buffer = bytes | bytearray | memoryview
 
@@ -31,12 +31,21 @@ def read_camera(path: Path) -> NDArray[np.uint8]:
         DataError: it is missing, truncated or no image.
     """
     content = read_bytes(path, IMAGE)
-    if not content.startswith(_JPEG_START):
-        return read_image(path)
+    if not content.startswith(_JPEG_START) or not _has_header(content):
+        return read_image(path)  # which says what is wrong, also of an image that would fill the memory
     try:
         return decode(content)
     except DataError as error:
         raise DataError(f"{IMAGE} {path} is damaged: {error}") from error
+
+
+def _has_header(content: bytes) -> bool:
+    """Whether Pillow takes the header for that of an image of a size that it would decode."""
+    try:
+        with Image.open(io.BytesIO(content)):
+            return True
+    except DAMAGE:
+        return False
 
 
 def decode(content: Buffer) -> NDArray[np.uint8]:

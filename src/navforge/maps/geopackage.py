@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from navforge.maps.schema import (
     Kind,
     LayerSchema,
 )
+
+warnings.filterwarnings("ignore", category=RuntimeWarning, module="pyogrio")  # GDAL's words before it refuses a file
 
 _SQLITE = b"SQLite format 3\x00"
 

@@ -63,8 +63,10 @@ def _answer(*command: str, timeout_s: float = TIMEOUT_S) -> subprocess.Completed
             f"{command[0]}: no answer within {timeout_s:g} s; the Slurm controller may be down, see scontrol ping"
         ) from error
     if done.returncode != 0:
-        message = " / ".join(line for line in done.stderr.splitlines() if line.strip())
-        kind = SlurmUnreachableError if any(words in message for words in _NO_CONTACT) else SlurmError
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        message, kind = " / ".join(lines), SlurmError
+        if any(words in message for words in _NO_CONTACT):
+            message, kind = lines[-1], SlurmUnreachableError
         raise kind(f"{command[0]} failed: {message or f'exit status {done.returncode}'}")
     return done
 

@@ -27,6 +27,7 @@ def configure(base: type[ConfigT], words: Sequence[str], purpose: str) -> Config
         ConfigError: no agent named, an unknown one, or a wrong key or value.
     """
     if _named(words) is None:
+        configs.require_known(template(base, words, purpose), words)
         raise ConfigError(
             f"missing required key(s): agent=TEXT, one of {', '.join(known.name for known in RECIPES)}, or a recipe in "
             "FILE.yaml"
