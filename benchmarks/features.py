@@ -57,7 +57,8 @@ from navforge.models.planner_config import PlannerConfig
 from navforge.runs.folder import RunFolder
 from navforge.runs.signals import StopSignals
 from navforge.training.config import TrainConfig
-from navforge.training.loop.loaders import plan_of, train_loader
+from navforge.training.loop.epochs import plan_of
+from navforge.training.loop.loaders import train_loader
 from navforge.training.loop.loggers import Loggers
 from navforge.training.loop.module import PlannerModule, optimiser_of, schedule_of
 from navforge.training.loop.stepper import Stepper
