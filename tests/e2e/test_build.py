@@ -80,6 +80,7 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason='Ray is not installed (pip install "navforge[ray]")')
+@pytest.mark.parametrize("verb", [QUICK, pytest.param("teach", marks=pytest.mark.slow)], indirect=True)
 def test_ray(verb: str, run: Run, local: dict[str, bytes], tmp_path: Path) -> None:
     assert run(verb, tmp_path / "out", executor="ray", workers=2) == 0
     assert files(tmp_path / "out") == local
