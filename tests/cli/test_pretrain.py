@@ -46,6 +46,7 @@ def test_the_verb_checks_trains_and_leaves_an_encoder(
     assert "ijepa" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("patient_preflight")
 def test_the_preflight_alone_refuses_what_the_run_would(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert (

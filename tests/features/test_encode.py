@@ -66,6 +66,7 @@ def test_the_verb_says_how_large_the_store_is_and_encodes_two_splits(
     assert (tmp_path / "store" / "encode.provenance.json").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_bytes_that_one_writes(
     words: list[str], store: FeatureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

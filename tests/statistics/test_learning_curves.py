@@ -63,6 +63,7 @@ def test_a_score_outside_the_curve() -> None:
     assert labels_needed(curve(50, 60, 80, 90, seeds=1), 70.0, LOGS).one_seed
 
 
+@pytest.mark.slow
 def test_labels_needed_hold_the_truth() -> None:
     """In 95 of 100 cases; with 40 cases hardly ever in fewer than 34."""
     held = 0

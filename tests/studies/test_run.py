@@ -93,7 +93,7 @@ run(graph(Path(sys.argv[1])))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_killed_anywhere_it_goes_on_and_nothing_works_twice(
     tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

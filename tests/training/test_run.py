@@ -237,6 +237,7 @@ def test_kill_9_of_a_lone_rank_with_loader_workers(make_run: Make) -> None:
     same_result(make_run("whole").out, config.out)
 
 
+@pytest.mark.slow
 def test_signals_that_reach_loader_workers_too_do_not_kill_them(make_run: Make) -> None:
     """Slurm sends its signals to every process of a step."""
     config = make_run(

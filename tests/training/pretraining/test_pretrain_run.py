@@ -88,6 +88,7 @@ def same(first: Path, second: Path) -> None:
     assert encoders[0] == encoders[1]
 
 
+@pytest.mark.slow
 def test_killed_by_9_and_resumed_is_the_uninterrupted_run(make: Make) -> None:
     config = make(train={"checkpoint_minutes": 0.0})
     steps = len(read_frames(config)) // 8

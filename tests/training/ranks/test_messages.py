@@ -160,6 +160,7 @@ def test_fsdp_shards_saves_whole_checkpoints_and_resumes(make_run: Make) -> None
     same_result(whole.out, stopped.out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tuning", [{"tune": "last_blocks", "blocks": 1}, {"tune": "frozen"}, {"tune": "lora", "lora_rank": 2}], ids=str
 )
