@@ -149,6 +149,7 @@ def test_slurm_a_job_that_waits_is_not_submitted_twice_and_cancelled_tasks_are_n
     assert run("cache", out, **ON_SLURM) == 0
 
 
+@pytest.mark.slow
 def test_slurm_encodes_on_gpus_of_the_tasks(
     run: Run, slurm: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,6 +168,7 @@ def test_slurm_encodes_on_gpus_of_the_tasks(
     assert not (out / "features.json").exists()
 
 
+@pytest.mark.slow
 def test_a_town_on_slurm(slurm: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = "us-ma-boston"
     scale = Scale({place: PlanConfig(rows=3, columns=3)}, (SplitPlan("train", 1, 15, (place,)),))

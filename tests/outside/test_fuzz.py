@@ -10,10 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 CASES = 10
 
 
+@pytest.mark.slow
 def test_no_file_from_outside_crashes_a_reader(tmp_path: Path) -> None:
     times = int(os.environ.get("NAVFORGE_FUZZ", "1"))
     words = [sys.executable, "-m", "tests.outside.fuzz", str(tmp_path), str(CASES * times), str(times - 1)]
